@@ -1,0 +1,34 @@
+/* ax/run.h - compute a model's outputs.
+ *
+ * A plan is made once for a model and a backend and run many times. Shapes
+ * follow the inputs given: a free dimension takes what comes. A plan is used
+ * by one thread at a time. */
+#ifndef AX_RUN_H
+#define AX_RUN_H
+
+#include "ax/model.h"
+
+struct ax_plan;
+
+struct ax_run_options {
+    const char *backend; /* "ref" (default) or "cpu" */
+    int threads;         /* 0: one */
+    size_t max_bytes;    /* most memory for tensors at one time; 0: 4 GiB */
+};
+
+/* *out is new; it borrows m, which outlives it.
+ * AX_EUNSUPPORTED an operator, by node and name, has no kernel. */
+ax_status ax_plan_new(struct ax_plan **out, const struct ax_model *m,
+                      const struct ax_run_options *opt, struct ax_err *err)
+    AX_MUST_CHECK;
+void ax_plan_free(struct ax_plan *p);
+
+/* in[n_inputs] are borrowed, in the graph's order; out[n_outputs] are
+ * overwritten with new tensors of the caller's.
+ * AX_ESHAPE an input's type or shape is not the model's, or an operator
+ * cannot take the shapes it gets (the node is named). */
+ax_status ax_plan_run(struct ax_plan *p, struct ax_tensor *out,
+                      const struct ax_tensor *in, struct ax_err *err)
+    AX_MUST_CHECK;
+
+#endif
