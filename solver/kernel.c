@@ -1,0 +1,218 @@
+/* The integer loops under the bounds. Plain C over GNU vectors: the compiler
+ * makes one copy for each kind of processor, and the loader picks one. */
+#include "kernel.h"
+
+#include <string.h>
+
+#pragma GCC optimize("O3")
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && defined(__linux__)
+#define CLONES \
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CLONES
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+typedef int64_t vec __attribute__((vector_size(64), may_alias));
+
+struct panel_args {
+    int64_t *e;
+    size_t lde;
+    const int64_t *nu;
+    size_t ldn;
+    const int64_t *w;
+    size_t ldw;
+    const uint32_t *idx;
+    size_t n_idx;
+};
+
+/* rb rows by nv vectors, held in registers over the whole sum. */
+INLINE void tile(const int nv, const int rb, const struct panel_args *a,
+                 size_t r)
+{
+    vec acc[6][NV_MAX];
+
+#pragma GCC unroll 6
+    for (int i = 0; i < rb; i++)
+#pragma GCC unroll 7
+        for (int v = 0; v < nv; v++)
+            acc[i][v] = (vec){0};
+    for (size_t t = 0; t < a->n_idx; t++) {
+        size_t j = a->idx[t];
+        const vec *w = (const vec *)(a->w + j * a->ldw);
+
+#pragma GCC unroll 6
+        for (int i = 0; i < rb; i++) {
+            int64_t x = a->nu[(r + (size_t)i) * a->ldn + j];
+
+#pragma GCC unroll 7
+            for (int v = 0; v < nv; v++)
+                acc[i][v] += w[v] * x;
+        }
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < rb; i++)
+#pragma GCC unroll 7
+        for (int v = 0; v < nv; v++)
+            ((vec *)(a->e + (r + (size_t)i) * a->lde))[v] = acc[i][v];
+}
+
+INLINE void panel(const int nv, const int rb, const struct panel_args *a,
+                  size_t n)
+{
+    size_t r = 0;
+
+    for (; r + (size_t)rb <= n; r += (size_t)rb)
+        tile(nv, rb, a, r);
+    for (; r + 2 <= n; r += 2)
+        tile(nv, 2, a, r);
+    for (; r < n; r++)
+        tile(nv, 1, a, r);
+}
+
+CLONES static void panels(const struct panel_args *a, size_t n, uint32_t nv)
+{
+    switch (nv) {
+    case 1: panel(1, 6, a, n); break;
+    case 2: panel(2, 6, a, n); break;
+    case 3: panel(3, 6, a, n); break;
+    case 4: panel(4, 4, a, n); break;
+    case 5: panel(5, 4, a, n); break;
+    case 6: panel(6, 4, a, n); break;
+    default: panel(7, 3, a, n); break;
+    }
+}
+
+void kernel_dense(int64_t *e, size_t lde, const int64_t *nu, size_t ldn,
+                  size_t n, const struct packed *w, const uint32_t *idx,
+                  size_t n_idx)
+{
+    for (uint32_t p = 0; p < w->n_panels; p++) {
+        const struct panel_args a = {
+            .e = e + (size_t)p * w->nv * LANES,
+            .lde = lde,
+            .nu = nu,
+            .ldn = ldn,
+            .w = w->data + (size_t)p * w->rows * w->nv * LANES,
+            .ldw = (size_t)(p + 1 < w->n_panels ? w->nv : w->nv_last) * LANES,
+            .idx = idx,
+            .n_idx = n_idx,
+        };
+
+        panels(&a, n, p + 1 < w->n_panels ? w->nv : w->nv_last);
+    }
+}
+
+/* Eight rows side by side in the lanes, so that one coefficient of the
+ * matrix serves all of them. */
+CLONES static void sparse8(vec *et, const vec *nut, const struct csr *w,
+                           const uint32_t *idx, size_t n_idx)
+{
+    for (size_t t = 0; t < n_idx; t++) {
+        size_t i = idx[t];
+        vec x = nut[i];
+
+        for (uint64_t k = w->ptr[i]; k < w->ptr[i + 1]; k++)
+            et[w->col[k]] += x * (int64_t)w->val[k];
+    }
+}
+
+void kernel_sparse(int64_t *e, size_t lde, const int64_t *nu, size_t ldn,
+                   size_t n, const struct csr *w, const uint32_t *idx,
+                   size_t n_idx, int64_t *tmp)
+{
+    int64_t *nut = tmp, *et = tmp + LANES * (size_t)w->rows;
+
+    for (size_t r0 = 0; r0 < n; r0 += LANES) {
+        size_t m = n - r0 < LANES ? n - r0 : LANES;
+
+        for (size_t t = 0; t < n_idx; t++)
+            for (size_t r = 0; r < LANES; r++)
+                nut[idx[t] * (size_t)LANES + r] =
+                    r < m ? nu[(r0 + r) * ldn + idx[t]] : 0;
+        memset(et, 0, LANES * (size_t)w->cols * sizeof *et);
+        sparse8((vec *)et, (const vec *)nut, w, idx, n_idx);
+        for (size_t r = 0; r < m; r++) {
+            int64_t *row = e + (r0 + r) * lde;
+
+            for (size_t j = 0; j < w->cols; j++)
+                row[j] = et[j * LANES + r];
+            for (size_t j = w->cols; j < PAD(w->cols); j++)
+                row[j] = 0;
+        }
+    }
+}
+
+INLINE __int128 sum_lanes(const vec *v)
+{
+    __int128 s = 0;
+
+    for (int i = 0; i < LANES; i++)
+        s += (*v)[i];
+    return s;
+}
+
+/* The most bits of any element: v for v >= 0, -v - 1 if not. */
+INLINE int row_bits(const vec *e, size_t nv)
+{
+    vec or = {0};
+    int64_t all = 0;
+
+    for (size_t v = 0; v < nv; v++)
+        or |= e[v] ^ (e[v] >> 63);
+    for (int i = 0; i < LANES; i++)
+        all |= or[i];
+    return all ? 64 - __builtin_clzll((unsigned long long)all) : 0;
+}
+
+/* In a lane at most 64 terms of at most 2^56 are added before the sums go
+ * into 128 bits: |g_j| <= 2^26 2^29 + 1, |nu_j b'_j| <= 2^26 2^30. */
+CLONES void kernel_relax(struct relaxed *out, int64_t *nu, const int64_t *e,
+                         size_t n8, const struct relax *rx,
+                         const int64_t *bq)
+{
+    const size_t nv = n8 / LANES, step = 64;
+    const vec *ev = (const vec *)e;
+    const vec *mask = (const vec *)rx->mask, *chord = (const vec *)rx->chord;
+    const vec *l = (const vec *)rx->l, *u = (const vec *)rx->u;
+    const vec *b = (const vec *)bq;
+    vec *nuv = (vec *)nu, abs = {0};
+    int bits = row_bits(ev, nv);
+
+    *out = (struct relaxed){.sh = bits > 26 ? bits - 26 : 0};
+    for (size_t v0 = 0; v0 < nv; v0 += step) {
+        size_t v1 = nv - v0 < step ? nv : v0 + step;
+        vec g = {0}, bias = {0};
+
+        for (size_t v = v0; v < v1; v++) {
+            vec mu = ev[v] >> out->sh;
+            vec neg = mu < 0;
+            vec nn = (mu * chord[v]) >> 28;
+            vec at_l = -nn * l[v], at_u = (mu - nn) * u[v];
+            vec less = at_l < at_u;
+            vec x = (neg & nn) | (~neg & mu & mask[v]);
+
+            g += neg & ((less & at_l) | (~less & at_u));
+            abs += x ^ (x >> 63);
+            abs -= x >> 63;
+            if (b)
+                bias += x * b[v];
+            nuv[v] = x;
+        }
+        out->g += sum_lanes(&g);
+        out->bias += sum_lanes(&bias);
+    }
+    out->abs = (int64_t)sum_lanes(&abs);
+}
+
+CLONES void kernel_join(int64_t *sum, int a, const int64_t *add, int b,
+                        size_t n8)
+{
+    vec *s = (vec *)sum;
+    const vec *x = (const vec *)add;
+
+    for (size_t v = 0; v < n8 / LANES; v++)
+        s[v] = (s[v] >> a) + (x[v] >> b);
+}
