@@ -9,6 +9,28 @@
 
 #include <stdarg.h>
 
+#if defined(__GNUC__)
+#define AX_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+#define AX_MUST_CHECK         __attribute__((warn_unused_result))
+#else
+#define AX_PRINTF(fmt, first)
+#define AX_MUST_CHECK
+#endif
+
+/* Around the declarations of every public header: they have C linkage, and
+ * the shared library exports these functions and no others. */
+#ifdef __cplusplus
+#define AX_BEGIN_API \
+    extern "C" {     \
+    _Pragma("GCC visibility push(default)")
+#define AX_END_API                \
+    _Pragma("GCC visibility pop") \
+    }
+#else
+#define AX_BEGIN_API _Pragma("GCC visibility push(default)")
+#define AX_END_API   _Pragma("GCC visibility pop")
+#endif
+
 /* One row per status: name, exit code of a command that ends with it, and
  * the words used when no better message was given. The exit codes are those
  * of sysexits(3) and are documented in ax(7): scripts rely on them. */
@@ -28,6 +50,8 @@
     X(AX_ENOMEM,       75, "out of memory")
 /* clang-format on */
 
+AX_BEGIN_API
+
 typedef enum ax_status {
 #define X(name, exit, text) name,
     AX_STATUSES(X)
@@ -40,16 +64,6 @@ struct ax_err {
     ax_status code;
     char msg[512];
 };
-
-#if defined(__GNUC__)
-#define AX_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
-#define AX_MUST_CHECK         __attribute__((warn_unused_result))
-#define AX_API                __attribute__((visibility("default")))
-#else
-#define AX_PRINTF(fmt, first)
-#define AX_MUST_CHECK
-#define AX_API
-#endif
 
 /* Leave the function if a step failed. Use goto out instead once the
  * function owns something. */
@@ -72,5 +86,7 @@ ax_status ax_fail_in(struct ax_err *err, const char *fmt, ...)
 /* Exit code and fixed text of a status; the text is static. */
 int ax_status_exit(ax_status code);
 const char *ax_status_text(ax_status code);
+
+AX_END_API
 
 #endif

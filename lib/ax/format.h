@@ -13,6 +13,8 @@
 #include "ax/err.h"
 #include "ax/model.h"
 
+AX_BEGIN_API
+
 struct ax_format_options {
     const char *folder; /* where the input lies, for external data; NULL:
                            none is allowed (standard input) */
@@ -50,5 +52,7 @@ extern const struct ax_format *const ax_formats[];
 const struct ax_format *ax_format_find(const char *name);
 /* By content, or NULL. */
 const struct ax_format *ax_format_sniff(const unsigned char *head, size_t n);
+
+AX_END_API
 
 #endif

@@ -18,6 +18,8 @@
 #include "ax/err.h"
 #include "ax/tensor.h"
 
+AX_BEGIN_API
+
 #define AX_NONE      UINT32_MAX /* an absent optional input or output */
 #define AX_GRAPH_MAX (1u << 24) /* values, and nodes, in one graph */
 #define AX_DEPTH_MAX 64         /* nested sub-graphs, nested messages */
@@ -50,8 +52,8 @@ struct ax_attr {
     ax_attr_kind kind;
     int64_t i;
     float f;
-    char *s;          /* STRING: NUL-terminated, no NUL inside */
-    size_t n;         /* INTS, FLOATS, STRINGS */
+    char *s;  /* STRING: NUL-terminated, no NUL inside */
+    size_t n; /* INTS, FLOATS, STRINGS */
     int64_t *ints;
     float *floats;
     char **strings;
@@ -59,17 +61,17 @@ struct ax_attr {
 };
 
 struct ax_value {
-    char *name;       /* unique in its graph, never empty */
-    ax_dtype dtype;   /* AX_DTYPE_NONE: not a tensor, or not known */
-    int rank;         /* -1: not known */
-    int64_t dims[AX_RANK_MAX];   /* -1: free */
+    char *name;                /* unique in its graph, never empty */
+    ax_dtype dtype;            /* AX_DTYPE_NONE: not a tensor, or not known */
+    int rank;                  /* -1: not known */
+    int64_t dims[AX_RANK_MAX]; /* -1: free */
     char *dim_names[AX_RANK_MAX]; /* of free dims, or NULL */
-    uint32_t tensor;  /* index in the model's tensor table, or AX_NONE */
+    uint32_t tensor; /* index in the model's tensor table, or AX_NONE */
 };
 
 struct ax_node {
     ax_op op;
-    char *name;       /* may be empty */
+    char *name; /* may be empty */
     uint32_t n_in, n_out;
     uint32_t *in, *out; /* value indexes, or AX_NONE */
     uint32_t n_attrs;
@@ -99,5 +101,7 @@ const char *ax_node_string(const struct ax_node *n, const char *name,
  * n_tensors is the size of the model's tensor table. AX_EFORMAT. */
 ax_status ax_graph_check(const struct ax_graph *g, uint32_t n_tensors,
                          struct ax_err *err) AX_MUST_CHECK;
+
+AX_END_API
 
 #endif

@@ -9,6 +9,8 @@
 
 #include "ax/graph.h"
 
+AX_BEGIN_API
+
 struct ax_meta {
     char *key, *value;
 };
@@ -16,8 +18,8 @@ struct ax_meta {
 /* What was attached; the payload is kept as it was read, so that a command
  * copies through what it does not know. */
 struct ax_attachment {
-    char *type;        /* "property", "certificate", "provenance", ... */
-    char *name;        /* file name without folders, may be empty */
+    char *type; /* "property", "certificate", "provenance", ... */
+    char *name; /* file name without folders, may be empty */
     unsigned char identity[32]; /* of the model it speaks of */
     unsigned char digest[32];   /* SHA-256 of its logical bytes, axm(5) */
     unsigned char *data;
@@ -29,10 +31,10 @@ struct ax_model {
     uint32_t n_tensors;
     struct ax_tensor *tensors; /* in stream order */
     uint32_t n_meta;
-    struct ax_meta *meta;      /* sorted by key */
+    struct ax_meta *meta; /* sorted by key */
     uint32_t n_attachments;
     struct ax_attachment *attachments; /* in the order of appending */
-    void *map;         /* raw profile: the mapping that tensors borrow from */
+    void *map; /* raw profile: the mapping that tensors borrow from */
     size_t map_size;
 };
 
@@ -76,5 +78,7 @@ ax_status ax_model_write(struct ax_model *m, FILE *f, ax_profile profile,
 void ax_sha256(unsigned char out[32], const void *data, size_t n);
 /* 64 hex digits and a NUL. */
 void ax_hex32(char out[65], const unsigned char digest[32]);
+
+AX_END_API
 
 #endif

@@ -10,30 +10,32 @@
 #include "ax/model.h"
 #include "ax/prop.h"
 
+AX_BEGIN_API
+
 /* A block of node k's affine map: the coefficients on one source, stored by
  * rows. Every coefficient is exact in double: m 2^e with |m| < 2^53. */
 struct ax_block {
-    uint32_t source;  /* node, < k */
+    uint32_t source; /* node, < k */
     /* Dense: w [n_k, n_source], row_ptr and col NULL.
      * Sparse: row i is w[row_ptr[i] .. row_ptr[i+1]), columns col,
      * increasing, no explicit zeros. */
     double *w;
     uint64_t *row_ptr;
     uint32_t *col;
-    int scale;        /* s_ks of ax-cert(5) */
-    int32_t *wq;      /* W' of ax-cert(5), laid out as w */
+    int scale;   /* s_ks of ax-cert(5) */
+    int32_t *wq; /* W' of ax-cert(5), laid out as w */
 };
 
 struct ax_net_node {
     uint32_t n;        /* elements */
     uint32_t n_blocks; /* sources, in increasing order */
     struct ax_block *blocks;
-    ax_i128 *b_m;      /* [n] bias, exact: b_m 2^b_e, b_e common; or NULL */
+    ax_i128 *b_m; /* [n] bias, exact: b_m 2^b_e, b_e common; or NULL */
     int b_e;
-    double *b;         /* [n] nearest doubles, for search alone */
-    int b_scale;       /* sb_k */
-    int32_t *bq;       /* [n] b', or NULL if all are zero */
-    int bits;          /* K_k */
+    double *b;   /* [n] nearest doubles, for search alone */
+    int b_scale; /* sb_k */
+    int32_t *bq; /* [n] b', or NULL if all are zero */
+    int bits;    /* K_k */
 };
 
 struct ax_net {
@@ -64,5 +66,7 @@ ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
  * y [outputs]. */
 ax_status ax_net_exact(const struct ax_net *net, const float *x, double *y,
                        struct ax_err *err) AX_MUST_CHECK;
+
+AX_END_API
 
 #endif

@@ -8,17 +8,19 @@
 #include "ax/err.h"
 #include "ax/tensor.h"
 
+AX_BEGIN_API
+
 typedef __int128 ax_i128;
 
 /* One row: sum of coefficients N times variables <= D. */
 struct ax_row {
-    uint32_t n_x, n_y;      /* terms over inputs and over outputs */
+    uint32_t n_x, n_y;           /* terms over inputs and over outputs */
     uint32_t *x_index, *y_index; /* increasing */
     int32_t *x_coef, *y_coef;    /* |N| < 2^26, not 0 */
-    ax_i128 d64_up;         /* ceil(D 2^64), clamped to +-2^125 */
-    double d;               /* nearest double to D, for search alone */
-    char *d_text;           /* D as an exact decimal, "m" or "m" "e" "k" */
-    bool strict;            /* it was written < or > */
+    ax_i128 d64_up;              /* ceil(D 2^64), clamped to +-2^125 */
+    double d;                    /* nearest double to D, for search alone */
+    char *d_text; /* D as an exact decimal, "m" or "m" "e" "k" */
+    bool strict;  /* it was written < or > */
 };
 
 struct ax_conj {
@@ -28,9 +30,9 @@ struct ax_conj {
 
 /* One group: consecutive conjunctions over one box. */
 struct ax_group {
-    int p;             /* scale P of the box */
-    int64_t *lo, *hi;  /* [n_x] at scale P, rounded outwards */
-    ax_i128 *lo64, *hi64; /* [n_x] floor and ceil at scale 64 */
+    int p;                 /* scale P of the box */
+    int64_t *lo, *hi;      /* [n_x] at scale P, rounded outwards */
+    ax_i128 *lo64, *hi64;  /* [n_x] floor and ceil at scale 64 */
     double *lo_in, *hi_in; /* [n_x] doubles inside the exact box where one
                               exists (lo_in <= hi_in), for search alone;
                               nearest to the bounds where none does */
@@ -42,9 +44,9 @@ struct ax_prop {
     uint32_t n_x, n_y;
     uint32_t n_groups;
     struct ax_group *groups;
-    uint32_t n_empty;      /* conjunctions that were dropped as empty */
+    uint32_t n_empty;         /* conjunctions that were dropped as empty */
     unsigned char digest[32]; /* SHA-256 of the file's bytes */
-    void *arena;           /* private */
+    void *arena;              /* private */
 };
 
 /* Read VNN-LIB 1.0 text. The bytes are hostile. n_x and n_y are what the
@@ -56,5 +58,7 @@ ax_status ax_prop_read(struct ax_prop **out, const char *text, size_t n,
                        uint32_t n_x, uint32_t n_y, struct ax_err *err)
     AX_MUST_CHECK;
 void ax_prop_free(struct ax_prop *p);
+
+AX_END_API
 
 #endif

@@ -8,6 +8,8 @@
 
 #include "ax/model.h"
 
+AX_BEGIN_API
+
 struct ax_plan;
 
 struct ax_run_options {
@@ -30,5 +32,7 @@ void ax_plan_free(struct ax_plan *p);
 ax_status ax_plan_run(struct ax_plan *p, struct ax_tensor *out,
                       const struct ax_tensor *in, struct ax_err *err)
     AX_MUST_CHECK;
+
+AX_END_API
 
 #endif

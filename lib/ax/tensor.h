@@ -12,6 +12,8 @@
 
 #include "ax/err.h"
 
+AX_BEGIN_API
+
 #define AX_RANK_MAX 8
 
 /* One row per element type: name in C, number in ONNX TensorProto and in
@@ -77,5 +79,7 @@ size_t ax_tensor_count(const struct ax_tensor *t);
 /* "float32 [1,3,224,224]", with -1 printed as "?"; returns buf. */
 char *ax_shape_text(char *buf, size_t n, ax_dtype dtype, int rank,
                     const int64_t *dims);
+
+AX_END_API
 
 #endif

@@ -1,0 +1,45 @@
+/* What --json prints: see json.h. */
+#include "common/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+ax_status cmd_json(const char *schema, json_t *obj, struct ax_err *err)
+{
+    json_t *all = json_pack("{s:s}", "schema", schema);
+    ax_status st = AX_OK;
+
+    if (!obj || !all || json_object_update(all, obj))
+        st = ax_fail(err, AX_ENOMEM, "no memory for the JSON output");
+    else if (json_dumpf(all, stdout, JSON_COMPACT) ||
+             putc('\n', stdout) == EOF)
+        st = ax_fail(err, AX_EIO, "standard output: a write failed");
+    json_decref(all);
+    json_decref(obj);
+    return st;
+}
+
+json_t *cmd_json_text(const char *s)
+{
+    size_t n = strlen(s), used = 0;
+    json_t *text = json_stringn(s, n);
+    char *plain;
+
+    if (text)
+        return text;
+    plain = malloc(4 * n + 1);
+    if (!plain)
+        return NULL;
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+
+        if (c < 0x80)
+            plain[used++] = *s;
+        else
+            used += (size_t)snprintf(plain + used, 5, "\\x%02x", c);
+    }
+    text = json_stringn(plain, used);
+    free(plain);
+    return text;
+}
