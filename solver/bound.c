@@ -6,12 +6,13 @@
  * together, which is what fills the vector units. Rows of several boxes in
  * one product were not worth it: they do not share the inactive neurons that
  * the product leaves out. */
-#include "solver/bound.h"
+#include "bound.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct bwork {
     const struct bnet *net;
@@ -31,7 +32,9 @@ struct bwork {
     uint32_t *rows;        /* unstable neurons of one node */
     ax_i128 *lower, *upper; /* their bounds */
     uint64_t sum_m0;
-    bool bad;              /* a value left its range */
+    bool bad;              /* a value left its range, or it is late */
+    bool late;
+    double deadline;
     void **owned;
     size_t n_owned;
 };
@@ -184,7 +187,7 @@ size_t bwork_bytes(const struct bnet *net)
 }
 
 ax_status bwork_new(struct bwork **out, const struct bnet *net,
-                    size_t max_bytes, struct ax_err *err)
+                    size_t max_bytes, double deadline, struct ax_err *err)
 {
     struct bwork *w = calloc(1, sizeof *w);
     uint32_t nn = net->n_nodes;
@@ -202,6 +205,7 @@ ax_status bwork_new(struct bwork **out, const struct bnet *net,
     if (!ok)
         goto out;
     w->net = net;
+    w->deadline = deadline;
     w->max_rows = rows;
     w->relax = take(w, nn, sizeof *w->relax, &ok);
     w->e = take(w, nn, sizeof *w->e, &ok);
@@ -255,6 +259,7 @@ void bwork_free(struct bwork *w)
 /* ---- the constant C ---- */
 
 #define C_LIMIT ((ax_i128)1 << 120)
+#define T_LIMIT ((ax_i128)1 << 126)
 #define M_LIMIT ((uint64_t)1 << 62)
 
 /* Add m to a sum SM. */
@@ -388,8 +393,23 @@ static void descend(struct bwork *w, const struct bbox *box, uint32_t k,
     }
 }
 
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool bwork_late(const struct bwork *w)
+{
+    return w->late;
+}
+
 static void start(struct bwork *w, size_t n)
 {
+    if (w->deadline > 0 && now() > w->deadline)
+        w->bad = w->late = true;
     memset(w->has, 0, w->net->n_nodes);
     memset(w->joined, 0, n * sizeof *w->joined);
     memset(w->c, 0, n * sizeof *w->c);
@@ -496,7 +516,7 @@ bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
 {
     const struct bnet *net = w->net;
 
-    w->bad = false;
+    w->bad = w->late = false;
     w->sum_m0 = 0;
     for (uint32_t j = 0; j < net->nodes[0].n; j++) {
         ax_i128 lo = -box->lo[j], hi = box->hi[j];
@@ -532,9 +552,57 @@ bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
 
 #define N_SCALE 34 /* of a row's own coefficients on the input */
 
-bool bound_rows(struct bwork *w, const struct bbox *box,
-                struct ax_row *const *rows, size_t n, ax_i128 *c,
-                double *slope)
+/* nu, A and nu b' of a row of a property at the last node. */
+static void start_row(struct bwork *w, const struct ax_row *row, size_t r,
+                      const struct bnode *node, size_t x8)
+{
+    struct relaxed *o = &w->out[r];
+
+    *o = (struct relaxed){0};
+    w->nu_q[r] = 0;
+    w->q[r] = N_SCALE;
+    for (uint32_t i = 0; i < row->n_y; i++) {
+        int64_t v = row->y_coef[i];
+
+        w->nu[r * node->n8 + row->y_index[i]] = v;
+        o->abs += v < 0 ? -v : v;
+        if (node->bq)
+            o->bias += (ax_i128)v * node->bq[row->y_index[i]];
+    }
+    for (uint32_t i = 0; i < row->n_x; i++)
+        w->e[0][r * x8 + row->x_index[i]] =
+            (int64_t)row->x_coef[i] * ((int64_t)1 << N_SCALE);
+}
+
+/* T of ax-cert(5): an unsafe input has sum e x <= T. */
+static void threshold(struct brow *row, const struct bbox *box, uint32_t n_x)
+{
+    int q = row->q + box->p, sh = q - 64;
+    ax_i128 sum = 0, sum64, r;
+
+    for (uint32_t j = 0; j < n_x; j++)
+        sum += (ax_i128)row->e[j] * (row->e[j] < 0 ? box->hi[j] : box->lo[j]);
+    row->clips = false;
+    if (sh < 0 && (sum >= (C_LIMIT >> -sh) || sum <= -(C_LIMIT >> -sh)))
+        return;
+    sum64 = sh >= 0 ? sum >> (sh < 127 ? sh : 127)
+                    : (ax_i128)((unsigned __int128)sum << -sh);
+    r = row->row->d64_up - (row->c - sum64);
+    if (sh < 0) {
+        r = r >> (-sh < 127 ? -sh : 127);
+    } else {
+        ax_i128 most = sh < 126 ? (T_LIMIT - 1) >> sh : 0;
+
+        if (r > most || r < -most)
+            return;
+        r = (ax_i128)((unsigned __int128)r << (sh < 126 ? sh : 0));
+    }
+    row->t = r + 1;
+    row->clips = row->t < T_LIMIT && row->t > -T_LIMIT;
+}
+
+bool bound_rows(struct bwork *w, const struct bbox *box, struct brow *rows,
+                size_t n)
 {
     const struct bnet *net = w->net;
     const uint32_t last = net->n_nodes - 1, n_x = net->nodes[0].n;
@@ -542,43 +610,65 @@ bool bound_rows(struct bwork *w, const struct bbox *box,
     size_t x8 = net->nodes[0].n8;
 
     for (size_t r0 = 0, m; r0 < n; r0 += m) {
-        bool on_x = rows[r0]->n_x > 0;
+        bool on_x = rows[r0].row->n_x > 0;
 
         for (m = 1; m < w->max_rows && r0 + m < n; m++)
-            if ((rows[r0 + m]->n_x > 0) != on_x)
+            if ((rows[r0 + m].row->n_x > 0) != on_x)
                 break;
         start(w, m);
         w->has[0] = on_x;
         memset(w->nu, 0, m * node->n8 * sizeof *w->nu);
         memset(w->e[0], 0, m * x8 * sizeof **w->e);
-        for (size_t r = 0; r < m; r++) {
-            const struct ax_row *row = rows[r0 + r];
-            struct relaxed *o = &w->out[r];
-
-            *o = (struct relaxed){0};
-            w->nu_q[r] = 0;
-            w->q[r] = N_SCALE;
-            for (uint32_t i = 0; i < row->n_y; i++) {
-                int64_t v = row->y_coef[i];
-
-                w->nu[r * node->n8 + row->y_index[i]] = v;
-                o->abs += v < 0 ? -v : v;
-                if (node->bq)
-                    o->bias += (ax_i128)v * node->bq[row->y_index[i]];
-            }
-            for (uint32_t i = 0; i < row->n_x; i++)
-                w->e[0][r * x8 + row->x_index[i]] =
-                    (int64_t)row->x_coef[i] * ((int64_t)1 << N_SCALE);
-        }
+        for (size_t r = 0; r < m; r++)
+            start_row(w, rows[r0 + r].row, r, node, x8);
         affine(w, last, m, w->all, node->n);
         descend(w, box, last, m);
+        if (w->bad)
+            return false;
         for (size_t r = 0; r < m; r++) {
-            c[r0 + r] = w->c[r];
-            for (uint32_t j = 0; j < n_x; j++)
-                slope[(r0 + r) * n_x + j] =
-                    w->has[0] ? ldexp((double)w->e[0][r * x8 + j], -w->q[r])
-                              : 0.0;
+            struct brow *o = &rows[r0 + r];
+
+            o->c = w->c[r];
+            o->q = w->has[0] ? w->q[r] : 0;
+            memcpy(o->e, w->e[0] + r * x8, n_x * sizeof *o->e);
+            threshold(o, box, n_x);
         }
     }
-    return !w->bad;
+    return true;
+}
+
+/* The quotient of v by d > 0, rounded up. */
+static ax_i128 ceil_div(ax_i128 v, int64_t d)
+{
+    ax_i128 q = v / d;
+
+    return q * d < v ? q + 1 : q;
+}
+
+bool bound_clip(const struct brow *rows, size_t n, uint32_t n_x, int64_t *lo,
+                int64_t *hi)
+{
+    for (size_t r = 0; r < n; r++) {
+        const int64_t *e = rows[r].e;
+        ax_i128 slack = rows[r].t, x;
+
+        if (!rows[r].clips)
+            continue;
+        for (uint32_t j = 0; j < n_x; j++)
+            slack -= (ax_i128)e[j] * (e[j] < 0 ? hi[j] : lo[j]);
+        if (slack < 0)
+            return false;
+        for (uint32_t j = 0; j < n_x; j++) {
+            ax_i128 range = (ax_i128)hi[j] - lo[j];
+
+            if (e[j] > 0 && slack < e[j] * range) {
+                x = ceil_div(slack + (ax_i128)e[j] * lo[j], e[j]);
+                hi[j] = x < hi[j] ? (int64_t)x : hi[j];
+            } else if (e[j] < 0 && slack < -(ax_i128)e[j] * range) {
+                x = -ceil_div(slack + (ax_i128)e[j] * hi[j], -e[j]);
+                lo[j] = x > lo[j] ? (int64_t)x : lo[j];
+            }
+        }
+    }
+    return true;
 }

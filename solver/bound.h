@@ -7,7 +7,7 @@
 
 #include "ax/net.h"
 #include "ax/prop.h"
-#include "solver/kernel.h"
+#include "kernel.h"
 
 enum status { UNSTABLE, ACTIVE, INACTIVE };
 
@@ -53,8 +53,13 @@ void bnet_free(struct bnet *b);
 
 /* Everything a thread needs to bound boxes; made once. */
 struct bwork;
+/* deadline: CLOCK_MONOTONIC seconds, or 0. AX_UNDECIDED: needs more than
+ * max_bytes. */
 ax_status bwork_new(struct bwork **out, const struct bnet *net,
-                    size_t max_bytes, struct ax_err *err) AX_MUST_CHECK;
+                    size_t max_bytes, double deadline, struct ax_err *err)
+    AX_MUST_CHECK;
+/* Was the last box given up because the deadline had passed? */
+bool bwork_late(const struct bwork *w);
 void bwork_free(struct bwork *w);
 size_t bwork_bytes(const struct bnet *net);
 
@@ -68,11 +73,25 @@ struct bbox {
  * nothing about this box is known. */
 bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st);
 
-/* Lower bounds, at scale 64, of n rows of a property over the box that
- * bound_box was last called with: c[n]. slope [n, n_x]: the linear lower
- * bound's coefficients on the inputs, for search alone. */
-bool bound_rows(struct bwork *w, const struct bbox *box,
-                struct ax_row *const *rows, size_t n, ax_i128 *c,
-                double *slope);
+/* The lower bound of a row of a property over a box: c at scale 64, and as
+ * a linear function of the input, e [n_x] at scale q. */
+struct brow {
+    const struct ax_row *row;
+    ax_i128 c;
+    int q;
+    int64_t *e;     /* the caller's, [n_x] */
+    ax_i128 t;      /* T of ax-cert(5), section Clipping */
+    bool clips;
+};
+
+/* Bound n rows (their row and e set) over the box that bound_box was last
+ * called with. */
+bool bound_rows(struct bwork *w, const struct bbox *box, struct brow *rows,
+                size_t n);
+
+/* Clip the box lo, hi [n_x] by n rows, in order. False: nothing is left (and
+ * lo, hi are spoilt). */
+bool bound_clip(const struct brow *rows, size_t n, uint32_t n_x, int64_t *lo,
+                int64_t *hi);
 
 #endif

@@ -1,0 +1,107 @@
+/* ax/prove.h - decide a property of a network.
+ *
+ * The property is ax-cert(5)'s: the unsafe set; it holds if the network
+ * cannot reach it from any point of the real input boxes. A search emits its
+ * steps to sinks (certificate, trace, progress) and knows no file format.
+ * Verdict and steps do not depend on the number of threads. */
+#ifndef AX_PROVE_H
+#define AX_PROVE_H
+
+#include "ax/net.h"
+#include "ax/prop.h"
+
+typedef enum ax_verdict { AX_UNKNOWN, AX_HOLDS, AX_VIOLATED } ax_verdict;
+
+/* "holds", "violated", "unknown" */
+const char *ax_verdict_name(ax_verdict v);
+
+/* One subproblem that was bounded: a box, and what came of it. Boxes are
+ * numbered in the order of their making; children after their parent. */
+struct ax_step {
+    uint32_t group;
+    uint64_t id;        /* of this box, unique in its group; 0 is the root */
+    uint64_t child;     /* of a split: the lower half; child + 1: the upper */
+    bool leaf;          /* all conjunctions that were left are refuted */
+    uint32_t depth;
+    uint32_t dim;       /* of a split: input, and where, at scale p */
+    int64_t value;
+    int p;
+    const int64_t *lo, *hi; /* [n_x] */
+    uint32_t n_left;        /* conjunctions that were left in this box */
+    const uint32_t *left;   /* [n_left] their numbers */
+    uint32_t n_refuted;
+    const uint32_t *refuted; /* [2 n_refuted]: position in left, and row */
+};
+
+struct ax_sink {
+    /* Called by one thread at a time; steps come after their parents. */
+    ax_status (*step)(void *self, const struct ax_step *s,
+                      struct ax_err *err);
+    void *self;
+};
+
+struct ax_prove_stats {
+    double seconds;     /* since the beginning */
+    uint64_t boxes;     /* bounded so far */
+    uint64_t leaves;
+    uint64_t open;
+    uint32_t depth;     /* deepest so far */
+    double done;        /* share of the volume that is proved, 0..1 */
+    double bound;       /* least lower bound of the last boxes, of
+                           row - D; the box is refuted above 0 */
+    uint64_t attacks;   /* points tried */
+    double attack_seconds;
+};
+
+struct ax_prove_options {
+    int threads;        /* 0: 1 */
+    double seconds;     /* 0: no limit */
+    size_t bytes;       /* 0: 4 GiB */
+    uint64_t max_boxes; /* 0: no limit */
+    uint64_t seed;      /* of the attack */
+    bool no_attack;
+    const struct ax_sink *sinks; /* ended by one without step; may be NULL */
+    void (*progress)(void *self, const struct ax_prove_stats *s); /* or NULL,
+                           about ten times a second */
+    void *progress_self;
+};
+
+struct ax_prove_result {
+    ax_verdict verdict;
+    char reason[256];   /* AX_UNKNOWN: why, one line */
+    const char *engine; /* what decided it: "attack", "search", "empty" */
+    struct ax_prove_stats stats;
+    float *x;           /* AX_VIOLATED: the input, exact; the caller frees */
+    uint32_t group, conj;
+};
+
+/* Cost: of the search, exponential in the worst case; memory and time are
+ * kept below the limits, within the time of bounding one layer of one box.
+ * AX_ENOMEM, AX_EBUG, or what a sink said. Limits are not errors: they give
+ * AX_UNKNOWN. */
+ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
+                   const struct ax_prop *prop,
+                   const struct ax_prove_options *opt, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* The sink that makes the certificate of ax-cert(5). */
+struct ax_certifier;
+ax_status ax_certifier_new(struct ax_certifier **out,
+                           const struct ax_prop *prop, struct ax_err *err)
+    AX_MUST_CHECK;
+void ax_certifier_free(struct ax_certifier *c);
+struct ax_sink ax_certifier_sink(struct ax_certifier *c);
+/* The payload, once the search has said AX_HOLDS; *out is the caller's. */
+ax_status ax_certifier_write(unsigned char **out, size_t *n,
+                             struct ax_certifier *c,
+                             const unsigned char identity[32],
+                             struct ax_err *err) AX_MUST_CHECK;
+
+/* The payload of a counterexample, ax-cert(5). *out is the caller's. */
+ax_status ax_counterexample_write(unsigned char **out, size_t *n,
+                                  const float *x, uint32_t n_x,
+                                  const unsigned char identity[32],
+                                  const unsigned char digest[32],
+                                  struct ax_err *err) AX_MUST_CHECK;
+
+#endif

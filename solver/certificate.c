@@ -1,0 +1,328 @@
+/* The certificate writer: a sink that keeps the record of every box, and
+ * writes them in the order and form of man/ax-cert.5, section CERTIFICATE. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ax/prove.h"
+
+struct bytes {
+    unsigned char *p;
+    size_t n, cap;
+};
+
+/* The proof tree of one group, by box number. */
+struct tree {
+    uint64_t n, cap;
+    uint64_t *child;  /* 0: leaf */
+    uint64_t *record; /* where its record begins in rec */
+    struct bytes rec; /* records, one after the other in order of arrival;
+                         each led by its length */
+};
+
+struct ax_certifier {
+    const struct ax_prop *prop;
+    struct tree *trees; /* [n_groups] */
+};
+
+static ax_status grow(struct bytes *b, size_t more, struct ax_err *err)
+{
+    size_t cap = b->cap ? b->cap : 256;
+    unsigned char *p;
+
+    if (b->cap - b->n >= more)
+        return AX_OK;
+    while (cap - b->n < more)
+        cap *= 2;
+    p = realloc(b->p, cap);
+    if (!p)
+        return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
+    b->p = p;
+    b->cap = cap;
+    return AX_OK;
+}
+
+static ax_status put(struct bytes *b, const void *p, size_t n,
+                     struct ax_err *err)
+{
+    AX_TRY(grow(b, n, err));
+    memcpy(b->p + b->n, p, n);
+    b->n += n;
+    return AX_OK;
+}
+
+static ax_status varint(struct bytes *b, uint64_t v, struct ax_err *err)
+{
+    AX_TRY(grow(b, 10, err));
+    for (; v >= 0x80; v >>= 7)
+        b->p[b->n++] = (unsigned char)(v | 0x80);
+    b->p[b->n++] = (unsigned char)v;
+    return AX_OK;
+}
+
+ax_status ax_certifier_new(struct ax_certifier **out,
+                           const struct ax_prop *prop, struct ax_err *err)
+{
+    struct ax_certifier *c = calloc(1, sizeof *c);
+
+    if (c)
+        c->trees = calloc(prop->n_groups + 1u, sizeof *c->trees);
+    if (!c || !c->trees) {
+        free(c);
+        return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
+    }
+    c->prop = prop;
+    *out = c;
+    return AX_OK;
+}
+
+void ax_certifier_free(struct ax_certifier *c)
+{
+    if (!c)
+        return;
+    for (uint32_t g = 0; g < c->prop->n_groups; g++) {
+        free(c->trees[g].child);
+        free(c->trees[g].record);
+        free(c->trees[g].rec.p);
+    }
+    free(c->trees);
+    free(c);
+}
+
+static ax_status reserve(struct tree *t, uint64_t n, struct ax_err *err)
+{
+    uint64_t cap = t->cap ? t->cap : 64, *p;
+
+    if (n <= t->cap)
+        return AX_OK;
+    while (cap < n)
+        cap *= 2;
+    p = realloc(t->child, cap * sizeof *p);
+    if (!p)
+        return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
+    t->child = p;
+    p = realloc(t->record, cap * sizeof *p);
+    if (!p)
+        return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
+    t->record = p;
+    t->cap = cap;
+    return AX_OK;
+}
+
+/* The record of one box. */
+static ax_status record(struct bytes *b, const struct ax_group *group,
+                        const struct ax_step *s, struct ax_err *err)
+{
+    if (s->leaf) {
+        AX_TRY(varint(b, 0, err));
+    } else {
+        int64_t mid = (s->lo[s->dim] + s->hi[s->dim]) >> 1, d = s->value - mid;
+
+        AX_TRY(varint(b, (uint64_t)s->dim << 2 | (d ? 2 : 1), err));
+        if (d)
+            AX_TRY(varint(b, d < 0 ? (uint64_t)-d * 2 - 1 : (uint64_t)d * 2,
+                          err));
+        if (group->n_conj > 1)
+            AX_TRY(varint(b, s->n_refuted, err));
+    }
+    for (uint32_t i = 0; i < s->n_refuted; i++) {
+        uint32_t at = s->refuted[2 * i], row = s->refuted[2 * i + 1];
+
+        if (!s->leaf)
+            AX_TRY(varint(b, at, err));
+        if (group->conj[s->left[at]].n_rows > 1)
+            AX_TRY(varint(b, row, err));
+    }
+    return AX_OK;
+}
+
+static ax_status step(void *self, const struct ax_step *s, struct ax_err *err)
+{
+    struct ax_certifier *c = self;
+    struct tree *t = &c->trees[s->group];
+    size_t at = t->rec.n;
+
+    AX_TRY(reserve(t, (s->leaf ? s->id : s->child + 1) + 1, err));
+    t->child[s->id] = s->leaf ? 0 : s->child;
+    t->record[s->id] = at;
+    if (t->n < (s->leaf ? s->id : s->child + 1) + 1)
+        t->n = (s->leaf ? s->id : s->child + 1) + 1;
+    AX_TRY(put(&t->rec, "\0\0\0\0", 4, err));
+    AX_TRY(record(&t->rec, &c->prop->groups[s->group], s, err));
+    for (int i = 0; i < 4; i++)
+        t->rec.p[at + (size_t)i] =
+            (unsigned char)((t->rec.n - at - 4) >> (8 * i));
+    return AX_OK;
+}
+
+struct ax_sink ax_certifier_sink(struct ax_certifier *c)
+{
+    return (struct ax_sink){step, c};
+}
+
+/* ---- writing ---- */
+
+struct stack {
+    uint64_t *p;
+    size_t n, cap;
+};
+
+static ax_status push(struct stack *s, uint64_t v, struct ax_err *err)
+{
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? 2 * s->cap : 64;
+        uint64_t *p = realloc(s->p, cap * sizeof *p);
+
+        if (!p)
+            return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
+        s->p = p;
+        s->cap = cap;
+    }
+    s->p[s->n++] = v;
+    return AX_OK;
+}
+
+static ax_status put_record(struct bytes *b, const struct tree *t, uint64_t id,
+                            struct ax_err *err)
+{
+    const unsigned char *r = t->rec.p + t->record[id];
+    size_t n = r[0] | (size_t)r[1] << 8 | (size_t)r[2] << 16 |
+               (size_t)r[3] << 24;
+
+    return put(b, r + 4, n, err);
+}
+
+/* The tree below root in preorder. Trees of at most job boxes become jobs,
+ * whose roots go to jobs; job 0: none do. */
+static ax_status preorder(struct bytes *b, const struct tree *t,
+                          const uint64_t *size, uint64_t root, uint64_t job,
+                          struct stack *jobs, struct ax_err *err)
+{
+    static const unsigned char is_job = 3;
+    struct stack todo = {0};
+    ax_status st = push(&todo, root, err);
+
+    while (st == AX_OK && todo.n) {
+        uint64_t id = todo.p[--todo.n];
+
+        if (id != root && size[id] <= job) {
+            st = put(b, &is_job, 1, err);
+            if (st == AX_OK)
+                st = push(jobs, id, err);
+            continue;
+        }
+        st = put_record(b, t, id, err);
+        if (st == AX_OK && t->child[id]) {
+            st = push(&todo, t->child[id] + 1, err);
+            if (st == AX_OK)
+                st = push(&todo, t->child[id], err);
+        }
+    }
+    free(todo.p);
+    return st;
+}
+
+static ax_status put_sized(struct bytes *b, const struct bytes *part,
+                           struct ax_err *err)
+{
+    AX_TRY(varint(b, part->n, err));
+    return put(b, part->p, part->n, err);
+}
+
+#define JOBS 128 /* about so many parts can be checked side by side */
+
+static ax_status put_tree(struct bytes *b, const struct tree *t,
+                          struct ax_err *err)
+{
+    struct bytes part = {0};
+    struct stack jobs = {0};
+    uint64_t *size = calloc(t->n ? t->n : 1, sizeof *size);
+    uint64_t job = t->n / JOBS;
+    ax_status st = AX_OK;
+
+    if (!size)
+        return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
+    for (uint64_t id = t->n; id-- > 0;)
+        size[id] = t->child[id]
+                       ? 1 + size[t->child[id]] + size[t->child[id] + 1]
+                       : 1;
+    st = preorder(&part, t, size, 0, job > 8 ? job : 0, &jobs, err);
+    if (st == AX_OK)
+        st = put_sized(b, &part, err);
+    if (st == AX_OK)
+        st = varint(b, jobs.n, err);
+    for (size_t i = 0; i < jobs.n && st == AX_OK; i++) {
+        part.n = 0;
+        st = preorder(&part, t, size, jobs.p[i], 0, NULL, err);
+        if (st == AX_OK)
+            st = put_sized(b, &part, err);
+    }
+    free(size);
+    free(part.p);
+    free(jobs.p);
+    return st;
+}
+
+static ax_status put_head(struct bytes *b, const char *magic,
+                          const unsigned char identity[32],
+                          const unsigned char digest[32], struct ax_err *err)
+{
+    static const unsigned char version[4] = {1, 1, 0, 0};
+
+    AX_TRY(put(b, magic, 4, err));
+    AX_TRY(put(b, version, 4, err));
+    AX_TRY(put(b, identity, 32, err));
+    return put(b, digest, 32, err);
+}
+
+ax_status ax_certifier_write(unsigned char **out, size_t *n,
+                             struct ax_certifier *c,
+                             const unsigned char identity[32],
+                             struct ax_err *err)
+{
+    struct bytes b = {0};
+    ax_status st = put_head(&b, "AXCT", identity, c->prop->digest, err);
+
+    if (st == AX_OK)
+        st = varint(&b, c->prop->n_groups, err);
+    for (uint32_t g = 0; g < c->prop->n_groups && st == AX_OK; g++) {
+        if (c->trees[g].n == 0)
+            st = ax_fail(err, AX_EBUG, "group %u has no proof tree", g);
+        else
+            st = put_tree(&b, &c->trees[g], err);
+    }
+    if (st != AX_OK) {
+        free(b.p);
+        return st;
+    }
+    *out = b.p;
+    *n = b.n;
+    return AX_OK;
+}
+
+ax_status ax_counterexample_write(unsigned char **out, size_t *n,
+                                  const float *x, uint32_t n_x,
+                                  const unsigned char identity[32],
+                                  const unsigned char digest[32],
+                                  struct ax_err *err)
+{
+    struct bytes b = {0};
+    ax_status st = put_head(&b, "AXCX", identity, digest, err);
+
+    for (uint32_t i = 0; i <= n_x && st == AX_OK; i++) {
+        unsigned char le[4];
+        uint32_t bits = n_x;
+
+        if (i > 0)
+            memcpy(&bits, &x[i - 1], 4);
+        for (int k = 0; k < 4; k++)
+            le[k] = (unsigned char)(bits >> (8 * k));
+        st = put(&b, le, 4, err);
+    }
+    if (st != AX_OK) {
+        free(b.p);
+        return st;
+    }
+    *out = b.p;
+    *n = b.n;
+    return AX_OK;
+}

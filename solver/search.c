@@ -1,0 +1,590 @@
+/* Branch and bound over input boxes.
+ *
+ * The search goes in rounds: the newest open boxes are bounded side by side,
+ * then what came of them is taken in order. So neither verdict nor tree
+ * depends on the number of threads, and depth-first order keeps the list of
+ * open boxes short. */
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "search.h"
+
+#define DEPTH_MAX 4096
+
+struct frame *frame_new(const struct bnet *net, uint32_t n_conj)
+{
+    size_t m = net->neurons * sizeof(int64_t);
+    size_t s = (net->neurons + 7) / 8 * 8;
+    struct frame *f =
+        malloc(sizeof *f + m + s + n_conj * sizeof(uint32_t));
+
+    if (!f)
+        return NULL;
+    atomic_init(&f->refs, 1);
+    f->state.m = (int64_t *)(f + 1);
+    f->state.status = (uint8_t *)(f->state.m + net->neurons);
+    f->left = (uint32_t *)(void *)(f->state.status + s);
+    f->n_left = 0;
+    return f;
+}
+
+size_t frame_bytes(const struct bnet *net, uint32_t n_conj)
+{
+    return sizeof(struct frame) + net->neurons * 9 + 8 +
+           n_conj * sizeof(uint32_t);
+}
+
+static void frame_drop(struct frame *f)
+{
+    if (f && atomic_fetch_sub(&f->refs, 1) == 1)
+        free(f);
+}
+
+/* ---- one box ---- */
+
+/* Split where the linear bounds say that it pays: smart branching,
+ * |slope| x width, with a part of the largest slope added so that an input
+ * whose slope is zero just now is not starved. */
+static bool choose(struct item *it, uint32_t n_x, const struct brow *rows,
+                   size_t n)
+{
+    const double smooth = 0.05;
+    double most = 0, top = -1;
+    uint32_t best = 0;
+
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t j = 0; j < n_x; j++) {
+            int64_t width = it->box[n_x + j] - it->box[j];
+            double a = 0, score;
+
+            if (width <= 0)
+                continue;
+            for (size_t r = 0; r < n; r++)
+                a += ldexp(fabs((double)rows[r].e[j]), -rows[r].q);
+            if (pass == 0) {
+                most = a > most ? a : most;
+                continue;
+            }
+            score = (a + smooth * most) * (double)width;
+            if (score > top) {
+                top = score;
+                best = j;
+            }
+        }
+    it->dim = best;
+    it->value = (it->box[best] + it->box[n_x + best]) >> 1;
+    return top >= 0;
+}
+
+/* The smallest box that holds what clipping by each conjunction that is left
+ * leaves takes the place of the box. */
+static void clip(struct searcher *s, struct item *it, uint32_t n_x,
+                 const struct ax_group *g, const struct frame *f)
+{
+    int64_t *box = s->clip, *hull = s->clip + 2 * n_x;
+    const struct brow *rows = s->rows;
+    bool any = false;
+
+    for (uint32_t i = 0, k = 0; i < it->from->n_left; i++) {
+        uint32_t c = it->from->left[i], n = g->conj[c].n_rows;
+
+        if (k < f->n_left && f->left[k] == c) {
+            k++;
+            memcpy(box, it->box, 2 * n_x * sizeof *box);
+            if (bound_clip(rows, n, n_x, box, box + n_x)) {
+                for (uint32_t j = 0; j < n_x; j++) {
+                    bool lo = !any || box[j] < hull[j];
+                    bool hi = !any || box[n_x + j] > hull[n_x + j];
+
+                    hull[j] = lo ? box[j] : hull[j];
+                    hull[n_x + j] = hi ? box[n_x + j] : hull[n_x + j];
+                }
+                any = true;
+            }
+        }
+        rows += n;
+    }
+    if (any)
+        memcpy(it->box, hull, 2 * n_x * sizeof *hull);
+}
+
+/* Which row refutes a conjunction; n_rows: clipping leaves nothing;
+ * UINT32_MAX: it is left. */
+static uint32_t refuting_row(struct searcher *s, const struct item *it,
+                             const struct brow *rows, uint32_t n,
+                             uint32_t n_x)
+{
+    for (uint32_t r = 0; r < n; r++)
+        if (rows[r].c > rows[r].row->d64_up)
+            return r;
+    if (n < 2)
+        return UINT32_MAX;
+    memcpy(s->clip, it->box, 2 * n_x * sizeof *s->clip);
+    return bound_clip(rows, n, n_x, s->clip, s->clip + n_x) ? UINT32_MAX : n;
+}
+
+/* Which conjunctions are refuted; what stays goes to f->left. */
+static void refute(struct searcher *s, struct item *it,
+                   const struct ax_group *g, struct frame *f, uint32_t n_x)
+{
+    const struct brow *rows = s->rows;
+
+    f->n_left = 0;
+    it->n_refuted = 0;
+    it->bound = INFINITY;
+    for (uint32_t i = 0; i < it->from->n_left; i++) {
+        uint32_t k = it->from->left[i], n = g->conj[k].n_rows;
+        uint32_t row = refuting_row(s, it, rows, n, n_x);
+        double best = -INFINITY;
+
+        for (uint32_t r = 0; r < n; r++, rows++) {
+            double m = ldexp((double)(rows->c - rows->row->d64_up), -64);
+
+            best = m > best ? m : best;
+        }
+        if (row == UINT32_MAX) {
+            it->bound = best < it->bound ? best : it->bound;
+            f->left[f->n_left++] = k;
+        } else {
+            it->refuted[2 * it->n_refuted] = i;
+            it->refuted[2 * it->n_refuted++ + 1] = row;
+        }
+    }
+}
+
+static enum outcome bound_item(struct searcher *s, struct item *it)
+{
+    const struct search *se = s->search;
+    const struct ax_group *g = &se->prop->groups[it->group];
+    uint32_t n_x = se->net->nodes[0].n;
+    struct bbox box = {g->p, it->box, it->box + n_x};
+    struct frame *f = frame_new(se->net, g->n_conj);
+    size_t n = 0;
+
+    if (!f)
+        return OUT_OF_MEMORY;
+    it->to = f;
+    f->state.n_unstable = it->from->state.n_unstable;
+    memcpy(f->state.m, it->from->state.m,
+           se->net->neurons * sizeof *f->state.m);
+    memcpy(f->state.status, it->from->state.status, se->net->neurons);
+    for (uint32_t i = 0; i < it->from->n_left; i++) {
+        const struct ax_conj *c = &g->conj[it->from->left[i]];
+
+        for (uint32_t r = 0; r < c->n_rows; r++)
+            s->rows[n++].row = c->rows[r];
+    }
+    if (!bound_box(s->work, &box, &f->state) ||
+        !bound_rows(s->work, &box, s->rows, n))
+        return bwork_late(s->work) ? LATE : OUT_OF_RANGE;
+    refute(s, it, g, f, n_x);
+    if (f->n_left == 0)
+        return CLOSED;
+    if (s->try && s->try(s, it, g))
+        return FOUND;
+    clip(s, it, n_x, g, f);
+    if (it->depth >= DEPTH_MAX || !choose(it, n_x, s->rows, n))
+        return STUCK;
+    return SPLIT;
+}
+
+/* ---- threads ---- */
+
+struct crew {
+    pthread_t *threads;
+    struct searcher *searchers; /* [n]; 0 is the caller */
+    int n;
+    pthread_mutex_t lock;
+    pthread_cond_t go, done;
+    uint64_t round;
+    int working;
+    bool quit;
+    struct item **items;
+    size_t n_items;
+    atomic_size_t next;
+};
+
+static void work_round(struct crew *c, struct searcher *s)
+{
+    for (;;) {
+        size_t i = atomic_fetch_add(&c->next, 1);
+
+        if (i >= c->n_items)
+            return;
+        c->items[i]->outcome = bound_item(s, c->items[i]);
+    }
+}
+
+static void *helper(void *arg)
+{
+    struct searcher *s = arg;
+    struct crew *c = s->crew;
+    uint64_t seen = 0;
+
+    pthread_mutex_lock(&c->lock);
+    for (;;) {
+        while (c->round == seen && !c->quit)
+            pthread_cond_wait(&c->go, &c->lock);
+        if (c->quit)
+            break;
+        seen = c->round;
+        pthread_mutex_unlock(&c->lock);
+        work_round(c, s);
+        pthread_mutex_lock(&c->lock);
+        if (--c->working == 0)
+            pthread_cond_signal(&c->done);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+static void run_round(struct crew *c, struct item **items, size_t n)
+{
+    bool shared = c->n > 1 && n >= 4;
+
+    c->items = items;
+    c->n_items = n;
+    atomic_store(&c->next, 0);
+    if (shared) {
+        pthread_mutex_lock(&c->lock);
+        c->round++;
+        c->working = c->n - 1;
+        pthread_cond_broadcast(&c->go);
+        pthread_mutex_unlock(&c->lock);
+    }
+    work_round(c, &c->searchers[0]);
+    if (shared) {
+        pthread_mutex_lock(&c->lock);
+        while (c->working)
+            pthread_cond_wait(&c->done, &c->lock);
+        pthread_mutex_unlock(&c->lock);
+    }
+}
+
+static void crew_end(struct crew *c, int started)
+{
+    pthread_mutex_lock(&c->lock);
+    c->quit = true;
+    pthread_cond_broadcast(&c->go);
+    pthread_mutex_unlock(&c->lock);
+    for (int i = 1; i < started; i++)
+        pthread_join(c->threads[i], NULL);
+    for (int i = 0; i < c->n; i++) {
+        bwork_free(c->searchers[i].work);
+        free(c->searchers[i].rows);
+        free(c->searchers[i].e);
+        free(c->searchers[i].clip);
+    }
+    free(c->searchers);
+    free(c->threads);
+}
+
+static ax_status crew_start(struct crew *c, struct search *se,
+                            struct ax_err *err)
+{
+    size_t n_x = se->net->nodes[0].n, most = 1;
+    int n = se->threads > 1 ? se->threads : 1, started = 1;
+    ax_status st = AX_OK;
+
+    for (uint32_t g = 0; g < se->prop->n_groups; g++) {
+        size_t rows = 0;
+
+        for (uint32_t k = 0; k < se->prop->groups[g].n_conj; k++)
+            rows += se->prop->groups[g].conj[k].n_rows;
+        most = rows > most ? rows : most;
+    }
+    *c = (struct crew){.n = n};
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->go, NULL);
+    pthread_cond_init(&c->done, NULL);
+    c->searchers = calloc((size_t)n, sizeof *c->searchers);
+    c->threads = calloc((size_t)n, sizeof *c->threads);
+    if (!c->searchers || !c->threads) {
+        c->n = 0;
+        st = ax_fail(err, AX_ENOMEM, "no memory for %d threads", n);
+    }
+    for (int i = 0; i < c->n && st == AX_OK; i++) {
+        struct searcher *s = &c->searchers[i];
+
+        s->search = se;
+        s->crew = c;
+        s->try = se->try;
+        st = bwork_new(&s->work, se->net, se->bytes / 2 / (size_t)n,
+                       se->deadline, err);
+        s->rows = calloc(most, sizeof *s->rows);
+        s->e = calloc(most * n_x + 1, sizeof *s->e);
+        s->clip = calloc(4 * n_x + 1, sizeof *s->clip);
+        if (st == AX_OK && (!s->rows || !s->e || !s->clip))
+            st = ax_fail(err, AX_ENOMEM, "no memory for %zu rows", most);
+        for (size_t r = 0; st == AX_OK && r < most; r++)
+            s->rows[r].e = s->e + r * n_x;
+        /* With fewer threads than asked the answer is the same. */
+        if (st == AX_OK && i > 0 && i == started &&
+            pthread_create(&c->threads[i], NULL, helper, s) == 0)
+            started++;
+    }
+    if (st != AX_OK || started < c->n) {
+        if (st != AX_OK) {
+            crew_end(c, started);
+            return st;
+        }
+        for (int i = started; i < c->n; i++) {
+            bwork_free(c->searchers[i].work);
+            free(c->searchers[i].rows);
+            free(c->searchers[i].e);
+            free(c->searchers[i].clip);
+        }
+        c->n = started;
+    }
+    return AX_OK;
+}
+
+/* ---- the open boxes ---- */
+
+struct open {
+    struct item **p;
+    size_t n, cap;
+};
+
+static void item_free(struct item *it)
+{
+    if (!it)
+        return;
+    frame_drop(it->from);
+    frame_drop(it->to);
+    free(it);
+}
+
+static struct item *item_new(const struct search *se, uint32_t group)
+{
+    uint32_t n_x = se->net->nodes[0].n;
+    uint32_t n_conj = se->prop->groups[group].n_conj;
+    struct item *it = calloc(1, sizeof *it + 2 * n_x * sizeof(int64_t) +
+                                    2 * n_conj * sizeof(uint32_t));
+
+    if (!it)
+        return NULL;
+    it->group = group;
+    it->box = (int64_t *)(it + 1);
+    it->refuted = (uint32_t *)(void *)(it->box + 2 * n_x);
+    return it;
+}
+
+static ax_status push(struct open *o, struct item *it, struct ax_err *err)
+{
+    if (o->n == o->cap) {
+        size_t cap = o->cap ? 2 * o->cap : 1024;
+        struct item **p = realloc(o->p, cap * sizeof *p);
+
+        if (!p) {
+            item_free(it);
+            return ax_fail(err, AX_ENOMEM, "no memory for open boxes");
+        }
+        o->p = p;
+        o->cap = cap;
+    }
+    o->p[o->n++] = it;
+    return AX_OK;
+}
+
+static ax_status push_root(struct open *o, struct search *se, uint32_t group,
+                           struct ax_err *err)
+{
+    const struct ax_group *g = &se->prop->groups[group];
+    uint32_t n_x = se->net->nodes[0].n;
+    struct item *it = item_new(se, group);
+    struct frame *f = frame_new(se->net, g->n_conj);
+
+    if (!it || !f) {
+        free(it);
+        free(f);
+        return ax_fail(err, AX_ENOMEM, "no memory for open boxes");
+    }
+    it->from = f;
+    for (size_t j = 0; j < se->net->neurons; j++)
+        f->state.m[j] = INT64_MAX;
+    memset(f->state.status, UNSTABLE, se->net->neurons);
+    f->n_left = g->n_conj;
+    for (uint32_t i = 0; i < g->n_conj; i++)
+        f->left[i] = i;
+    memcpy(it->box, g->lo, n_x * sizeof *it->box);
+    memcpy(it->box + n_x, g->hi, n_x * sizeof *it->box);
+    se->next_id[group] = 1;
+    return push(o, it, err);
+}
+
+/* The two halves, the upper first: the lower is then taken first. */
+static ax_status push_halves(struct open *o, struct search *se,
+                             const struct item *it, struct ax_err *err)
+{
+    uint32_t n_x = se->net->nodes[0].n;
+
+    for (int upper = 1; upper >= 0; upper--) {
+        struct item *h = item_new(se, it->group);
+
+        if (!h)
+            return ax_fail(err, AX_ENOMEM, "no memory for open boxes");
+        h->id = it->child + (uint64_t)upper;
+        h->depth = it->depth + 1;
+        h->from = it->to;
+        atomic_fetch_add(&it->to->refs, 1);
+        memcpy(h->box, it->box, 2 * n_x * sizeof *h->box);
+        h->box[upper ? it->dim : n_x + it->dim] = it->value;
+        AX_TRY(push(o, h, err));
+    }
+    return AX_OK;
+}
+
+/* ---- what came of a round ---- */
+
+static ax_status emit(struct search *se, struct item *it, struct ax_err *err)
+{
+    const struct ax_step s = {
+        .group = it->group,
+        .id = it->id,
+        .child = it->child,
+        .leaf = it->outcome == CLOSED,
+        .depth = it->depth,
+        .dim = it->dim,
+        .value = it->value,
+        .p = se->prop->groups[it->group].p,
+        .lo = it->box,
+        .hi = it->box + se->net->nodes[0].n,
+        .n_left = it->from->n_left,
+        .left = it->from->left,
+        .n_refuted = it->n_refuted,
+        .refuted = it->refuted,
+    };
+
+    for (const struct ax_sink *k = se->sinks; k && k->step; k++)
+        AX_TRY(k->step(k->self, &s, err));
+    return AX_OK;
+}
+
+/* Takes it. */
+static ax_status settle(struct search *se, struct open *o, struct item *it,
+                        struct ax_err *err)
+{
+    ax_status status = AX_OK;
+    struct ax_prove_stats *st = &se->stats;
+
+    if (it->outcome == LATE) { /* not bounded: it stays open */
+        frame_drop(it->to);
+        it->to = NULL;
+        se->stop = SEARCH_TIME;
+        return push(o, it, err);
+    }
+    st->boxes++;
+    st->depth = it->depth > st->depth ? it->depth : st->depth;
+    st->bound = it->bound < st->bound ? it->bound : st->bound;
+    switch (it->outcome) {
+    case CLOSED:
+        st->leaves++;
+        st->done += ldexp(1.0 / se->prop->n_groups, -(int)it->depth);
+        status = emit(se, it, err);
+        break;
+    case SPLIT:
+        it->child = se->next_id[it->group];
+        se->next_id[it->group] += 2;
+        status = emit(se, it, err);
+        if (status == AX_OK)
+            status = push_halves(o, se, it, err);
+        break;
+    case FOUND:
+        if (se->stop == SEARCH_ON) {
+            se->stop = SEARCH_FOUND;
+            se->found = it;
+            return AX_OK;
+        }
+        break;
+    case STUCK:
+        se->stuck++;
+        break;
+    case OUT_OF_RANGE:
+        se->out_of_range++;
+        break;
+    default:
+        status = ax_fail(err, AX_ENOMEM, "no memory for a box");
+    }
+    item_free(it);
+    return status;
+}
+
+static size_t used_bytes(const struct search *se, const struct open *o)
+{
+    size_t box = sizeof(struct item) + se->net->nodes[0].n * 16;
+
+    /* A proof tree's box takes about 32 bytes in the certificate writer. */
+    return o->n * (box + se->frame_bytes / 2) + se->stats.boxes * 32;
+}
+
+static void check_limits(struct search *se, const struct open *o)
+{
+    if (se->stop != SEARCH_ON)
+        return;
+    if (se->deadline > 0 && search_now() > se->deadline)
+        se->stop = SEARCH_TIME;
+    else if (used_bytes(se, o) > se->bytes / 2)
+        se->stop = SEARCH_MEMORY;
+    else if (se->max_boxes && se->stats.boxes >= se->max_boxes)
+        se->stop = SEARCH_BOXES;
+}
+
+static void report(struct search *se, const struct open *o)
+{
+    double t = search_now();
+
+    if (!se->progress || t < se->next_report)
+        return;
+    se->next_report = t + 0.1;
+    se->stats.open = o->n;
+    se->stats.seconds = t - se->began;
+    se->progress(se->progress_self, &se->stats);
+    se->stats.bound = INFINITY;
+}
+
+ax_status search_run(struct search *se, struct ax_err *err)
+{
+    struct crew crew;
+    struct open o = {0};
+    struct item *batch[SEARCH_BATCH];
+    ax_status st = crew_start(&crew, se, err);
+
+    if (st != AX_OK)
+        return st;
+    se->stop = SEARCH_ON;
+    se->stats.bound = INFINITY;
+    while (st == AX_OK && se->stop == SEARCH_ON) {
+        size_t n = 0;
+
+        while (st == AX_OK && o.n < SEARCH_BATCH &&
+               se->next_group < se->prop->n_groups)
+            st = push_root(&o, se, se->next_group++, err);
+        if (st != AX_OK || o.n == 0)
+            break;
+        while (n < SEARCH_BATCH && o.n)
+            batch[n++] = o.p[--o.n];
+        run_round(&crew, batch, n);
+        /* The last taken lies deepest in the stack. */
+        while (n-- > 0 && st == AX_OK)
+            st = settle(se, &o, batch[n], err);
+        for (; st != AX_OK && n != SIZE_MAX; n--)
+            item_free(batch[n]);
+        if (se->stop == SEARCH_ON && o.n && se->pause && se->pause(se))
+            se->stop = SEARCH_FOUND;
+        check_limits(se, &o);
+        report(se, &o);
+    }
+    se->stats.open = o.n + se->stuck + se->out_of_range;
+    for (uint32_t g = se->next_group; g < se->prop->n_groups; g++)
+        se->stats.open++;
+    if (st == AX_OK && se->stop == SEARCH_ON && se->stats.open)
+        se->stop = se->stuck ? SEARCH_STUCK : SEARCH_RANGE;
+    for (size_t i = 0; i < o.n; i++)
+        item_free(o.p[i]);
+    free(o.p);
+    crew_end(&crew, crew.n);
+    return st;
+}

@@ -1,0 +1,93 @@
+/* solver/search.h - branch and bound over input boxes. */
+#ifndef SOLVER_SEARCH_H
+#define SOLVER_SEARCH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "ax/prove.h"
+#include "bound.h"
+
+#define SEARCH_BATCH 256
+
+/* What the two halves of a box inherit; shared between them. */
+struct frame {
+    atomic_uint refs;
+    uint32_t n_left;   /* conjunctions that are not refuted */
+    uint32_t *left;
+    struct bstate state;
+};
+
+struct frame *frame_new(const struct bnet *net, uint32_t n_conj);
+size_t frame_bytes(const struct bnet *net, uint32_t n_conj);
+
+enum outcome { CLOSED, SPLIT, FOUND, STUCK, LATE, OUT_OF_RANGE, OUT_OF_MEMORY };
+
+/* One open box, and then what came of it. */
+struct item {
+    uint32_t group, depth;
+    uint64_t id, child;
+    struct frame *from, *to;
+    enum outcome outcome;
+    uint32_t dim;
+    int64_t value;
+    double bound;       /* least margin of the conjunctions */
+    uint32_t n_refuted;
+    uint32_t *refuted;  /* [2 n_conj] */
+    int64_t *box;       /* [n_x] lower, [n_x] upper; clipped when split */
+};
+
+struct search;
+struct crew;
+
+/* One thread's tools. */
+struct searcher {
+    struct search *search;
+    struct crew *crew;
+    struct bwork *work;
+    struct brow *rows;  /* those of the conjunctions that are left */
+    int64_t *e;         /* [rows, n_x] */
+    int64_t *clip;      /* [2 n_x] a clipped box, [2 n_x] their hull */
+    /* Look for a counterexample near the box's relaxation; may be NULL. */
+    bool (*try)(struct searcher *s, struct item *it, const struct ax_group *g);
+};
+
+enum search_stop {
+    SEARCH_ON,     /* every box is closed, or max_boxes not reached */
+    SEARCH_FOUND,
+    SEARCH_TIME,
+    SEARCH_MEMORY,
+    SEARCH_BOXES,
+    SEARCH_STUCK,  /* only boxes that cannot be split are open */
+    SEARCH_RANGE,  /* ... or that left the range of ax-cert(5) */
+};
+
+struct search {
+    const struct bnet *net;
+    const struct ax_prop *prop;
+    int threads;
+    double began, deadline; /* CLOCK_MONOTONIC seconds; deadline 0: none */
+    size_t bytes;
+    size_t frame_bytes;
+    uint64_t max_boxes;
+    const struct ax_sink *sinks;
+    bool (*try)(struct searcher *s, struct item *it, const struct ax_group *g);
+    /* Called between rounds; true ends the search as found. May be NULL. */
+    bool (*pause)(struct search *se);
+    void *pause_self;
+    void (*progress)(void *self, const struct ax_prove_stats *s);
+    void *progress_self;
+
+    uint32_t next_group;
+    uint64_t *next_id;      /* [n_groups] */
+    uint64_t stuck, out_of_range;
+    double next_report;
+    struct ax_prove_stats stats;
+    enum search_stop stop;
+    struct item *found;     /* the caller frees it */
+};
+
+double search_now(void);
+ax_status search_run(struct search *se, struct ax_err *err) AX_MUST_CHECK;
+
+#endif
