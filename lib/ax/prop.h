@@ -26,6 +26,12 @@ struct ax_row {
 struct ax_conj {
     uint32_t n_rows;
     struct ax_row **rows; /* shared between conjunctions, owned by the prop */
+    const double *lo_in, *hi_in; /* [n_x] a double is in the box, as it was
+                             written for this conjunction, if and only if
+                             lo_in <= x <= hi_in; exact, shared */
+    bool never; /* a comparison without variables is false as it
+                   was written, though not with <= for <: there is
+                   no counterexample here, nor a proof of that */
 };
 
 /* One group: consecutive conjunctions over one box. */
@@ -33,9 +39,10 @@ struct ax_group {
     int p;                 /* scale P of the box */
     int64_t *lo, *hi;      /* [n_x] at scale P, rounded outwards */
     ax_i128 *lo64, *hi64;  /* [n_x] floor and ceil at scale 64 */
-    double *lo_in, *hi_in; /* [n_x] doubles inside the exact box where one
-                              exists (lo_in <= hi_in), for search alone;
-                              nearest to the bounds where none does */
+    double *lo_in, *hi_in; /* [n_x] for search alone: those of the first
+                              conjunction, or, where that box has no double
+                              in it, the doubles nearest to the bounds;
+                              lo_in <= hi_in */
     uint32_t n_conj;
     struct ax_conj *conj;
 };
