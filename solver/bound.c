@@ -182,7 +182,7 @@ size_t bwork_bytes(const struct bnet *net)
     size_t rows = rows_at_once(net), sum = 0;
 
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        sum += net->nodes[k].n8 * (rows * 8 + 5 * 8 + 64);
+        sum += net->nodes[k].n8 * (rows * 8 + 6 * 8 + 64);
     return sum + 2 * rows * net->widest8 * 8 + 3 * LANES * 8 * net->widest8;
 }
 
@@ -234,6 +234,7 @@ ax_status bwork_new(struct bwork **out, const struct bnet *net,
         rx->l = take(w, n8, sizeof *rx->l, &ok);
         rx->u = take(w, n8, sizeof *rx->u, &ok);
         rx->idx = take(w, n8, sizeof *rx->idx, &ok);
+        rx->loose = take(w, n8, sizeof *rx->loose, &ok);
     }
     for (size_t j = 0; ok && j < net->widest8; j++)
         w->all[j] = (uint32_t)j;
@@ -464,7 +465,7 @@ static void relax_node(struct bwork *w, uint32_t k, struct bstate *st,
         }
     sh = bits > 29 ? bits - 29 : 0;
     rx->t = 64 - sh;
-    rx->n_idx = 0;
+    rx->n_idx = rx->n_loose = 0;
     rx->sum_m = 0;
     for (uint32_t j = 0; j < node->n; j++) {
         int64_t on = status[j] == ACTIVE;
@@ -481,6 +482,7 @@ static void relax_node(struct bwork *w, uint32_t k, struct bstate *st,
 
         if (status[j] != UNSTABLE)
             continue;
+        rx->loose[rx->n_loose++] = j;
         rx->l[j] = (int64_t)(w->lower[r] >> sh);
         rx->u[j] = -(int64_t)((-w->upper[r]) >> sh);
         rx->mask[j] = rx->u[j] > -rx->l[j] ? -1 : 0;

@@ -168,43 +168,49 @@ INLINE int row_bits(const vec *e, size_t nv)
 }
 
 /* In a lane at most 64 terms of at most 2^56 are added before the sums go
- * into 128 bits: |g_j| <= 2^26 2^29 + 1, |nu_j b'_j| <= 2^26 2^30. */
-CLONES void kernel_relax(struct relaxed *out, int64_t *nu, const int64_t *e,
-                         size_t n8, const struct relax *rx,
-                         const int64_t *bq)
+ * into 128 bits: |nu_j b'_j| <= 2^26 2^30. */
+CLONES static void slopes(struct relaxed *out, int64_t *nu, const int64_t *e,
+                          size_t nv, const struct relax *rx,
+                          const int64_t *bq)
 {
-    const size_t nv = n8 / LANES, step = 64;
-    const vec *ev = (const vec *)e;
+    const vec *ev = (const vec *)e, *b = (const vec *)bq;
     const vec *mask = (const vec *)rx->mask, *chord = (const vec *)rx->chord;
-    const vec *l = (const vec *)rx->l, *u = (const vec *)rx->u;
-    const vec *b = (const vec *)bq;
     vec *nuv = (vec *)nu, abs = {0};
-    int bits = row_bits(ev, nv);
+    int bits = row_bits(ev, nv), sh = bits > 26 ? bits - 26 : 0;
 
-    *out = (struct relaxed){.sh = bits > 26 ? bits - 26 : 0};
-    for (size_t v0 = 0; v0 < nv; v0 += step) {
-        size_t v1 = nv - v0 < step ? nv : v0 + step;
-        vec g = {0}, bias = {0};
+    *out = (struct relaxed){.sh = sh};
+    for (size_t v0 = 0; v0 < nv; v0 += 64) {
+        size_t v1 = nv - v0 < 64 ? nv : v0 + 64;
+        vec bias = {0};
 
         for (size_t v = v0; v < v1; v++) {
-            vec mu = ev[v] >> out->sh;
-            vec neg = mu < 0;
-            vec nn = (mu * chord[v]) >> 28;
-            vec at_l = -nn * l[v], at_u = (mu - nn) * u[v];
-            vec less = at_l < at_u;
-            vec x = (neg & nn) | (~neg & mu & mask[v]);
+            vec mu = ev[v] >> sh, neg = mu >> 63, x;
 
-            g += neg & ((less & at_l) | (~less & at_u));
-            abs += x ^ (x >> 63);
-            abs -= x >> 63;
+            x = (neg & ((mu * chord[v]) >> 28)) | (~neg & mu & mask[v]);
+            abs += (x ^ neg) - neg;
             if (b)
                 bias += x * b[v];
             nuv[v] = x;
         }
-        out->g += sum_lanes(&g);
         out->bias += sum_lanes(&bias);
     }
     out->abs = (int64_t)sum_lanes(&abs);
+}
+
+void kernel_relax(struct relaxed *out, int64_t *nu, const int64_t *e,
+                  size_t n8, const struct relax *rx, const int64_t *bq)
+{
+    slopes(out, nu, e, n8 / LANES, rx, bq);
+    for (uint32_t i = 0; i < rx->n_loose; i++) {
+        uint32_t j = rx->loose[i];
+        int64_t mu = e[j] >> out->sh, at_l, at_u;
+
+        if (mu >= 0)
+            continue;
+        at_l = -nu[j] * rx->l[j];
+        at_u = (mu - nu[j]) * rx->u[j];
+        out->g += at_l < at_u ? at_l : at_u;
+    }
 }
 
 CLONES void kernel_join(int64_t *sum, int a, const int64_t *add, int b,

@@ -51,6 +51,8 @@ struct relax {
     int t;
     uint32_t *idx;  /* neurons that are not inactive */
     uint32_t n_idx;
+    uint32_t *loose; /* unstable neurons */
+    uint32_t n_loose;
     uint64_t sum_m; /* SM */
 };
 
@@ -62,7 +64,7 @@ struct relaxed {
 };
 
 /* The relaxation step of ax-cert(5) for one row: nu from e, both [n8], n8 a
- * multiple of LANES. bq [n8] may be NULL. e and nu may be the same. */
+ * multiple of LANES. bq [n8] may be NULL. */
 void kernel_relax(struct relaxed *out, int64_t *nu, const int64_t *e,
                   size_t n8, const struct relax *rx, const int64_t *bq);
 
