@@ -144,8 +144,8 @@ static void refute(struct searcher *s, struct item *it,
 
             best = m > best ? m : best;
         }
+        it->bound = best < it->bound ? best : it->bound;
         if (row == UINT32_MAX) {
-            it->bound = best < it->bound ? best : it->bound;
             f->left[f->n_left++] = k;
         } else {
             it->refuted[2 * it->n_refuted] = i;
@@ -452,6 +452,7 @@ static ax_status emit(struct search *se, struct item *it, struct ax_err *err)
         .p = se->prop->groups[it->group].p,
         .lo = it->box,
         .hi = it->box + se->net->nodes[0].n,
+        .bound = it->bound,
         .n_left = it->from->n_left,
         .left = it->from->left,
         .n_refuted = it->n_refuted,

@@ -26,7 +26,8 @@ struct ax_step {
     uint32_t dim;       /* of a split: input, and where, at scale p */
     int64_t value;
     int p;
-    const int64_t *lo, *hi; /* [n_x] */
+    const int64_t *lo, *hi; /* [n_x]; of a split: after clipping */
+    double bound;           /* least lower bound of row - D, best row */
     uint32_t n_left;        /* conjunctions that were left in this box */
     const uint32_t *left;   /* [n_left] their numbers */
     uint32_t n_refuted;

@@ -1,0 +1,487 @@
+/* ax-prove - decide a property of a network. See man/ax-prove.1. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ax/model.h"
+#include "ax/net.h"
+#include "ax/prove.h"
+#include "common/file.h"
+#include "common/json.h"
+#include "common/progress.h"
+#include "common/run.h"
+
+#define PROPERTY_MAX ((size_t)1 << 30)
+
+struct args {
+    const char *model, *property, *out, *trace;
+    bool cert, json, no_attack, check, require, force;
+    int64_t threads, memory_mib, seed, max_boxes;
+    double seconds;
+    char **argv;
+};
+
+/* What is being worked on; everything is owned. */
+struct job {
+    struct ax_model *model;
+    struct ax_net *net;
+    struct ax_prop *prop;
+    struct ax_certifier *certifier;
+    unsigned char *text;
+    size_t n_text;
+    unsigned char identity[32], digest[32];
+    unsigned char *payload; /* certificate or counterexample */
+    size_t n_payload;
+    struct ax_prove_result result;
+    double *y;              /* outputs at the counterexample */
+    uint32_t n_y;
+    struct cmd_progress progress;
+    struct cmd_out trace;
+};
+
+static void job_free(struct job *j)
+{
+    cmd_out_discard(&j->trace);
+    ax_certifier_free(j->certifier);
+    ax_prop_free(j->prop);
+    ax_net_free(j->net);
+    ax_model_free(j->model);
+    free(j->text);
+    free(j->payload);
+    free(j->result.x);
+    free(j->y);
+}
+
+/* ---- watching ---- */
+
+static void show(void *self, const struct ax_prove_stats *s)
+{
+    struct job *j = self;
+
+    cmd_progress(&j->progress,
+                 "%.0f s  %" PRIu64 " closed (%.0f boxes/s)  %" PRIu64
+                 " open  depth %u  %.4g%% proved  bound %.3g",
+                 s->seconds, s->leaves,
+                 s->seconds > 0 ? (double)s->boxes / s->seconds : 0, s->open,
+                 s->depth, 100 * s->done, s->bound);
+}
+
+/* One box a line, for pictures and for people who look for the reason. */
+static ax_status trace_step(void *self, const struct ax_step *s,
+                            struct ax_err *err)
+{
+    struct job *j = self;
+    FILE *f = j->trace.f;
+
+    fprintf(f, "{\"group\":%u,\"box\":%" PRIu64 ",\"depth\":%u", s->group,
+            s->id, s->depth);
+    if (!s->leaf)
+        fprintf(f, ",\"split\":%u,\"at\":%.17g,\"child\":%" PRIu64, s->dim,
+                ldexp((double)s->value, -s->p), s->child);
+    fprintf(f, ",\"bound\":%.9g", s->bound);
+    for (int side = 0; side < 2; side++) {
+        fprintf(f, ",\"%s\":[", side ? "hi" : "lo");
+        for (uint32_t i = 0; i < j->prop->n_x; i++)
+            fprintf(f, "%s%.17g", i ? "," : "",
+                    ldexp((double)(side ? s->hi : s->lo)[i], -s->p));
+        fputc(']', f);
+    }
+    fputs("}\n", f);
+    if (ferror(f))
+        return ax_fail(err, AX_EIO, "the trace cannot be written");
+    return AX_OK;
+}
+
+/* ---- the work ---- */
+
+static ax_status read_model(struct job *j, const char *path,
+                            struct ax_err *err)
+{
+    FILE *f;
+    ax_status st;
+
+    if (strcmp(path, "-") != 0)
+        return ax_model_open(&j->model, path, err);
+    AX_TRY(cmd_in_open(&f, path, err));
+    st = ax_model_read(&j->model, f, err);
+    if (st != AX_OK)
+        ax_fail_in(err, "%s", cmd_in_name(path));
+    cmd_in_close(f);
+    return st;
+}
+
+/* Without -p the property that travels with the model is meant. */
+static ax_status read_property(struct job *j, const char *path,
+                               struct ax_err *err)
+{
+    const struct ax_attachment *found = NULL;
+
+    if (path)
+        return cmd_in_read(&j->text, &j->n_text, path, PROPERTY_MAX, err);
+    for (uint32_t i = 0; i < j->model->n_attachments; i++) {
+        const struct ax_attachment *a = &j->model->attachments[i];
+
+        if (strcmp(a->type, "property") != 0)
+            continue;
+        if (found)
+            return ax_fail(err, AX_EUSAGE,
+                           "the model carries several properties: give one "
+                           "with -p");
+        found = a;
+    }
+    if (!found)
+        return ax_fail(err, AX_EUSAGE,
+                       "no property: give one with -p FILE.vnnlib");
+    j->text = malloc(found->n + 1);
+    if (!j->text)
+        return ax_fail(err, AX_ENOMEM, "no memory for the property");
+    memcpy(j->text, found->data, found->n);
+    j->n_text = found->n;
+    return AX_OK;
+}
+
+static ax_status search(struct job *j, const struct args *a,
+                        struct ax_err *err)
+{
+    struct ax_sink sinks[3] = {{0}};
+    int n = 0;
+    const struct ax_prove_options opt = {
+        .threads = (int)a->threads,
+        .seconds = a->seconds,
+        .bytes = (size_t)a->memory_mib << 20,
+        .max_boxes = (uint64_t)a->max_boxes,
+        .seed = (uint64_t)a->seed,
+        .no_attack = a->no_attack,
+        .sinks = sinks,
+        .progress = j->progress.on ? show : NULL,
+        .progress_self = j,
+    };
+
+    if (a->cert) {
+        AX_TRY(ax_certifier_new(&j->certifier, j->prop, err));
+        sinks[n++] = ax_certifier_sink(j->certifier);
+    }
+    if (a->trace) {
+        AX_TRY(cmd_out_open(&j->trace, a->trace, 0, err));
+        sinks[n++] = (struct ax_sink){trace_step, j};
+    }
+    AX_TRY(ax_prove(&j->result, j->net, j->prop, &opt, err));
+    return a->trace ? cmd_out_commit(&j->trace, err) : AX_OK;
+}
+
+/* What certificate or counterexample says. */
+static ax_status evidence(struct job *j, const struct args *a,
+                          struct ax_err *err)
+{
+    const struct ax_prove_result *r = &j->result;
+
+    if (r->verdict == AX_HOLDS && a->cert)
+        return ax_certifier_write(&j->payload, &j->n_payload, j->certifier,
+                                  j->identity, err);
+    if (r->verdict != AX_VIOLATED)
+        return AX_OK;
+    j->n_y = j->net->nodes[j->net->n_nodes - 1].n;
+    j->y = calloc(j->n_y + 1u, sizeof *j->y);
+    if (!j->y)
+        return ax_fail(err, AX_ENOMEM, "no memory for the outputs");
+    AX_TRY(ax_net_exact(j->net, r->x, j->y, err));
+    return ax_counterexample_write(&j->payload, &j->n_payload, r->x,
+                                   j->prop->n_x, j->identity, j->digest, err);
+}
+
+/* A network beyond the exact arithmetic has no verdict: that is an answer,
+ * with its reason, not an error. */
+static ax_status decide(struct job *j, const struct args *a,
+                        struct ax_err *err)
+{
+    ax_status st;
+
+    AX_TRY(read_model(j, a->model, err));
+    AX_TRY(read_property(j, a->property, err));
+    AX_TRY(ax_model_identity(j->identity, j->model, err));
+    ax_sha256(j->digest, j->text, j->n_text);
+    st = ax_net_lower(&j->net, j->model, err);
+    if (st == AX_EUNSUPPORTED) {
+        j->result.engine = "none";
+        snprintf(j->result.reason, sizeof j->result.reason, "%.255s",
+                 err->msg);
+        *err = (struct ax_err){0};
+        return AX_OK;
+    }
+    if (st != AX_OK)
+        return ax_fail_in(err, "%s", cmd_in_name(a->model));
+    st = ax_prop_read(&j->prop, (const char *)j->text, j->n_text,
+                      j->net->nodes[0].n,
+                      j->net->nodes[j->net->n_nodes - 1].n, err);
+    if (st != AX_OK)
+        return ax_fail_in(err, "%s",
+                          a->property ? cmd_in_name(a->property)
+                                      : "attached property");
+    AX_TRY(search(j, a, err));
+    return evidence(j, a, err);
+}
+
+/* ---- the container ---- */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+static bool attached(const struct ax_model *m, const char *type,
+                     const void *data, size_t n)
+{
+    for (uint32_t i = 0; i < m->n_attachments; i++) {
+        const struct ax_attachment *a = &m->attachments[i];
+
+        if (strcmp(a->type, type) == 0 && a->n == n &&
+            memcmp(a->data, data, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static ax_status attach(struct job *j, const struct args *a,
+                        struct ax_err *err)
+{
+    const char *name = a->property && strcmp(a->property, "-") != 0
+                           ? base_name(a->property)
+                           : "property.vnnlib";
+    const char *type = j->result.verdict == AX_HOLDS ? "certificate"
+                                                     : "counterexample";
+
+    if (!attached(j->model, "property", j->text, j->n_text))
+        AX_TRY(ax_model_attach(j->model, "property", name, j->text, j->n_text,
+                               err));
+    if (j->payload && !attached(j->model, type, j->payload, j->n_payload))
+        AX_TRY(ax_model_attach(j->model, type, name, j->payload, j->n_payload,
+                               err));
+    return AX_OK;
+}
+
+/* Let ax-check, which lies beside this program or in PATH, read what was
+ * written to f. */
+static ax_status ask_checker(FILE *f, struct ax_err *err)
+{
+    char self[4096], path[4200] = "ax-check";
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    int status;
+    pid_t pid;
+
+    if (n > 0) {
+        self[n] = '\0';
+        if (strrchr(self, '/')) {
+            *strrchr(self, '/') = '\0';
+            snprintf(path, sizeof path, "%s/ax-check", self);
+        }
+    }
+    rewind(f);
+    pid = fork();
+    if (pid < 0)
+        return ax_fail(err, AX_EUNAVAILABLE, "ax-check cannot be started");
+    if (pid == 0) {
+        if (dup2(fileno(f), STDIN_FILENO) >= 0 &&
+            dup2(STDERR_FILENO, STDOUT_FILENO) >= 0) {
+            execl(path, "ax-check", "--quiet", "-", (char *)NULL);
+            execlp("ax-check", "ax-check", "--quiet", "-", (char *)NULL);
+        }
+        _exit(69);
+    }
+    if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+        WEXITSTATUS(status) == 69)
+        return ax_fail(err, AX_EUNAVAILABLE, "ax-check did not answer");
+    if (WEXITSTATUS(status) != 0)
+        return ax_fail(err, AX_EBUG,
+                       "ax-check does not accept the certificate (exit %d): "
+                       "this is a fault of ours, and no verdict",
+                       WEXITSTATUS(status));
+    return AX_OK;
+}
+
+static ax_status check(struct job *j, struct ax_err *err)
+{
+    FILE *f = tmpfile();
+    ax_status st;
+
+    if (!f)
+        return ax_fail(err, AX_EIO, "no temporary file for ax-check");
+    st = ax_model_write(j->model, f, AX_PROFILE_ZSTD, err);
+    if (st == AX_OK && fflush(f))
+        st = ax_fail(err, AX_EIO, "no temporary file for ax-check");
+    if (st == AX_OK)
+        st = ask_checker(f, err);
+    fclose(f);
+    return st;
+}
+
+static ax_status write_model(struct job *j, const struct args *a,
+                             struct ax_err *err)
+{
+    struct cmd_out out;
+    ax_status st;
+
+    AX_TRY(cmd_out_open(&out, a->out,
+                        CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0), err));
+    st = ax_model_write(j->model, out.f, AX_PROFILE_ZSTD, err);
+    if (st == AX_OK)
+        return cmd_out_commit(&out, err);
+    cmd_out_discard(&out);
+    return st;
+}
+
+/* ---- the answer ---- */
+
+static void say(const struct job *j, const struct args *a, FILE *f)
+{
+    const struct ax_prove_result *r = &j->result;
+
+    fprintf(f, "%s\n", ax_verdict_name(r->verdict));
+    if (r->verdict == AX_UNKNOWN) {
+        fputs("reason: ", f);
+        cmd_text(f, r->reason);
+        fputc('\n', f);
+    }
+    if (r->verdict == AX_HOLDS && !a->cert)
+        fputs("no certificate was made: see --cert\n", f);
+    for (uint32_t i = 0; r->x && i < j->prop->n_x; i++)
+        fprintf(f, "X_%u %.9g\n", i, (double)r->x[i]);
+    for (uint32_t i = 0; r->x && i < j->n_y; i++)
+        fprintf(f, "Y_%u %.17g\n", i, j->y[i]);
+}
+
+static json_t *numbers(const double *y, const float *x, uint32_t n)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; list && i < n; i++)
+        if (json_array_append_new(list, json_real(x ? (double)x[i] : y[i])))
+            return NULL;
+    return list;
+}
+
+static ax_status say_json(const struct job *j, struct ax_err *err)
+{
+    const struct ax_prove_result *r = &j->result;
+    const struct ax_prove_stats *s = &r->stats;
+    char identity[65], digest[65];
+    json_t *o;
+
+    ax_hex32(identity, j->identity);
+    ax_hex32(digest, j->digest);
+    o = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I, s:i, s:f, s:I, s:f}",
+        "verdict", ax_verdict_name(r->verdict), "semantics", "real",
+        "identity", identity, "property", digest, "engine", r->engine,
+        "seconds", s->seconds, "boxes", (json_int_t)s->boxes, "leaves",
+        (json_int_t)s->leaves, "open", (json_int_t)s->open, "depth",
+        (int)s->depth, "proved_volume",
+        r->verdict == AX_HOLDS ? 1.0 : s->done, "points_tried",
+        (json_int_t)s->attacks, "attack_seconds", s->attack_seconds);
+    if (o && r->verdict == AX_UNKNOWN)
+        json_object_set_new(o, "reason", cmd_json_text(r->reason));
+    if (o && isfinite(s->bound))
+        json_object_set_new(o, "bound", json_real(s->bound));
+    if (o && r->verdict == AX_HOLDS)
+        json_object_set_new(o, "certificate_bytes",
+                            json_integer((json_int_t)j->n_payload));
+    if (o && r->x) {
+        json_object_set_new(o, "input", numbers(NULL, r->x, j->prop->n_x));
+        json_object_set_new(o, "output", numbers(j->y, NULL, j->n_y));
+    }
+    return cmd_json("ax.prove/1", o, err);
+}
+
+static ax_status answer(struct job *j, const struct args *a,
+                        struct ax_err *err)
+{
+    static const ax_status status[] = {[AX_UNKNOWN] = AX_UNDECIDED,
+                                       [AX_HOLDS] = AX_OK,
+                                       [AX_VIOLATED] = AX_NO};
+    bool to_stdout = a->cert && (!a->out || strcmp(a->out, "-") == 0);
+    ax_verdict v = j->result.verdict;
+
+    if (a->cert || a->check)
+        AX_TRY(attach(j, a, err));
+    if (a->check && v != AX_UNKNOWN)
+        AX_TRY(check(j, err));
+    if (a->cert && (v == AX_HOLDS || !a->require))
+        AX_TRY(write_model(j, a, err));
+    if (to_stdout)
+        say(j, a, stderr);
+    else if (a->json)
+        AX_TRY(say_json(j, err));
+    else
+        say(j, a, stdout);
+    return status[v];
+}
+
+int main(int argc, char **argv)
+{
+    struct args a = {
+        .threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? sysconf(_SC_NPROCESSORS_ONLN) : 1,
+        .memory_mib = 4096,
+        .seed = 1,
+    };
+    const struct opt opts[] = {
+        {'p', "property", "FILE", "the property, VNN-LIB", .str = &a.property},
+        {'c', "cert", NULL, "attach the evidence and write the container",
+         .flag = &a.cert},
+        {'o', "output", "FILE", "write the container here, not to standard "
+                                "output",
+         .str = &a.out},
+        {0, "require", NULL, "write no container unless the property holds",
+         .flag = &a.require},
+        {0, "check", NULL, "let ax-check confirm the evidence first",
+         .flag = &a.check},
+        {'t', "time", "SECONDS", "give up after so long", .real = &a.seconds,
+         .min = 0, .max = 1 << 30},
+        {'m', "memory", "MIB", "give up before more memory is used",
+         .num = &a.memory_mib, .min = 64, .max = 1 << 24},
+        {'j', "threads", "N", "use so many threads", .num = &a.threads,
+         .min = 1, .max = 1024},
+        {0, "max-boxes", "N", "give up after so many boxes",
+         .num = &a.max_boxes, .min = 1, .max = INT64_MAX},
+        {0, "seed", "N", "of the attack", .num = &a.seed, .min = 0,
+         .max = INT64_MAX},
+        {0, "no-attack", NULL, "go straight to the search",
+         .flag = &a.no_attack},
+        {0, "trace", "FILE", "write one line of JSON for every box",
+         .str = &a.trace},
+        {0, "json", NULL, "print the result as JSON", .flag = &a.json},
+        {'f', "force", NULL, "write the container even to a terminal",
+         .flag = &a.force},
+        {0},
+    };
+    const struct cmd cmd = {
+        .name = "ax-prove",
+        .summary = "decide a property of a network",
+        .synopsis = "[options] -p FILE.vnnlib [MODEL.axm]",
+        .opts = opts,
+        .max_operands = 1,
+    };
+    struct job j = {0};
+    struct ax_err err = {0};
+    ax_status st = cmd_options(&cmd, &argc, &argv, &err);
+
+    a.model = argc > 0 ? argv[0] : "-";
+    if (st == AX_OK && a.out && !a.cert)
+        st = ax_fail(&err, AX_EUSAGE, "-o is for the container: give --cert");
+    if (st == AX_OK && a.json && a.cert && !a.out)
+        st = ax_fail(&err, AX_EUSAGE,
+                     "--json and the container cannot both go to standard "
+                     "output: give -o");
+    if (st == AX_OK) {
+        cmd_progress_start(&j.progress);
+        st = decide(&j, &a, &err);
+        cmd_progress_end(&j.progress);
+        if (st == AX_OK)
+            st = answer(&j, &a, &err);
+    }
+    job_free(&j);
+    return cmd_finish(&cmd, st, &err);
+}
