@@ -50,7 +50,7 @@ static void frame_drop(struct frame *f)
 static bool choose(struct item *it, uint32_t n_x, const struct brow *rows,
                    size_t n)
 {
-    const double smooth = 0.05;
+    const double smooth = 0.1;
     double most = 0, top = -1;
     uint32_t best = 0;
 
