@@ -260,6 +260,7 @@ void bwork_free(struct bwork *w)
 /* ---- the constant C ---- */
 
 #define C_LIMIT ((ax_i128)1 << 120)
+#define D_LIMIT ((ax_i128)1 << 125)
 #define T_LIMIT ((ax_i128)1 << 126)
 #define M_LIMIT ((uint64_t)1 << 62)
 
@@ -585,6 +586,8 @@ static void threshold(struct brow *row, const struct bbox *box, uint32_t n_x)
     for (uint32_t j = 0; j < n_x; j++)
         sum += (ax_i128)row->e[j] * (row->e[j] < 0 ? box->hi[j] : box->lo[j]);
     row->clips = false;
+    if (row->row->d64_up >= D_LIMIT || row->row->d64_up <= -D_LIMIT)
+        return;
     if (sh < 0 && (sum >= (C_LIMIT >> -sh) || sum <= -(C_LIMIT >> -sh)))
         return;
     sum64 = sh >= 0 ? sum >> (sh < 127 ? sh : 127)
