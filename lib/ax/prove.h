@@ -10,6 +10,8 @@
 #include "ax/net.h"
 #include "ax/prop.h"
 
+AX_BEGIN_API
+
 typedef enum ax_verdict { AX_UNKNOWN, AX_HOLDS, AX_VIOLATED } ax_verdict;
 
 /* "holds", "violated", "unknown" */
@@ -104,5 +106,7 @@ ax_status ax_counterexample_write(unsigned char **out, size_t *n,
                                   const unsigned char identity[32],
                                   const unsigned char digest[32],
                                   struct ax_err *err) AX_MUST_CHECK;
+
+AX_END_API
 
 #endif

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2034
 # Sourced by the lints: each prints TAP. AX_SRCDIR is the tree, AX_BINDIR the
 # build folder; both are set by make check.
-src=${AX_SRCDIR:-$(cd "$(dirname "$0")/../.." && pwd)}
+src=$(cd "${AX_SRCDIR:-$(dirname "$0")/../..}" && pwd)
 bin=${AX_BINDIR:-$src/build}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
