@@ -1,6 +1,7 @@
 /* What --json prints: see json.h. */
 #include "common/json.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,14 @@ ax_status cmd_json(const char *schema, json_t *obj, struct ax_err *err)
     json_t *all = json_pack("{s:s}", "schema", schema);
     ax_status st = AX_OK;
 
-    if (!obj || !all || json_object_update(all, obj))
-        st = ax_fail(err, AX_ENOMEM, "no memory for the JSON output");
-    else if (json_dumpf(all, stdout, JSON_COMPACT) ||
-             putc('\n', stdout) == EOF)
-        st = ax_fail(err, AX_EIO, "standard output: a write failed");
+    /* Straight to the stream, whose error flag lasts until cmd_finish:
+     * json_dumps of jansson 2.14 loses keys when its buffer cannot grow. */
+    if (!obj || !all || json_object_update(all, obj) ||
+        json_dumpf(all, stdout, JSON_COMPACT) || putchar('\n') == EOF)
+        st = ferror(stdout)
+                 ? ax_fail(err, AX_EIO, "standard output: %s",
+                           strerror(errno))
+                 : ax_fail(err, AX_ENOMEM, "no memory for the JSON output");
     json_decref(all);
     json_decref(obj);
     return st;

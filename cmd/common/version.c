@@ -26,15 +26,16 @@ static json_t *libraries(const char *s)
     return libs;
 }
 
+/* The names of the instruction sets in use here; NULL if out of memory. */
 static json_t *cpu_features(void)
 {
     json_t *list = json_array();
+    bool good = list != NULL;
 
 #if defined(__x86_64__)
-#define HAS(name)                                         \
-    if (list && __builtin_cpu_supports(name) &&           \
-        json_array_append_new(list, json_string(name))) { \
-    }
+#define HAS(name)                             \
+    if (good && __builtin_cpu_supports(name)) \
+        good = json_array_append_new(list, json_string(name)) == 0;
     HAS("sse4.2")
     HAS("avx")
     HAS("avx2")
@@ -46,7 +47,10 @@ static json_t *cpu_features(void)
     HAS("avx512vnni")
 #undef HAS
 #endif
-    return list;
+    if (good)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
 ax_status cmd_version(const char *name, bool json, struct ax_err *err)
