@@ -1,12 +1,15 @@
 /* cmd/common: what options accept and refuse, what inputs and outputs do. */
-#include <fcntl.h>
+#include <pty.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/file.h"
 #include "common/json.h"
+#include "common/progress.h"
 #include "common/run.h"
 #include "tap.h"
 
@@ -188,6 +191,82 @@ static void outputs_fail(void)
     OK(strcmp(err.msg, "/dev/full: No space left on device") == 0);
 }
 
+/* A child that is killed while it writes leaves the old file or none. */
+static void signals_leave_nothing(const char *dir, int sig)
+{
+    char path[256];
+    struct cmd_out out;
+    int status;
+    pid_t child;
+
+    snprintf(path, sizeof path, "%s/out", dir);
+    child = fork();
+    if (child == 0) {
+        if (mkdir(dir, 0700) || cmd_out_open(&out, path, 0, &err) != AX_OK)
+            _exit(1);
+        fputs("half", out.f);
+        raise(sig);
+        _exit(2);
+    }
+    OK(waitpid(child, &status, 0) == child);
+    OK(WIFSIGNALED(status) && WTERMSIG(status) == sig);
+    OK(access(path, F_OK) != 0);
+    OK(rmdir(dir) == 0);
+}
+
+/* What a command does that has a terminal; _exit code 0 if it is right. */
+static int on_terminal(void)
+{
+    struct cmd_progress meter;
+    struct cmd_out out;
+    FILE *f;
+
+    if (cmd_out_open(&out, NULL, CMD_OUT_BINARY, &err) != AX_EUSAGE ||
+        cmd_out_open(&out, NULL, CMD_OUT_BINARY | CMD_OUT_FORCE, &err) !=
+            AX_OK ||
+        cmd_in_open(&f, "-", &err) != AX_EUSAGE)
+        return 1;
+    cmd_progress_start(&meter);
+    cmd_progress(&meter, "too early");
+    meter.next_ms = 0;
+    cmd_progress(&meter, "%d of %d", 1, 2);
+    cmd_progress(&meter, "too soon after it");
+    cmd_progress_end(&meter);
+    return meter.on ? 0 : 2;
+}
+
+/* Run on_terminal with a terminal; what it printed is in text. */
+static int with_terminal(char *text, size_t size, const char *term,
+                         const char *ci)
+{
+    int fd, status = -1;
+    size_t n = 0;
+    ssize_t got;
+    pid_t child = forkpty(&fd, NULL, NULL, NULL);
+
+    if (child == 0) {
+        setenv("TERM", term, 1);
+        setenv("CI", ci, 1);
+        _exit(on_terminal());
+    }
+    while (n + 1 < size && (got = read(fd, text + n, size - 1 - n)) > 0)
+        n += (size_t)got;
+    text[n] = '\0';
+    close(fd);
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void terminals_are_respected(void)
+{
+    char text[256];
+
+    OK(with_terminal(text, sizeof text, "xterm", "") == 0);
+    OK(strcmp(text, "\r1 of 2\033[K\r\033[K") == 0);
+    OK(with_terminal(text, sizeof text, "dumb", "") == 2 && !text[0]);
+    OK(with_terminal(text, sizeof text, "xterm", "true") == 2 && !text[0]);
+}
+
 static void text_is_made_harmless(void)
 {
     char *buf = NULL;
@@ -213,6 +292,10 @@ int main(void)
     inputs_are_read(dir);
     outputs_are_atomic(dir);
     outputs_fail();
+    signals_leave_nothing(dir, SIGINT);
+    signals_leave_nothing(dir, SIGTERM);
+    signals_leave_nothing(dir, SIGHUP);
+    terminals_are_respected();
     text_is_made_harmless();
     return tap_done();
 }
