@@ -343,7 +343,7 @@ bool decimal_to_row(struct ax_row *r, struct decimal a, int k,
     n = mantissa_text(text, a);
     r->d64_up = ceil64(m, e, text);
     if (e)
-        n += (size_t)sprintf(text + n, "e%d", e);
+        n += (size_t)snprintf(text + n, 16, "e%d", e);
     r->d = nearest(m, e, text);
     r->d_text = ax_arena_alloc(arena, n + 1, 1);
     if (r->d_text)

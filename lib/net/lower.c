@@ -1,0 +1,385 @@
+/* Lowering: the graph of a model as affine maps between rectified nodes, the
+ * normal form of ax-cert(5), section NETWORK. The operators are walked in
+ * stored order; each value is kept as an affine form over the nodes made so
+ * far, and every Relu makes the next node of it. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "form.h"
+
+static const struct {
+    ax_op op;
+    net_operator *lower;
+    bool sums; /* it computes, so its type must be a floating one */
+} operators[] = {
+    {AX_OP_Add, net_add, true},
+    {AX_OP_AveragePool, net_average_pool, true},
+    {AX_OP_Concat, net_concat, false},
+    {AX_OP_Conv, net_conv, true},
+    {AX_OP_Div, net_div, true},
+    {AX_OP_Dropout, net_same, false},
+    {AX_OP_Flatten, net_flatten, false},
+    {AX_OP_Gather, net_gather, false},
+    {AX_OP_Gemm, net_gemm, true},
+    {AX_OP_Identity, net_same, false},
+    {AX_OP_MatMul, net_matmul, true},
+    {AX_OP_Mul, net_mul, true},
+    {AX_OP_Neg, net_neg, true},
+    {AX_OP_Pad, net_pad, false},
+    {AX_OP_ReduceMean, net_reduce, true},
+    {AX_OP_ReduceSum, net_reduce, true},
+    {AX_OP_Reshape, net_reshape, false},
+    {AX_OP_Slice, net_slice, false},
+    {AX_OP_Split, net_split, false},
+    {AX_OP_Squeeze, net_squeeze, false},
+    {AX_OP_Sub, net_sub, true},
+    {AX_OP_Transpose, net_transpose, false},
+    {AX_OP_Unsqueeze, net_unsqueeze, false},
+};
+
+ax_status net_refuse(struct lowering *l, const char *fmt, ...)
+{
+    char what[256];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    if (!l->node)
+        return ax_fail(l->err, AX_EUNSUPPORTED, "%s", what);
+    return ax_fail(l->err, AX_EUNSUPPORTED, "node '%.120s' (%s): %s",
+                   l->node->name, ax_op_name(l->node->op), what);
+}
+
+ax_status net_no_memory(struct lowering *l)
+{
+    return ax_fail(l->err, AX_ENOMEM, "%s", ax_status_text(AX_ENOMEM));
+}
+
+void *net_alloc(struct lowering *l, size_t n, size_t size)
+{
+    return ax_arena_alloc(l->tmp, n, size);
+}
+
+static bool is_floating(ax_dtype t)
+{
+    return t == AX_F32 || t == AX_F64 || t == AX_F16 || t == AX_BF16;
+}
+
+static double half_value(uint16_t h)
+{
+    int e = h >> 10 & 31, m = h & 1023;
+    double v = e == 31 ? (m ? (double)NAN : (double)INFINITY)
+               : e     ? ldexp(m + 1024, e - 25)
+                       : ldexp(m, -24);
+
+    return h >> 15 ? -v : v;
+}
+
+static double float_value(uint32_t bits)
+{
+    float f;
+
+    memcpy(&f, &bits, sizeof f);
+    return (double)f;
+}
+
+/* Integers beyond 2^53, the ends of slices, become 2^53: values of integer
+ * types are never computed with. */
+static double int_value(int64_t v)
+{
+    int64_t top = (int64_t)1 << 53;
+
+    return (double)(v > top ? top : v < -top ? -top : v);
+}
+
+static bool convert(double *out, const struct ax_tensor *t, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        switch (t->dtype) {
+        case AX_F32:
+            out[i] = (double)((const float *)t->data)[i];
+            break;
+        case AX_F64:
+            out[i] = ((const double *)t->data)[i];
+            break;
+        case AX_F16:
+            out[i] = half_value(((const uint16_t *)t->data)[i]);
+            break;
+        case AX_BF16:
+            out[i] = float_value((uint32_t)((const uint16_t *)t->data)[i]
+                                 << 16);
+            break;
+        case AX_I64:
+            out[i] = int_value(((const int64_t *)t->data)[i]);
+            break;
+        case AX_I32:
+            out[i] = ((const int32_t *)t->data)[i];
+            break;
+        case AX_BOOL:
+            out[i] = ((const uint8_t *)t->data)[i];
+            break;
+        default:
+            return false;
+        }
+    return true;
+}
+
+/* A constant tensor becomes a form when it is first used. */
+static ax_status read_constant(struct lowering *l, struct form *f,
+                               const struct ax_tensor *t)
+{
+    AX_TRY(form_shape(l, f, t->rank, t->dims));
+    if (f->n * ax_dtype_size(t->dtype) > t->nbytes)
+        return net_refuse(l, "a constant is shorter than its shape");
+    f->value = net_alloc(l, f->n, sizeof *f->value);
+    if (!f->value)
+        return net_no_memory(l);
+    if (!convert(f->value, t, f->n))
+        return net_refuse(l, "a constant of type %s",
+                          ax_dtype_name(t->dtype));
+    for (size_t i = 0; i < f->n; i++)
+        if (!isfinite(f->value[i]))
+            return net_refuse(l, "a constant is infinite or not a number");
+    f->kind = FORM_CONST;
+    return AX_OK;
+}
+
+/* Make sure that value v has a form. */
+static ax_status need_form(struct lowering *l, uint32_t v)
+{
+    const struct ax_value *value = &l->model->graph->values[v];
+
+    if (l->forms[v].kind != FORM_NONE)
+        return AX_OK;
+    if (value->tensor == AX_NONE)
+        return net_refuse(l, "the value '%.100s' was not lowered",
+                          value->name);
+    return read_constant(l, &l->forms[v], &l->model->tensors[value->tensor]);
+}
+
+const struct form *net_input(struct lowering *l, uint32_t i)
+{
+    if (i >= l->node->n_in || l->node->in[i] == AX_NONE)
+        return NULL;
+    return &l->forms[l->node->in[i]];
+}
+
+ax_status net_ints(struct lowering *l, uint32_t i, int64_t *out, size_t max,
+                   size_t *n)
+{
+    const struct form *f = net_input(l, i);
+
+    if (!f || f->kind != FORM_CONST)
+        return net_refuse(l, "input %u is no constant", i);
+    if (f->n > max)
+        return net_refuse(l, "input %u has %zu elements", i, f->n);
+    for (size_t j = 0; j < f->n; j++)
+        out[j] = (int64_t)f->value[j];
+    *n = f->n;
+    return AX_OK;
+}
+
+/* The form that picks all elements of node k, of this shape. */
+static ax_status pick_node(struct lowering *l, struct form *f, uint32_t k)
+{
+    f->kind = FORM_PICK;
+    f->pick = net_alloc(l, f->n, sizeof *f->pick);
+    if (!f->pick)
+        return net_no_memory(l);
+    for (size_t i = 0; i < f->n; i++)
+        f->pick[i] = l->first[k] + (uint32_t)i;
+    return AX_OK;
+}
+
+static ax_status lower_relu(struct lowering *l)
+{
+    struct form in = *net_input(l, 0), *out = &l->forms[l->node->out[0]];
+
+    AX_TRY(net_build_node(l, &in));
+    AX_TRY(form_shape(l, out, in.rank, in.dims));
+    return pick_node(l, out, l->n_made - 1);
+}
+
+static ax_status lower_operator(struct lowering *l)
+{
+    const struct ax_node *node = l->node;
+    const struct ax_graph *g = l->model->graph;
+    size_t i = 0, n = sizeof operators / sizeof operators[0];
+    struct form *out;
+
+    while (i < n && operators[i].op != node->op)
+        i++;
+    if (i == n)
+        return net_refuse(l, "this operator is neither affine nor Relu");
+    if (operators[i].sums && node->out[0] != AX_NONE &&
+        g->values[node->out[0]].dtype != AX_DTYPE_NONE &&
+        !is_floating(g->values[node->out[0]].dtype))
+        return net_refuse(l, "arithmetic on %s",
+                          ax_dtype_name(g->values[node->out[0]].dtype));
+    out = net_alloc(l, node->n_out, sizeof *out);
+    if (!out)
+        return net_no_memory(l);
+    memset(out, 0, node->n_out * sizeof *out);
+    AX_TRY(operators[i].lower(l, out));
+    for (uint32_t k = 0; k < node->n_out; k++)
+        if (node->out[k] != AX_NONE)
+            l->forms[node->out[k]] = out[k];
+    return AX_OK;
+}
+
+static ax_status lower_nodes(struct lowering *l)
+{
+    const struct ax_graph *g = l->model->graph;
+
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        l->node = &g->nodes[i];
+        for (uint32_t k = 0; k < l->node->n_in; k++)
+            if (l->node->in[k] != AX_NONE)
+                AX_TRY(need_form(l, l->node->in[k]));
+        if (l->node->op == AX_OP_Relu)
+            AX_TRY(lower_relu(l));
+        else
+            AX_TRY(lower_operator(l));
+    }
+    l->node = NULL;
+    return AX_OK;
+}
+
+/* Inputs and outputs of the graph are numbers. */
+static ax_status check_type(struct lowering *l, uint32_t v)
+{
+    const struct ax_value *value = &l->model->graph->values[v];
+
+    if (value->dtype != AX_F32 && value->dtype != AX_F64)
+        return net_refuse(l, "'%.100s' is not float32 or float64",
+                          value->name);
+    return AX_OK;
+}
+
+/* Shape of a graph input; a free dimension is 1. */
+static ax_status input_shape(struct lowering *l, struct form *out, uint32_t v)
+{
+    const struct ax_value *value = &l->model->graph->values[v];
+    int64_t dims[AX_RANK_MAX];
+
+    AX_TRY(check_type(l, v));
+    if (value->rank < 0)
+        return net_refuse(l, "'%.100s' has no shape", value->name);
+    for (int i = 0; i < value->rank; i++)
+        dims[i] = value->dims[i] < 0 ? 1 : value->dims[i];
+    return form_shape(l, out, value->rank, dims);
+}
+
+/* Node 0: all inputs of the graph. */
+static ax_status lower_inputs(struct lowering *l)
+{
+    const struct ax_graph *g = l->model->graph;
+    uint64_t at = 0;
+
+    for (uint32_t i = 0; i < g->n_inputs; i++) {
+        struct form *f = &l->forms[g->inputs[i]];
+
+        AX_TRY(input_shape(l, f, g->inputs[i]));
+        f->kind = FORM_PICK;
+        f->pick = net_alloc(l, f->n, sizeof *f->pick);
+        if (!f->pick)
+            return net_no_memory(l);
+        if (at + f->n > MAX_ELEMENT)
+            return net_refuse(l, "more than %llu inputs",
+                              (unsigned long long)MAX_ELEMENT);
+        for (size_t j = 0; j < f->n; j++)
+            f->pick[j] = (uint32_t)at++;
+    }
+    l->net->nodes[0].n = (uint32_t)at;
+    l->first[1] = (uint32_t)at;
+    l->n_made = 1;
+    return AX_OK;
+}
+
+/* The last node: all outputs of the graph, one after the other. */
+static ax_status lower_outputs(struct lowering *l)
+{
+    const struct ax_graph *g = l->model->graph;
+    struct form *parts = net_alloc(l, g->n_outputs, sizeof *parts), all;
+    uint64_t *origin;
+    size_t to = 0;
+    int64_t n = 0;
+
+    if (!parts)
+        return net_no_memory(l);
+    for (uint32_t i = 0; i < g->n_outputs; i++) {
+        AX_TRY(check_type(l, g->outputs[i]));
+        AX_TRY(need_form(l, g->outputs[i]));
+        parts[i] = l->forms[g->outputs[i]];
+        n += (int64_t)parts[i].n;
+    }
+    if (g->n_outputs == 1)
+        return net_build_node(l, &parts[0]);
+    AX_TRY(form_shape(l, &all, 1, &n));
+    origin = net_alloc(l, all.n, sizeof *origin);
+    if (!origin)
+        return net_no_memory(l);
+    for (uint32_t i = 0; i < g->n_outputs; i++)
+        for (size_t j = 0; j < parts[i].n; j++)
+            origin[to++] = ORIGIN(i, j);
+    AX_TRY(form_gather(l, &all, parts, origin, 0));
+    return net_build_node(l, &all);
+}
+
+static ax_status lower(struct lowering *l)
+{
+    const struct ax_graph *g = l->model->graph;
+    uint32_t n = 2;
+
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        n += g->nodes[i].op == AX_OP_Relu;
+    l->net->nodes = ax_arena_zalloc(l->net->arena, n, sizeof *l->net->nodes);
+    l->first = net_alloc(l, (size_t)n + 1, sizeof *l->first);
+    l->forms = net_alloc(l, g->n_values, sizeof *l->forms);
+    if (!l->net->nodes || !l->first || !l->forms)
+        return net_no_memory(l);
+    memset(l->forms, 0, g->n_values * sizeof *l->forms);
+    l->first[0] = 0;
+    l->net->n_nodes = n;
+    AX_TRY(lower_inputs(l));
+    AX_TRY(lower_nodes(l));
+    AX_TRY(lower_outputs(l));
+    return net_quantise(l);
+}
+
+ax_status ax_net_lower(struct ax_net **out, const struct ax_model *m,
+                       struct ax_err *err)
+{
+    struct lowering l = {.model = m, .err = err};
+    ax_status st = AX_ENOMEM;
+
+    *out = NULL;
+    l.tmp = ax_arena_new();
+    l.net = calloc(1, sizeof *l.net);
+    if (l.net)
+        l.net->arena = ax_arena_new();
+    if (!l.tmp || !l.net || !l.net->arena)
+        st = net_no_memory(&l);
+    else
+        st = lower(&l);
+    ax_arena_free(l.tmp);
+    free(l.key);
+    free(l.w);
+    if (st == AX_OK)
+        *out = l.net;
+    else
+        ax_net_free(l.net);
+    return st;
+}
+
+void ax_net_free(struct ax_net *net)
+{
+    if (!net)
+        return;
+    ax_arena_free(net->arena);
+    free(net);
+}
