@@ -99,7 +99,7 @@ ax_status cmd_in_read(unsigned char **data, size_t *n, const char *path,
                       size_t max, struct ax_err *err)
 {
     unsigned char *buf = NULL;
-    FILE *f;
+    FILE *f = NULL;
     ax_status st;
 
     *data = NULL;

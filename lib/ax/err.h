@@ -83,6 +83,12 @@ ax_status ax_fail(struct ax_err *err, ax_status code, const char *fmt, ...)
 ax_status ax_fail_in(struct ax_err *err, const char *fmt, ...)
     AX_PRINTF(2, 3);
 
+#ifdef __clang_analyzer__
+/* So that the analyser knows that a failure is never AX_OK. */
+#define ax_fail(err, code, ...) ((void)(err), (code))
+#define ax_fail_in(err, ...)    ((void)(err), AX_EBUG)
+#endif
+
 /* Exit code and fixed text of a status; the text is static. */
 int ax_status_exit(ax_status code);
 const char *ax_status_text(ax_status code);
