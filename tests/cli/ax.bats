@@ -21,3 +21,17 @@ load common
 @test "ax lists the commands" {
     gives 0 "$(ax)" ax --list
 }
+
+completes() { # WORD ...: what bash offers for the last word
+    COMP_WORDS=("$@")
+    COMP_CWORD=$(($# - 1))
+    _ax
+    echo "${COMPREPLY[*]}"
+}
+
+@test "bash completes options and commands" {
+    source "$AX_BINDIR/completions/bash/ax"
+    touch checks
+    [ "$(completes ax --li)" = --list ]
+    [ "$(completes ax che)" = check ]
+}
