@@ -36,30 +36,41 @@ struct ax_model {
     struct ax_attachment *attachments; /* in the order of appending */
     void *map; /* raw profile: the mapping that tensors borrow from */
     size_t map_size;
+    /* Known once the model was read, or asked for its identity. Whoever
+     * changes graph, tensors or metadata after that sets has_identity to
+     * false, and drops the attachments: they speak of another model. */
+    bool has_identity;
+    unsigned char identity[32];
 };
 
 void ax_model_free(struct ax_model *m); /* NULL is harmless */
 
-/* Put the tensor table into the order of first use, drop tensors that
- * nothing uses and values that are neither made nor used, sort the
- * metadata: after this the same model gives the same bytes. Writers call
- * it; it changes no meaning. */
+/* Bring the model into the normal form of axm(5): check the graph; order
+ * values and tensors by first use and drop those that nothing makes or uses;
+ * give constants the type and shape of their tensors; sort attributes and
+ * metadata. After this the same model gives the same bytes. Writers call it;
+ * it changes no meaning, and nothing at all in a model that was read.
+ * AX_EFORMAT, AX_ENOMEM. */
 ax_status ax_model_normalise(struct ax_model *m, struct ax_err *err)
     AX_MUST_CHECK;
 
-/* The identity of the model as ax_model_write would write it.
- * Cost: one pass of SHA-256 over header and tensors. */
+/* The identity of the model as ax_model_write would write it. Calls
+ * ax_model_normalise.
+ * Cost  one pass of SHA-256 over header and tensors; none if it is known. */
 ax_status ax_model_identity(unsigned char out[32], struct ax_model *m,
                             struct ax_err *err) AX_MUST_CHECK;
 
-/* Append an attachment; data are copied. Its identity is the model's. */
+/* Append an attachment; data are copied. Its identity is the model's.
+ * AX_EFORMAT if the limits of axm(5) do not allow type or name. */
 ax_status ax_model_attach(struct ax_model *m, const char *type,
                           const char *name, const void *data, size_t n,
                           struct ax_err *err) AX_MUST_CHECK;
 
 /* Read a container of either profile from an open stream (a pipe will do),
- * or from a file (raw profile: mapped, tensors borrow from the mapping).
- * The bytes are hostile; all digests are recomputed. *out is new.
+ * or from a file. The raw profile in a regular file is mapped, and tensors
+ * borrow from the mapping: nobody may cut the file short meanwhile.
+ * The bytes are hostile; all digests are recomputed; memory grows with what
+ * was really read. *out is new.
  * AX_EFORMAT  malformed, cut short, or a digest differs
  * AX_EIO, AX_ENOMEM, AX_ENOINPUT. */
 ax_status ax_model_read(struct ax_model **out, FILE *f, struct ax_err *err)
@@ -70,7 +81,9 @@ ax_status ax_model_open(struct ax_model **out, const char *path,
 typedef enum ax_profile { AX_PROFILE_ZSTD, AX_PROFILE_RAW } ax_profile;
 
 /* Write the container to an open stream, without seeking. Calls
- * ax_model_normalise. */
+ * ax_model_normalise. The bytes do not depend on the number of processors.
+ * AX_EFORMAT, AX_EIO, AX_ENOMEM; AX_EBUG if an attachment speaks of another
+ * model, because the model was changed after it was attached. */
 ax_status ax_model_write(struct ax_model *m, FILE *f, ax_profile profile,
                          struct ax_err *err) AX_MUST_CHECK;
 
