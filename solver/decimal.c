@@ -1,7 +1,8 @@
 /* Exact decimals: reading, sums and products within the limits of
  * ax-cert(5), and the one rounding that a property knows, D 2^64 upwards.
  * Nearly all numbers in practice have less than 20 digits and take paths in
- * native integers; the rest is left to GMP. */
+ * native integers; the rest is left to GMP's low level, which works in memory
+ * that it is given and so has no way to run out of it. */
 #include "decimal.h"
 
 #include <float.h>
@@ -16,7 +17,12 @@
 typedef unsigned __int128 u128;
 
 #define DIGITS 36
-#define CLAMP  ((ax_i128)1 << 125)
+#define CHUNK  19 /* digits in a limb */
+/* Limbs of any decimal, times 10^12288 or 2^2200 more than another. */
+#define LIMBS 1024
+
+_Static_assert(GMP_NUMB_BITS == 64, "limbs of 64 bits");
+#define CLAMP ((ax_i128)1 << 125)
 
 static const uint64_t pow10_u64[20] = {
     1ULL,
@@ -111,42 +117,34 @@ bool decimal_add(struct decimal *out, struct decimal a, struct decimal b)
     return normalise(out, a.m * (ax_i128)pow10_u128(shift) + b.m, b.e);
 }
 
-static void set_i128(mpz_t z, ax_i128 v)
+static void set_limbs(mp_limb_t *p, u128 m)
 {
-    u128 m = magnitude(v);
-
-    mpz_import(z, 1, -1, sizeof m, 0, 0, &m);
-    if (v < 0)
-        mpz_neg(z, z);
+    p[0] = (mp_limb_t)m;
+    p[1] = (mp_limb_t)(m >> 64);
 }
 
 bool decimal_mul(struct decimal *out, struct decimal a, struct decimal b)
 {
-    bool fits;
+    bool negative = (a.m < 0) != (b.m < 0);
+    mp_limb_t x[2], y[2], p[4], q[4];
     int e = a.e + b.e;
-    mpz_t p, q;
+    u128 m;
 
     if (!small_enough(a) || !small_enough(b))
         return false;
     if (magnitude(a.m) < (u128)1 << 62 && magnitude(b.m) < (u128)1 << 62)
         return normalise(out, a.m * b.m, e);
-    mpz_inits(p, q, NULL);
-    set_i128(p, a.m);
-    set_i128(q, b.m);
-    mpz_mul(p, p, q);
-    while (mpz_sgn(p) && mpz_divisible_ui_p(p, 10)) {
-        mpz_divexact_ui(p, p, 10);
-        e++;
-    }
-    fits = mpz_sizeinbase(p, 2) <= 125;
-    if (fits) {
-        u128 m = 0;
-
-        mpz_export(&m, NULL, -1, sizeof m, 0, 0, p);
-        fits = normalise(out, mpz_sgn(p) < 0 ? -(ax_i128)m : (ax_i128)m, e);
-    }
-    mpz_clears(p, q, NULL);
-    return fits;
+    if (!a.m || !b.m)
+        return normalise(out, 0, 0);
+    set_limbs(x, magnitude(a.m));
+    set_limbs(y, magnitude(b.m));
+    mpn_mul_n(p, x, y, 2);
+    for (; !mpn_divrem_1(q, 0, p, 4, 10); e++)
+        memcpy(p, q, sizeof p);
+    if (p[3] || p[2] || p[1] >> 61)
+        return false;
+    m = (u128)p[1] << 64 | p[0];
+    return normalise(out, negative ? -(ax_i128)m : (ax_i128)m, e);
 }
 
 static bool is_digit(char c)
@@ -267,36 +265,93 @@ static size_t mantissa_text(char *buf, struct decimal a)
     return n;
 }
 
-/* ceil(m 10^e 2^64), clamped, by GMP. */
+/* Drop zero limbs at the top. */
+static size_t trimmed(const mp_limb_t *p, size_t n)
+{
+    while (n && !p[n - 1])
+        n--;
+    return n;
+}
+
+/* n decimal digits as limbs; returns how many. */
+static size_t set_digits(mp_limb_t *p, const char *digits, size_t n)
+{
+    size_t size = 0;
+
+    while (n) {
+        size_t run = n % CHUNK ? n % CHUNK : CHUNK;
+        mp_limb_t v = 0, carry;
+
+        for (size_t i = 0; i < run; i++)
+            v = 10 * v + (mp_limb_t)(digits[i] - '0');
+        carry = size ? mpn_mul_1(p, p, (mp_size_t)size, pow10_u64[run]) : 0;
+        if (size)
+            carry += mpn_add_1(p, p, (mp_size_t)size, v);
+        else
+            carry = v;
+        if (carry)
+            p[size++] = carry;
+        digits += run;
+        n -= run;
+    }
+    return size;
+}
+
+static size_t times_pow10(mp_limb_t *p, size_t size, int k)
+{
+    for (; k > 0 && size; k -= CHUNK) {
+        mp_limb_t carry = mpn_mul_1(p, p, (mp_size_t)size,
+                                    pow10_u64[k < CHUNK ? k : CHUNK]);
+
+        if (carry)
+            p[size++] = carry;
+    }
+    return size;
+}
+
+static size_t times_pow2(mp_limb_t *p, size_t size, size_t k)
+{
+    size_t limbs = k / 64;
+    mp_limb_t carry = 0;
+
+    if (!size)
+        return 0;
+    memmove(p + limbs, p, size * sizeof *p);
+    memset(p, 0, limbs * sizeof *p);
+    if (k % 64)
+        carry = mpn_lshift(p + limbs, p + limbs, (mp_size_t)size, k % 64);
+    size += limbs;
+    if (carry)
+        p[size++] = carry;
+    return size;
+}
+
+/* ceil(m 10^e 2^64), clamped, whatever the size of m. */
 static ax_i128 ceil64_slow(const char *mantissa, int e)
 {
-    size_t digits = strlen(mantissa) - (*mantissa == '-');
-    bool negative = *mantissa == '-';
-    mpz_t v, p;
-    ax_i128 out;
+    bool negative = *mantissa == '-', rest = false;
+    size_t digits = strlen(mantissa) - negative, size;
+    mp_limb_t p[LIMBS];
+    u128 m;
 
     if ((long)digits - 1 + e >= 19)
         return negative ? -CLAMP : CLAMP;
     if ((long)digits + e < -40)
         return negative ? 0 : 1;
-    mpz_inits(v, p, NULL);
-    mpz_set_str(v, mantissa, 10);
-    mpz_mul_2exp(v, v, 64);
-    mpz_ui_pow_ui(p, 10, (unsigned long)abs(e));
-    if (e >= 0)
-        mpz_mul(v, v, p);
-    else
-        mpz_cdiv_q(v, v, p);
-    if (mpz_sizeinbase(v, 2) > 125) {
-        out = negative ? -CLAMP : CLAMP;
-    } else {
-        u128 m = 0;
+    size = set_digits(p, mantissa + negative, digits);
+    size = times_pow2(p, size, 64);
+    size = times_pow10(p, size, e);
+    for (; e < 0 && size; e += CHUNK) {
+        mp_limb_t d = pow10_u64[-e < CHUNK ? -e : CHUNK];
 
-        mpz_export(&m, NULL, -1, sizeof m, 0, 0, v);
-        out = mpz_sgn(v) < 0 ? -(ax_i128)m : (ax_i128)m;
+        rest |= mpn_divrem_1(p, 0, p, (mp_size_t)size, d) != 0;
+        size = trimmed(p, size);
     }
-    mpz_clears(v, p, NULL);
-    return out;
+    if (size > 2 || (size == 2 && p[1] >> 61))
+        return negative ? -CLAMP : CLAMP;
+    m = size > 1 ? (u128)p[1] << 64 : 0;
+    m |= size ? p[0] : 0;
+    return negative ? -(ax_i128)m : (ax_i128)(m + rest);
 }
 
 static ax_i128 ceil64(ax_i128 value, int e, const char *mantissa)
@@ -353,36 +408,87 @@ bool decimal_to_row(struct ax_row *r, struct decimal a, int k,
     return r->d_text != NULL;
 }
 
-/* The sign of v - m 10^e for a row's text "m" or "mek". */
+static size_t bits_of(const mp_limb_t *p, size_t n)
+{
+    n = trimmed(p, n);
+    return n ? 64 * n - (size_t)__builtin_clzll(p[n - 1]) : 0;
+}
+
+/* log2 of 10^k, to an upper or lower bound. */
+static double log2_of_pow10(long k, bool up)
+{
+    return (double)k * ((k > 0) == up ? 3.3220 : 3.3219);
+}
+
+/* The sign of v - m 10^k, both positive, for the n limbs v at p times 2^e.
+ * p and q have room for LIMBS more than v has; p is used up. */
+static int compare_positive(mp_limb_t *p, size_t n, long e, mp_limb_t *q,
+                            const char *digits, size_t n_digits, int k)
+{
+    double top = (double)bits_of(p, n) +
+                 (double)e; /* 2^(top-1) <= v < 2^top */
+    size_t size;
+
+    if (top - 1 > log2_of_pow10((long)n_digits + k, true))
+        return 1;
+    if (top < log2_of_pow10((long)n_digits - 1 + k, false))
+        return -1;
+    n = trimmed(p, n);
+    size = set_digits(q, digits, n_digits);
+    n = times_pow10(p, n, -k);
+    size = times_pow10(q, size, k);
+    if (e >= 0)
+        n = times_pow2(p, n, (size_t)e);
+    else
+        size = times_pow2(q, size, (size_t)-e);
+    if (n != size)
+        return n > size ? 1 : -1;
+    return mpn_cmp(p, q, (mp_size_t)n);
+}
+
+/* The sign of v - D for a row's D: its text is "m" or "mek". */
+static int compare_text(mp_limb_t *p, size_t n, bool negative, long e,
+                        mp_limb_t *q, const char *text)
+{
+    bool below = *text == '-';
+    const char *digits = text + below, *mark = strchr(digits, 'e');
+    size_t n_digits = mark ? (size_t)(mark - digits) : strlen(digits);
+    int k = mark ? (int)strtol(mark + 1, NULL, 10) : 0, sign;
+
+    if (!trimmed(p, n))
+        return *digits == '0' ? 0 : below ? 1 : -1;
+    if (*digits == '0' || below != negative)
+        return negative ? -1 : 1;
+    sign = compare_positive(p, n, e, q, digits, n_digits, k);
+    return negative ? -sign : sign;
+}
+
+ax_status ax_row_compare(int *sign, const struct ax_row *r,
+                         const uint64_t *limbs, size_t n, bool negative,
+                         long e, struct ax_err *err)
+{
+    size_t room = n + LIMBS;
+    mp_limb_t *p;
+
+    if (n > (size_t)1 << 24)
+        return ax_fail(err, AX_EUNSUPPORTED, "a number of %zu limbs", n);
+    p = malloc(2 * room * sizeof *p);
+    if (!p)
+        return ax_fail(err, AX_ENOMEM, "%s", ax_status_text(AX_ENOMEM));
+    for (size_t i = 0; i < n; i++)
+        p[i] = limbs[i];
+    *sign = compare_text(p, n, negative, e, p + room, r->d_text);
+    free(p);
+    return AX_OK;
+}
+
 static int compare_slow(double v, const char *text)
 {
-    const char *mark = strchr(text, 'e');
-    int e = mark ? (int)strtol(mark + 1, NULL, 10) : 0, shift, sign;
-    size_t n = mark ? (size_t)(mark - text) : strlen(text);
-    char *mantissa = malloc(n + 1);
-    mpz_t a, b, p;
+    mp_limb_t p[LIMBS + 1], q[LIMBS + 1];
+    int e = 0;
 
-    if (!mantissa)
-        abort(); /* as GMP does when memory is out */
-    memcpy(mantissa, text, n);
-    mantissa[n] = 0;
-    mpz_inits(a, b, p, NULL);
-    mpz_set_str(b, mantissa, 10);
-    mpz_set_d(a, ldexp(frexp(v, &shift), 53)); /* v = a 2^(shift - 53) */
-    shift -= 53;
-    if (shift >= 0)
-        mpz_mul_2exp(a, a, (mp_bitcnt_t)shift);
-    else
-        mpz_mul_2exp(b, b, (mp_bitcnt_t)-shift);
-    mpz_ui_pow_ui(p, 10, (unsigned long)abs(e));
-    if (e >= 0)
-        mpz_mul(b, b, p);
-    else
-        mpz_mul(a, a, p);
-    sign = mpz_cmp(a, b);
-    mpz_clears(a, b, p, NULL);
-    free(mantissa);
-    return (sign > 0) - (sign < 0);
+    p[0] = (mp_limb_t)ldexp(frexp(fabs(v), &e), 53);
+    return compare_text(p, 1, v < 0, e - 53, q, text);
 }
 
 /* A short text as m and e with |m| <= 2^53 and |e| <= 22, or false. */

@@ -91,9 +91,17 @@ def dnf(f):
     return [comparison(*f)]
 
 
+def nearest(d):
+    """The nearest double; far out the largest."""
+    try:
+        return float(d)
+    except OverflowError:
+        return sys.float_info.max * (1 if d > 0 else -1)
+
+
 def below(d, strict):
     """The largest double <= d, or < d."""
-    v = float(d)
+    v = nearest(d)
     if Fraction(v) > d or (strict and Fraction(v) == d):
         v = math.nextafter(v, -math.inf)
     return v
@@ -116,6 +124,9 @@ def hexa(v):
     sign = '-' if math.copysign(1, v) < 0 else ''
     if v == 0:
         return sign + '0x0p+0'
+    if e < -1021:
+        return f"{sign}0x0.{int(Fraction(abs(v)) * 2**1074):013x}".rstrip('0') + \
+            'p-1022'
     digits = f'{int(m * 2**53) - 2**52:013x}'.rstrip('0')
     return f'{sign}0x1{"." if digits else ""}{digits}p{e - 1:+d}'
 
@@ -142,13 +153,6 @@ def conj(rows, n_x):
     if any(lo > hi for lo, hi in b64):
         empty = True
     return tuple(b64), inside, rest, empty, never
-
-
-def shrink(f, seen={}):
-    """All comparisons are read once."""
-    if f[0] in ('and', 'or'):
-        return [f[0]] + [shrink(g) for g in f[1:]]
-    return f
 
 
 def main():
@@ -178,7 +182,7 @@ def main():
                 clamp = max(-2**125, min(2**125, math.ceil(d * 2**64)))
                 print('row', *(f'{v[0]}_{v[1]} {n}' for v, n in terms),
                       '<' if strict else '<=', exponent_text(d),
-                      hexa(float(d)), clamp)
+                      hexa(nearest(d)), clamp)
 
 
 main()
