@@ -30,6 +30,7 @@ completes() { # WORD ...: what bash offers for the last word
 }
 
 @test "bash completes options and commands" {
+    # shellcheck source=/dev/null
     source "$AX_BINDIR/completions/bash/ax"
     touch checks
     [ "$(completes ax --li)" = --list ]
