@@ -66,3 +66,16 @@ refuses() { # CODE WORDS COMMAND [ARG ...]
         return 1
     }
 }
+
+# Skip unless allocations can be made to fail: sanitizers have their own.
+need_shim() {
+    shim=$AX_BINDIR/tests/fault/.libs/nth.so
+    [ -e "$shim" ] || skip "a sanitizer owns the allocator: no shim"
+}
+
+# Run a command once for each of its allocations, failing that one: it must
+# succeed all the same or end with 75. Standard input is a file or nothing.
+# Call need_shim before.
+survives_no_memory() { # COMMAND [ARG ...]
+    "$root/tests/fault/run" "$shim" "$@"
+}
