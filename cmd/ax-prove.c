@@ -36,7 +36,7 @@ struct job {
     unsigned char *payload; /* certificate or counterexample */
     size_t n_payload;
     struct ax_prove_result result;
-    double *y;              /* outputs at the counterexample */
+    double *y; /* outputs at the counterexample */
     uint32_t n_y;
     struct cmd_progress progress;
     struct cmd_out trace;
@@ -325,8 +325,8 @@ static ax_status write_model(struct job *j, const struct args *a,
     struct cmd_out out;
     ax_status st;
 
-    AX_TRY(cmd_out_open(&out, a->out,
-                        CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0), err));
+    AX_TRY(cmd_out_open(
+        &out, a->out, CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0), err));
     st = ax_model_write(j->model, out.f, AX_PROFILE_ZSTD, err);
     if (st == AX_OK)
         return cmd_out_commit(&out, err);
@@ -423,16 +423,20 @@ static ax_status answer(struct job *j, const struct args *a,
 int main(int argc, char **argv)
 {
     struct args a = {
-        .threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? sysconf(_SC_NPROCESSORS_ONLN) : 1,
+        .threads = sysconf(_SC_NPROCESSORS_ONLN) > 1
+                       ? sysconf(_SC_NPROCESSORS_ONLN)
+                       : 1,
         .memory_mib = 4096,
         .seed = 1,
     };
     const struct opt opts[] = {
-        {'p', "property", "FILE", "the property, VNN-LIB", .str = &a.property},
+        {'p', "property", "FILE", "the property, VNN-LIB",
+         .str = &a.property},
         {'c', "cert", NULL, "attach the evidence and write the container",
          .flag = &a.cert},
-        {'o', "output", "FILE", "write the container here, not to standard "
-                                "output",
+        {'o', "output", "FILE",
+         "write the container here, not to standard "
+         "output",
          .str = &a.out},
         {0, "require", NULL, "write no container unless the property holds",
          .flag = &a.require},

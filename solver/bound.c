@@ -16,23 +16,23 @@
 
 struct bwork {
     const struct bnet *net;
-    struct relax *relax;   /* [n_nodes], 1..H used */
-    size_t max_rows;       /* rows that go through together */
-    int64_t **e;           /* [n_nodes] contributions, [max_rows, n8] */
-    int *q;                /* [n_nodes, max_rows] their scales */
-    int *joined;           /* [max_rows] shifts at node 0 */
-    uint8_t *has;          /* [n_nodes] node has a contribution */
-    int64_t *add;          /* [max_rows, widest8] a second contribution */
-    int64_t *nu;           /* [max_rows, widest8] */
-    int *nu_q;             /* [max_rows] */
-    struct relaxed *out;   /* [max_rows] */
-    int64_t *tmp;          /* kernel_sparse */
-    uint32_t *all;         /* 0, 1, 2, ... */
-    ax_i128 *c;            /* [max_rows] */
-    uint32_t *rows;        /* unstable neurons of one node */
+    struct relax *relax;    /* [n_nodes], 1..H used */
+    size_t max_rows;        /* rows that go through together */
+    int64_t **e;            /* [n_nodes] contributions, [max_rows, n8] */
+    int *q;                 /* [n_nodes, max_rows] their scales */
+    int *joined;            /* [max_rows] shifts at node 0 */
+    uint8_t *has;           /* [n_nodes] node has a contribution */
+    int64_t *add;           /* [max_rows, widest8] a second contribution */
+    int64_t *nu;            /* [max_rows, widest8] */
+    int *nu_q;              /* [max_rows] */
+    struct relaxed *out;    /* [max_rows] */
+    int64_t *tmp;           /* kernel_sparse */
+    uint32_t *all;          /* 0, 1, 2, ... */
+    ax_i128 *c;             /* [max_rows] */
+    uint32_t *rows;         /* unstable neurons of one node */
     ax_i128 *lower, *upper; /* their bounds */
     uint64_t sum_m0;
-    bool bad;              /* a value left its range, or it is late */
+    bool bad; /* a value left its range, or it is late */
     bool late;
     double deadline;
     void **owned;
@@ -66,8 +66,11 @@ static ax_status pack(struct packed *out, const struct ax_block *b,
     size_t n = (size_t)panels * rows * nv * LANES;
 
     panels = (vecs + nv - 1) / nv;
-    *out = (struct packed){.rows = rows, .cols = cols, .n_panels = panels,
-                           .nv = nv, .nv_last = vecs - (panels - 1) * nv};
+    *out = (struct packed){.rows = rows,
+                           .cols = cols,
+                           .n_panels = panels,
+                           .nv = nv,
+                           .nv_last = vecs - (panels - 1) * nv};
     out->data = aligned_alloc(64, n * sizeof *out->data);
     if (!out->data)
         return ax_fail(err, AX_ENOMEM, "no memory for %zu weights", n);
@@ -198,7 +201,8 @@ ax_status bwork_new(struct bwork **out, const struct bnet *net,
         free(w);
         return ax_fail(err, AX_UNDECIDED,
                        "the bounds need %zu MiB a thread, more than --memory "
-                       "allows", bwork_bytes(net) >> 20);
+                       "allows",
+                       bwork_bytes(net) >> 20);
     }
     if (ok)
         ok = (w->owned = calloc(32 + 8 * (size_t)nn, sizeof *w->owned));
@@ -573,8 +577,8 @@ static void start_row(struct bwork *w, const struct ax_row *row, size_t r,
             o->bias += (ax_i128)v * node->bq[row->y_index[i]];
     }
     for (uint32_t i = 0; i < row->n_x; i++)
-        w->e[0][r * x8 + row->x_index[i]] =
-            (int64_t)row->x_coef[i] * ((int64_t)1 << N_SCALE);
+        w->e[0][r * x8 + row->x_index[i]] = (int64_t)row->x_coef[i] *
+                                            ((int64_t)1 << N_SCALE);
 }
 
 /* T of ax-cert(5): an unsafe input has sum e x <= T. */

@@ -16,8 +16,8 @@ enum status { UNSTABLE, ACTIVE, INACTIVE };
 struct bstate {
     uint32_t refs;
     uint32_t n_unstable;
-    int64_t *m;       /* [neurons] */
-    uint8_t *status;  /* [neurons] */
+    int64_t *m;      /* [neurons] */
+    uint8_t *status; /* [neurons] */
 };
 
 struct bblock {
@@ -33,7 +33,7 @@ struct bnode {
     size_t n8;
     uint32_t n_blocks;
     struct bblock *blocks;
-    int64_t *bq;  /* [n8] or NULL */
+    int64_t *bq; /* [n8] or NULL */
     int b_scale;
 };
 
@@ -42,7 +42,7 @@ struct bnet {
     const struct ax_net *net;
     uint32_t n_nodes;
     struct bnode *nodes;
-    size_t *first;    /* [n_nodes]: index of a node's first neuron */
+    size_t *first; /* [n_nodes]: index of a node's first neuron */
     size_t neurons;
     size_t widest8;
 };
@@ -64,7 +64,7 @@ void bwork_free(struct bwork *w);
 size_t bwork_bytes(const struct bnet *net);
 
 struct bbox {
-    int p;          /* scale */
+    int p; /* scale */
     const int64_t *lo, *hi;
 };
 
@@ -79,8 +79,8 @@ struct brow {
     const struct ax_row *row;
     ax_i128 c;
     int q;
-    int64_t *e;     /* the caller's, [n_x] */
-    ax_i128 t;      /* T of ax-cert(5), section Clipping */
+    int64_t *e; /* the caller's, [n_x] */
+    ax_i128 t;  /* T of ax-cert(5), section Clipping */
     bool clips;
 };
 

@@ -115,7 +115,8 @@ static ax_status record(struct bytes *b, const struct ax_group *group,
     if (s->leaf) {
         AX_TRY(varint(b, 0, err));
     } else {
-        int64_t mid = (s->lo[s->dim] + s->hi[s->dim]) >> 1, d = s->value - mid;
+        int64_t mid = (s->lo[s->dim] + s->hi[s->dim]) >> 1,
+                d = s->value - mid;
 
         AX_TRY(varint(b, (uint64_t)s->dim << 2 | (d ? 2 : 1), err));
         if (d)
@@ -149,8 +150,8 @@ static ax_status step(void *self, const struct ax_step *s, struct ax_err *err)
     AX_TRY(put(&t->rec, "\0\0\0\0", 4, err));
     AX_TRY(record(&t->rec, &c->prop->groups[s->group], s, err));
     for (int i = 0; i < 4; i++)
-        t->rec.p[at + (size_t)i] =
-            (unsigned char)((t->rec.n - at - 4) >> (8 * i));
+        t->rec.p[at + (size_t)i] = (unsigned char)((t->rec.n - at - 4) >>
+                                                   (8 * i));
     return AX_OK;
 }
 
@@ -181,8 +182,8 @@ static ax_status push(struct stack *s, uint64_t v, struct ax_err *err)
     return AX_OK;
 }
 
-static ax_status put_record(struct bytes *b, const struct tree *t, uint64_t id,
-                            struct ax_err *err)
+static ax_status put_record(struct bytes *b, const struct tree *t,
+                            uint64_t id, struct ax_err *err)
 {
     const unsigned char *r = t->rec.p + t->record[id];
     size_t n = r[0] | (size_t)r[1] << 8 | (size_t)r[2] << 16 |

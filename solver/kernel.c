@@ -7,9 +7,11 @@
 #pragma GCC optimize("O3")
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && defined(__linux__)
-#define CLONES \
-    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    defined(__linux__)
+#define CLONES      \
+    __attribute__(( \
+        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CLONES
 #endif
@@ -75,13 +77,27 @@ INLINE void panel(const int nv, const int rb, const struct panel_args *a,
 CLONES static void panels(const struct panel_args *a, size_t n, uint32_t nv)
 {
     switch (nv) {
-    case 1: panel(1, 6, a, n); break;
-    case 2: panel(2, 6, a, n); break;
-    case 3: panel(3, 6, a, n); break;
-    case 4: panel(4, 4, a, n); break;
-    case 5: panel(5, 4, a, n); break;
-    case 6: panel(6, 4, a, n); break;
-    default: panel(7, 3, a, n); break;
+    case 1:
+        panel(1, 6, a, n);
+        break;
+    case 2:
+        panel(2, 6, a, n);
+        break;
+    case 3:
+        panel(3, 6, a, n);
+        break;
+    case 4:
+        panel(4, 4, a, n);
+        break;
+    case 5:
+        panel(5, 4, a, n);
+        break;
+    case 6:
+        panel(6, 4, a, n);
+        break;
+    default:
+        panel(7, 3, a, n);
+        break;
     }
 }
 
@@ -163,7 +179,7 @@ INLINE int row_bits(const vec *e, size_t nv)
     for (size_t v = 0; v < nv; v++)
         or |= e[v] ^ (e[v] >> 63);
     for (int i = 0; i < LANES; i++)
-        all |= or[i];
+        all |= or [i];
     return all ? 64 - __builtin_clzll((unsigned long long)all) : 0;
 }
 

@@ -9,18 +9,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LANES   8
-#define NV_MAX  7 /* vectors in one panel of a packed matrix */
-#define PAD(n)  (((size_t)(n) + LANES - 1) / LANES * LANES)
+#define LANES  8
+#define NV_MAX 7 /* vectors in one panel of a packed matrix */
+#define PAD(n) (((size_t)(n) + LANES - 1) / LANES * LANES)
 
 /* A dense matrix [rows, cols], packed: panels of at most NV_MAX vectors of
  * columns, in each panel the rows one after the other. */
 struct packed {
     uint32_t rows, cols;
     uint32_t n_panels;
-    uint32_t nv;     /* vectors in a panel; the last may have fewer */
+    uint32_t nv; /* vectors in a panel; the last may have fewer */
     uint32_t nv_last;
-    int64_t *data;   /* [n_panels][rows][nv * LANES] */
+    int64_t *data; /* [n_panels][rows][nv * LANES] */
 };
 
 /* A sparse matrix by rows. */
@@ -45,11 +45,12 @@ void kernel_sparse(int64_t *e, size_t lde, const int64_t *nu, size_t ldn,
 
 /* The relaxation of one node, as arrays over its neurons (padded). */
 struct relax {
-    int64_t *mask;  /* slope for mu >= 0: -1 one, 0 zero */
-    int64_t *chord; /* slope for mu < 0, at scale 28; 2^28 active, 0 inactive */
+    int64_t *mask; /* slope for mu >= 0: -1 one, 0 zero */
+    int64_t
+        *chord; /* slope for mu < 0, at scale 28; 2^28 active, 0 inactive */
     int64_t *l, *u; /* bounds of unstable neurons at scale t; else 0 */
     int t;
-    uint32_t *idx;  /* neurons that are not inactive */
+    uint32_t *idx; /* neurons that are not inactive */
     uint32_t n_idx;
     uint32_t *loose; /* unstable neurons */
     uint32_t n_loose;

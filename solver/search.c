@@ -17,8 +17,7 @@ struct frame *frame_new(const struct bnet *net, uint32_t n_conj)
 {
     size_t m = net->neurons * sizeof(int64_t);
     size_t s = (net->neurons + 7) / 8 * 8;
-    struct frame *f =
-        malloc(sizeof *f + m + s + n_conj * sizeof(uint32_t));
+    struct frame *f = malloc(sizeof *f + m + s + n_conj * sizeof(uint32_t));
 
     if (!f)
         return NULL;

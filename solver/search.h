@@ -13,7 +13,7 @@
 /* What the two halves of a box inherit; shared between them. */
 struct frame {
     atomic_uint refs;
-    uint32_t n_left;   /* conjunctions that are not refuted */
+    uint32_t n_left; /* conjunctions that are not refuted */
     uint32_t *left;
     struct bstate state;
 };
@@ -21,7 +21,15 @@ struct frame {
 struct frame *frame_new(const struct bnet *net, uint32_t n_conj);
 size_t frame_bytes(const struct bnet *net, uint32_t n_conj);
 
-enum outcome { CLOSED, SPLIT, FOUND, STUCK, LATE, OUT_OF_RANGE, OUT_OF_MEMORY };
+enum outcome {
+    CLOSED,
+    SPLIT,
+    FOUND,
+    STUCK,
+    LATE,
+    OUT_OF_RANGE,
+    OUT_OF_MEMORY
+};
 
 /* One open box, and then what came of it. */
 struct item {
@@ -31,10 +39,10 @@ struct item {
     enum outcome outcome;
     uint32_t dim;
     int64_t value;
-    double bound;       /* least margin of the conjunctions */
+    double bound; /* least margin of the conjunctions */
     uint32_t n_refuted;
-    uint32_t *refuted;  /* [2 n_conj] */
-    int64_t *box;       /* [n_x] lower, [n_x] upper; clipped when split */
+    uint32_t *refuted; /* [2 n_conj] */
+    int64_t *box;      /* [n_x] lower, [n_x] upper; clipped when split */
 };
 
 struct search;
@@ -45,21 +53,22 @@ struct searcher {
     struct search *search;
     struct crew *crew;
     struct bwork *work;
-    struct brow *rows;  /* those of the conjunctions that are left */
-    int64_t *e;         /* [rows, n_x] */
-    int64_t *clip;      /* [2 n_x] a clipped box, [2 n_x] their hull */
+    struct brow *rows; /* those of the conjunctions that are left */
+    int64_t *e;        /* [rows, n_x] */
+    int64_t *clip;     /* [2 n_x] a clipped box, [2 n_x] their hull */
     /* Look for a counterexample near the box's relaxation; may be NULL. */
-    bool (*try)(struct searcher *s, struct item *it, const struct ax_group *g);
+    bool (*try)(struct searcher *s, struct item *it,
+                const struct ax_group *g);
 };
 
 enum search_stop {
-    SEARCH_ON,     /* every box is closed, or max_boxes not reached */
+    SEARCH_ON, /* every box is closed, or max_boxes not reached */
     SEARCH_FOUND,
     SEARCH_TIME,
     SEARCH_MEMORY,
     SEARCH_BOXES,
-    SEARCH_STUCK,  /* only boxes that cannot be split are open */
-    SEARCH_RANGE,  /* ... or that left the range of ax-cert(5) */
+    SEARCH_STUCK, /* only boxes that cannot be split are open */
+    SEARCH_RANGE, /* ... or that left the range of ax-cert(5) */
 };
 
 struct search {
@@ -71,7 +80,8 @@ struct search {
     size_t frame_bytes;
     uint64_t max_boxes;
     const struct ax_sink *sinks;
-    bool (*try)(struct searcher *s, struct item *it, const struct ax_group *g);
+    bool (*try)(struct searcher *s, struct item *it,
+                const struct ax_group *g);
     /* Called between rounds; true ends the search as found. May be NULL. */
     bool (*pause)(struct search *se);
     void *pause_self;
@@ -79,12 +89,12 @@ struct search {
     void *progress_self;
 
     uint32_t next_group;
-    uint64_t *next_id;      /* [n_groups] */
+    uint64_t *next_id; /* [n_groups] */
     uint64_t stuck, out_of_range;
     double next_report;
     struct ax_prove_stats stats;
     enum search_stop stop;
-    struct item *found;     /* the caller frees it */
+    struct item *found; /* the caller frees it */
 };
 
 double search_now(void);

@@ -21,11 +21,11 @@ const char *ax_verdict_name(ax_verdict v);
  * numbered in the order of their making; children after their parent. */
 struct ax_step {
     uint32_t group;
-    uint64_t id;        /* of this box, unique in its group; 0 is the root */
-    uint64_t child;     /* of a split: the lower half; child + 1: the upper */
-    bool leaf;          /* all conjunctions that were left are refuted */
+    uint64_t id;    /* of this box, unique in its group; 0 is the root */
+    uint64_t child; /* of a split: the lower half; child + 1: the upper */
+    bool leaf;      /* all conjunctions that were left are refuted */
     uint32_t depth;
-    uint32_t dim;       /* of a split: input, and where, at scale p */
+    uint32_t dim; /* of a split: input, and where, at scale p */
     int64_t value;
     int p;
     const int64_t *lo, *hi; /* [n_x]; of a split: after clipping */
@@ -44,15 +44,15 @@ struct ax_sink {
 };
 
 struct ax_prove_stats {
-    double seconds;     /* since the beginning */
-    uint64_t boxes;     /* bounded so far */
+    double seconds; /* since the beginning */
+    uint64_t boxes; /* bounded so far */
     uint64_t leaves;
     uint64_t open;
-    uint32_t depth;     /* deepest so far */
-    double done;        /* share of the volume that is proved, 0..1 */
-    double bound;       /* least lower bound of the last boxes, of
-                           row - D; the box is refuted above 0 */
-    uint64_t attacks;   /* points tried */
+    uint32_t depth;   /* deepest so far */
+    double done;      /* share of the volume that is proved, 0..1 */
+    double bound;     /* least lower bound of the last boxes, of
+                         row - D; the box is refuted above 0 */
+    uint64_t attacks; /* points tried */
     double attack_seconds;
 };
 
@@ -74,7 +74,7 @@ struct ax_prove_result {
     char reason[256];   /* AX_UNKNOWN: why, one line */
     const char *engine; /* what decided it: "attack", "search", "empty" */
     struct ax_prove_stats stats;
-    float *x;           /* AX_VIOLATED: the input, exact; the caller frees */
+    float *x; /* AX_VIOLATED: the input, exact; the caller frees */
     uint32_t group, conj;
 };
 
