@@ -1,12 +1,16 @@
-/* Decide a property: the attack first, then branch and bound, with stronger
- * attacks in between when the search takes long. */
+/* Decide a property: a short attack, then branch and bound, with further
+ * attacks while the search lasts: from random starts, and from boxes that
+ * it had to split. What is done when is counted in boxes, not in seconds, so
+ * that it does not depend on the machine. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "attack.h"
 #include "ax/prove.h"
+#include "point.h"
 #include "search.h"
 
 double search_now(void)
@@ -24,6 +28,107 @@ const char *ax_verdict_name(ax_verdict v)
     return names[v];
 }
 
+/* The attack's side of the search. */
+struct hunt {
+    struct attack *attack;
+    struct ax_prove_result *out;
+    uint64_t n_conj;      /* in all groups */
+    uint64_t next_random; /* boxes at which random starts are tried again */
+    unsigned wait;        /* rounds until the next suspects are followed */
+    uint32_t n_starts, group, conj;
+    double *starts;       /* [POINTS, n_x] */
+    double seconds;
+    ax_status status;     /* AX_NO so far, AX_OK found, or an error */
+    struct ax_err err;
+};
+
+#define FIRST_RANDOM 512 /* boxes */
+#define SUSPECT_WAIT 8    /* rounds */
+
+static void hunted(struct hunt *h, double began, ax_status st)
+{
+    h->seconds += search_now() - began;
+    h->status = st;
+}
+
+static void hunt_random(struct hunt *h, unsigned rounds, double deadline)
+{
+    double began = search_now();
+
+    hunted(h, began,
+           attack_run(h->attack, rounds, deadline, &h->out->x, &h->out->group,
+                      &h->out->conj, &h->err));
+}
+
+/* Note the middle of a box that was split, up to POINTS of one conjunction. */
+static void suspect(struct search *se, const struct item *it)
+{
+    struct hunt *h = se->self;
+    uint32_t n_x = se->net->nodes[0].n, conj = it->to->left[0];
+    int p = se->prop->groups[it->group].p;
+    double *x = h->starts + (size_t)h->n_starts * n_x;
+
+    if (h->n_starts == POINTS || h->wait > 1)
+        return;
+    if (h->n_starts == 0) {
+        h->group = it->group;
+        h->conj = conj;
+    } else if (it->group != h->group || conj != h->conj) {
+        return;
+    }
+    for (uint32_t j = 0; j < n_x; j++)
+        x[j] = ldexp((double)it->box[j] + (double)it->box[n_x + j], -p - 1);
+    h->n_starts++;
+}
+
+static bool pause_search(struct search *se)
+{
+    struct hunt *h = se->self;
+
+    if (se->stats.boxes >= h->next_random) {
+        hunt_random(h, (unsigned)(4 + h->next_random / 512 / h->n_conj),
+                    se->deadline);
+        h->next_random *= 2;
+    }
+    if (h->wait > 0)
+        h->wait--;
+    if (h->status == AX_NO && h->n_starts == POINTS && h->wait == 0) {
+        double began = search_now();
+
+        hunted(h, began,
+               attack_from(h->attack, h->group, h->conj, h->starts,
+                           se->deadline, &h->out->x, &h->out->group,
+                           &h->out->conj, &h->err));
+        h->n_starts = 0;
+        h->wait = SUSPECT_WAIT;
+    }
+    return h->status != AX_NO;
+}
+
+static ax_status hunt_start(struct hunt *h, struct ax_prove_result *out,
+                            const struct ax_net *net,
+                            const struct ax_prop *prop, uint64_t seed,
+                            struct ax_err *err)
+{
+    *h = (struct hunt){.out = out, .next_random = FIRST_RANDOM,
+                       .status = AX_NO, .wait = 1};
+    for (uint32_t g = 0; g < prop->n_groups; g++)
+        h->n_conj += prop->groups[g].n_conj;
+    h->starts = calloc((size_t)POINTS * (prop->n_x + 1u), sizeof *h->starts);
+    if (!h->starts)
+        return ax_fail(err, AX_ENOMEM, "no memory for the attack");
+    return attack_new(&h->attack, net, prop, seed, err);
+}
+
+static void hunt_end(struct hunt *h)
+{
+    if (h->attack)
+        h->out->stats.attacks = attack_points(h->attack);
+    h->out->stats.attack_seconds = h->seconds;
+    attack_free(h->attack);
+    free(h->starts);
+}
+
 static void say_stop(struct ax_prove_result *out, const struct search *se)
 {
     static const char *const why[] = {
@@ -35,52 +140,87 @@ static void say_stop(struct ax_prove_result *out, const struct search *se)
     };
 
     snprintf(out->reason, sizeof out->reason,
-             "%s; %llu boxes open, %.4g%% of the volume proved",
+             "%s: %llu boxes are open, %.4g%% of the volume is proved",
              why[se->stop], (unsigned long long)se->stats.open,
              100 * se->stats.done);
+}
+
+/* The search, with h hunting if it is not NULL. */
+static ax_status branch(struct ax_prove_result *out, struct search *se,
+                        const struct ax_net *net, struct hunt *h,
+                        struct ax_err *err)
+{
+    struct bnet *bnet = NULL;
+    ax_status st = bnet_new(&bnet, net, err);
+
+    if (st != AX_OK)
+        return st;
+    se->net = bnet;
+    se->frame_bytes = frame_bytes(bnet, 1);
+    if (h) {
+        se->self = h;
+        se->suspect = suspect;
+        se->pause = pause_search;
+    }
+    out->engine = "search";
+    st = search_run(se, err);
+    out->stats = se->stats;
+    if (st == AX_OK && se->stop == SEARCH_ON)
+        out->verdict = AX_HOLDS;
+    else if (st == AX_OK && se->stop != SEARCH_FOUND)
+        say_stop(out, se);
+    else if (st == AX_UNDECIDED) /* more memory than it may use */
+        snprintf(out->reason, sizeof out->reason, "%.255s", err->msg);
+    bnet_free(bnet);
+    return st == AX_UNDECIDED ? AX_OK : st;
 }
 
 ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
                    const struct ax_prop *prop,
                    const struct ax_prove_options *opt, struct ax_err *err)
 {
-    struct search se = {0};
-    struct bnet *bnet = NULL;
-    ax_status st;
+    double began = search_now();
+    struct search se = {
+        .prop = prop,
+        .threads = opt->threads,
+        .began = began,
+        .deadline = opt->seconds > 0 ? began + opt->seconds : 0,
+        .bytes = opt->bytes ? opt->bytes : (size_t)4 << 30,
+        .max_boxes = opt->max_boxes,
+        .sinks = opt->sinks,
+        .progress = opt->progress,
+        .progress_self = opt->progress_self,
+    };
+    struct hunt hunt = {.status = AX_NO};
+    bool hunts = !opt->no_attack && points_bytes(net) <= se.bytes / 4;
+    ax_status st = AX_OK;
 
     memset(out, 0, sizeof *out);
     out->verdict = AX_UNKNOWN;
-    out->engine = "search";
-    st = bnet_new(&bnet, net, err);
-    if (st != AX_OK)
-        return st;
-    se.net = bnet;
-    se.prop = prop;
-    se.threads = opt->threads;
-    se.began = search_now();
-    se.deadline = opt->seconds > 0 ? se.began + opt->seconds : 0;
-    se.bytes = opt->bytes ? opt->bytes : (size_t)4 << 30;
-    se.max_boxes = opt->max_boxes;
-    se.frame_bytes = frame_bytes(bnet, 1);
-    se.sinks = opt->sinks;
-    se.progress = opt->progress;
-    se.progress_self = opt->progress_self;
-    se.next_id = calloc(prop->n_groups + 1u, sizeof *se.next_id);
-    if (!se.next_id)
-        st = ax_fail(err, AX_ENOMEM, "no memory for %u groups",
-                     prop->n_groups);
-    else
-        st = search_run(&se, err);
-    if (st == AX_OK) {
-        if (se.stop == SEARCH_ON)
-            out->verdict = AX_HOLDS;
-        else
-            say_stop(out, &se);
-        out->stats = se.stats;
-        out->stats.seconds = search_now() - se.began;
+    out->engine = prop->n_groups ? "attack" : "empty";
+    if (prop->n_groups == 0) {
+        out->verdict = AX_HOLDS;
+        return AX_OK;
     }
+    se.next_id = calloc(prop->n_groups, sizeof *se.next_id);
+    if (!se.next_id)
+        return ax_fail(err, AX_ENOMEM, "no memory for %u groups",
+                       prop->n_groups);
+    if (hunts)
+        st = hunt_start(&hunt, out, net, prop, opt->seed, err);
+    if (st == AX_OK && hunts)
+        hunt_random(&hunt, 1, se.deadline);
+    if (st == AX_OK && hunt.status == AX_NO)
+        st = branch(out, &se, net, hunts ? &hunt : NULL, err);
+    if (st == AX_OK && hunt.status == AX_OK) {
+        out->verdict = AX_VIOLATED;
+    } else if (st == AX_OK && hunt.status != AX_NO) {
+        *err = hunt.err;
+        st = hunt.status;
+    }
+    if (hunts)
+        hunt_end(&hunt);
+    out->stats.seconds = search_now() - began;
     free(se.next_id);
-    free(se.found);
-    bnet_free(bnet);
     return st;
 }

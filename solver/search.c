@@ -181,8 +181,6 @@ static enum outcome bound_item(struct searcher *s, struct item *it)
     refute(s, it, g, f, n_x);
     if (f->n_left == 0)
         return CLOSED;
-    if (s->try && s->try(s, it, g))
-        return FOUND;
     clip(s, it, n_x, g, f);
     if (it->depth >= DEPTH_MAX || !choose(it, n_x, s->rows, n))
         return STUCK;
@@ -309,7 +307,6 @@ static ax_status crew_start(struct crew *c, struct search *se,
 
         s->search = se;
         s->crew = c;
-        s->try = se->try;
         st = bwork_new(&s->work, se->net, se->bytes / 2 / (size_t)n,
                        se->deadline, err);
         s->rows = calloc(most, sizeof *s->rows);
@@ -491,13 +488,8 @@ static ax_status settle(struct search *se, struct open *o, struct item *it,
         status = emit(se, it, err);
         if (status == AX_OK)
             status = push_halves(o, se, it, err);
-        break;
-    case FOUND:
-        if (se->stop == SEARCH_ON) {
-            se->stop = SEARCH_FOUND;
-            se->found = it;
-            return AX_OK;
-        }
+        if (status == AX_OK && se->suspect)
+            se->suspect(se, it);
         break;
     case STUCK:
         se->stuck++;

@@ -24,7 +24,6 @@ size_t frame_bytes(const struct bnet *net, uint32_t n_conj);
 enum outcome {
     CLOSED,
     SPLIT,
-    FOUND,
     STUCK,
     LATE,
     OUT_OF_RANGE,
@@ -57,8 +56,8 @@ struct searcher {
     int64_t *e;        /* [rows, n_x] */
     int64_t *clip;     /* [2 n_x] a clipped box, [2 n_x] their hull */
     /* Look for a counterexample near the box's relaxation; may be NULL. */
-    bool (*try)(struct searcher *s, struct item *it,
-                const struct ax_group *g);
+    /* Shown every box that is split, in order; may be NULL. */
+    void (*suspect)(struct search *se, const struct item *it);
 };
 
 enum search_stop {
@@ -80,11 +79,11 @@ struct search {
     size_t frame_bytes;
     uint64_t max_boxes;
     const struct ax_sink *sinks;
-    bool (*try)(struct searcher *s, struct item *it,
-                const struct ax_group *g);
+    /* Shown every box that is split, in order; may be NULL. */
+    void (*suspect)(struct search *se, const struct item *it);
     /* Called between rounds; true ends the search as found. May be NULL. */
     bool (*pause)(struct search *se);
-    void *pause_self;
+    void *self; /* for suspect and pause */
     void (*progress)(void *self, const struct ax_prove_stats *s);
     void *progress_self;
 
@@ -94,7 +93,6 @@ struct search {
     double next_report;
     struct ax_prove_stats stats;
     enum search_stop stop;
-    struct item *found; /* the caller frees it */
 };
 
 double search_now(void);
