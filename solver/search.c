@@ -58,7 +58,7 @@ static bool choose(struct item *it, uint32_t n_x, const struct brow *rows,
             int64_t width = it->box[n_x + j] - it->box[j];
             double a = 0, score;
 
-            if (width <= 0)
+            if (width < 2) /* a half would be the box itself */
                 continue;
             for (size_t r = 0; r < n; r++)
                 a += ldexp(fabs((double)rows[r].e[j]), -rows[r].q);
