@@ -9,8 +9,8 @@
 #include "ax/model.h"
 #include "ax/net.h"
 #include "ax/prove.h"
-#include "common/file.h"
 #include "common/json.h"
+#include "common/model.h"
 #include "common/progress.h"
 #include "common/run.h"
 
@@ -96,22 +96,6 @@ static ax_status trace_step(void *self, const struct ax_step *s,
 }
 
 /* ---- the work ---- */
-
-static ax_status read_model(struct job *j, const char *path,
-                            struct ax_err *err)
-{
-    FILE *f;
-    ax_status st;
-
-    if (strcmp(path, "-") != 0)
-        return ax_model_open(&j->model, path, err);
-    AX_TRY(cmd_in_open(&f, path, err));
-    st = ax_model_read(&j->model, f, err);
-    if (st != AX_OK)
-        ax_fail_in(err, "%s", cmd_in_name(path));
-    cmd_in_close(f);
-    return st;
-}
 
 /* Without -p the property that travels with the model is meant. */
 static ax_status read_property(struct job *j, const char *path,
@@ -199,7 +183,7 @@ static ax_status decide(struct job *j, const struct args *a,
 {
     ax_status st;
 
-    AX_TRY(read_model(j, a->model, err));
+    AX_TRY(cmd_model_read(&j->model, a->model, err));
     AX_TRY(read_property(j, a->property, err));
     AX_TRY(ax_model_identity(j->identity, j->model, err));
     ax_sha256(j->digest, j->text, j->n_text);
@@ -247,21 +231,23 @@ static bool attached(const struct ax_model *m, const char *type,
 }
 
 static ax_status attach(struct job *j, const struct args *a,
-                        struct ax_err *err)
+                        const struct cmd *cmd, struct ax_err *err)
 {
     const char *name = a->property && strcmp(a->property, "-") != 0
                            ? base_name(a->property)
                            : "property.vnnlib";
     const char *type = j->result.verdict == AX_HOLDS ? "certificate"
                                                      : "counterexample";
+    struct ax_provenance_file file = {.name = name};
 
+    memcpy(file.sha256, j->digest, sizeof file.sha256);
     if (!attached(j->model, "property", j->text, j->n_text))
         AX_TRY(ax_model_attach(j->model, "property", name, j->text, j->n_text,
                                err));
     if (j->payload && !attached(j->model, type, j->payload, j->n_payload))
         AX_TRY(ax_model_attach(j->model, type, name, j->payload, j->n_payload,
                                err));
-    return AX_OK;
+    return cmd_model_record(j->model, cmd, j->identity, &file, 1, err);
 }
 
 /* Let ax-check, which lies beside this program or in PATH, read what was
@@ -316,21 +302,6 @@ static ax_status check(struct job *j, struct ax_err *err)
     if (st == AX_OK)
         st = ask_checker(f, err);
     fclose(f);
-    return st;
-}
-
-static ax_status write_model(struct job *j, const struct args *a,
-                             struct ax_err *err)
-{
-    struct cmd_out out;
-    ax_status st;
-
-    AX_TRY(cmd_out_open(
-        &out, a->out, CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0), err));
-    st = ax_model_write(j->model, out.f, AX_PROFILE_ZSTD, err);
-    if (st == AX_OK)
-        return cmd_out_commit(&out, err);
-    cmd_out_discard(&out);
     return st;
 }
 
@@ -397,7 +368,7 @@ static ax_status say_json(const struct job *j, struct ax_err *err)
 }
 
 static ax_status answer(struct job *j, const struct args *a,
-                        struct ax_err *err)
+                        const struct cmd *cmd, struct ax_err *err)
 {
     static const ax_status status[] = {[AX_UNKNOWN] = AX_UNDECIDED,
                                        [AX_HOLDS] = AX_OK,
@@ -406,11 +377,12 @@ static ax_status answer(struct job *j, const struct args *a,
     ax_verdict v = j->result.verdict;
 
     if (a->cert || a->check)
-        AX_TRY(attach(j, a, err));
+        AX_TRY(attach(j, a, cmd, err));
     if (a->check && v != AX_UNKNOWN)
         AX_TRY(check(j, err));
     if (a->cert && (v == AX_HOLDS || !a->require))
-        AX_TRY(write_model(j, a, err));
+        AX_TRY(cmd_model_write(j->model, a->out, AX_PROFILE_ZSTD,
+                               a->force ? CMD_OUT_FORCE : 0, err));
     if (to_stdout)
         say(j, a, stderr);
     else if (a->json)
@@ -484,7 +456,7 @@ int main(int argc, char **argv)
         st = decide(&j, &a, &err);
         cmd_progress_end(&j.progress);
         if (st == AX_OK)
-            st = answer(&j, &a, &err);
+            st = answer(&j, &a, &cmd, &err);
     }
     job_free(&j);
     return cmd_finish(&cmd, st, &err);

@@ -42,7 +42,7 @@ struct hunt {
     struct ax_err err;
 };
 
-#define FIRST_RANDOM 512 /* boxes */
+#define FIRST_RANDOM 2048 /* boxes */
 #define SUSPECT_WAIT 8    /* rounds */
 
 static void hunted(struct hunt *h, double began, ax_status st)
