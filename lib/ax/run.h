@@ -33,6 +33,20 @@ ax_status ax_plan_run(struct ax_plan *p, struct ax_tensor *out,
                       const struct ax_tensor *in, struct ax_err *err)
     AX_MUST_CHECK;
 
+/* As ax_plan_run, for data as they come in files. An input may have another
+ * element type (rounded to the model's; integers are not made of reals), the
+ * model's number of elements in another shape, or more rows than a model of
+ * fixed batch takes: it then runs as often as there are rows, and the
+ * outputs are joined along their first dimension, or stacked if they have no
+ * rows. With AT_ONCE > 0 a free batch runs that many rows at a time.
+ * progress, which may be NULL, is told between runs how many of how many rows
+ * are done. */
+ax_status ax_plan_run_rows(struct ax_plan *p, struct ax_tensor *out,
+                           const struct ax_tensor *in, int64_t at_once,
+                           void (*progress)(void *data, int64_t done,
+                                            int64_t total),
+                           void *data, struct ax_err *err) AX_MUST_CHECK;
+
 AX_END_API
 
 #endif

@@ -1,0 +1,54 @@
+/* ax/element.h - the elements of a tensor as numbers, whatever their type.
+ *
+ * Every real type is exact in double and every integer type in 64 bits, so
+ * code that is not in a hurry handles three classes and no more. */
+#ifndef AX_ELEMENT_H
+#define AX_ELEMENT_H
+
+#include "ax/tensor.h"
+
+AX_BEGIN_API
+
+typedef enum ax_class {
+    AX_CLASS_REAL,     /* float16, bfloat16, float32, float64 */
+    AX_CLASS_SIGNED,   /* int8 to int64 */
+    AX_CLASS_UNSIGNED, /* uint8 to uint64, bool */
+} ax_class;
+
+ax_class ax_dtype_class(ax_dtype t);
+
+/* Read n elements from index FIRST on. As double: integers are rounded to
+ * nearest. As int64: unsigned ones by their bits; real types are cut towards
+ * zero and saturate, and a NaN gives 0. */
+void ax_get_f64(double *out, ax_dtype t, const void *data, size_t first,
+                size_t n);
+void ax_get_i64(int64_t *out, ax_dtype t, const void *data, size_t first,
+                size_t n);
+
+/* Write n elements from index FIRST on. From double: real types round to
+ * nearest, ties to even, once; integers are cut towards zero and saturate, a
+ * NaN gives 0; bool is "not zero". From int64: integers wrap, bool is "not
+ * zero", real types round to nearest. */
+void ax_put_f64(ax_dtype t, void *data, size_t first, const double *in,
+                size_t n);
+void ax_put_i64(ax_dtype t, void *data, size_t first, const int64_t *in,
+                size_t n);
+
+/* One number of half the width, by its bits. */
+float ax_f16_value(uint16_t bits);
+uint16_t ax_f16_round(double x);
+float ax_bf16_value(uint16_t bits);
+uint16_t ax_bf16_round(double x);
+
+/* Every element of SRC as type DTYPE, in a new tensor of the same shape.
+ * uint64 to a real type and back keep their value. AX_ENOMEM. */
+ax_status ax_tensor_cast(struct ax_tensor *out, const struct ax_tensor *src,
+                         ax_dtype dtype, struct ax_err *err) AX_MUST_CHECK;
+
+/* n elements of SRC, from type FROM to type TO; no overlap. */
+void ax_cast(ax_dtype to, void *dst, ax_dtype from, const void *src,
+             size_t n);
+
+AX_END_API
+
+#endif
