@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ax/model.h"
 #include "decimal.h"
 #include "formula.h"
-#include <openssl/sha.h>
 
 #define DEPTH_MAX 64
 #define COEF_MAX  ((ax_i128)1 << 26)
@@ -540,7 +540,7 @@ ax_status ax_prop_read(struct ax_prop **out, const char *text, size_t n,
     prop->n_y = n_y;
     prop->arena = p.rows;
     p.rows = NULL;
-    SHA256((const unsigned char *)text, n, prop->digest);
+    ax_sha256(prop->digest, text, n);
     p.rows = prop->arena;
     st = read_file(&p, &all);
     if (st == AX_OK)

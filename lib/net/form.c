@@ -122,10 +122,10 @@ static ax_status gather_constants(struct lowering *l, struct form *out,
     if (!out->value)
         return net_no_memory(l);
     for (size_t i = 0; i < out->n; i++)
-        out->value[i] =
-            origin[i] == ORIGIN_FILL
-                ? fill
-                : in[origin[i] >> 40].value[origin[i] & 0xffffffffff];
+        out->value[i] = origin[i] == ORIGIN_FILL
+                            ? fill
+                            : form_at(&in[origin[i] >> 40],
+                                      origin[i] & 0xffffffffff);
     return AX_OK;
 }
 
@@ -142,7 +142,7 @@ static ax_status gather_bias(struct lowering *l, struct form *out,
             if (!dyadic_from(&d, fill))
                 return inexact(l);
         } else if (f->kind == FORM_CONST) {
-            if (!dyadic_from(&d, f->value[at]))
+            if (!dyadic_from(&d, form_at(f, at)))
                 return inexact(l);
         } else if (f->b) {
             d = f->b[at];
@@ -209,7 +209,7 @@ static ax_status add_bias(struct lowering *l, struct form *out,
         struct dyadic d = {0, 0};
 
         if (b->kind == FORM_CONST) {
-            if (!dyadic_from(&d, b->value[i]))
+            if (!dyadic_from(&d, form_at(b, i)))
                 return inexact(l);
         } else if (b->b) {
             d = b->b[i];
@@ -230,7 +230,7 @@ static ax_status add_constants(struct lowering *l, struct form *out,
     if (!out->value)
         return net_no_memory(l);
     for (size_t i = 0; i < out->n; i++)
-        if (!exact_add(&out->value[i], a->value[i], sign * b->value[i]))
+        if (!exact_add(&out->value[i], form_at(a, i), sign * form_at(b, i)))
             return inexact(l);
     return AX_OK;
 }
@@ -332,7 +332,7 @@ static bool dyadic_div(struct dyadic *out, struct dyadic b, double c)
 }
 
 static ax_status scale_bias(struct lowering *l, struct form *out,
-                            const struct form *a, const double *factor,
+                            const struct form *a, const struct form *factor,
                             bool divide)
 {
     out->b = NULL;
@@ -341,13 +341,14 @@ static ax_status scale_bias(struct lowering *l, struct form *out,
     AX_TRY(need_bias(l, out));
     for (size_t i = 0; i < out->n; i++)
         if (!(divide ? dyadic_div : dyadic_mul)(&out->b[i], a->b[i],
-                                                factor[i]))
+                                                form_at(factor, i)))
             return inexact(l);
     return AX_OK;
 }
 
 ax_status form_scale(struct lowering *l, struct form *out,
-                     const struct form *a, const double *factor, bool divide)
+                     const struct form *a, const struct form *factor,
+                     bool divide)
 {
     *out = *a;
     if (a->kind == FORM_CONST) {
@@ -355,7 +356,8 @@ ax_status form_scale(struct lowering *l, struct form *out,
         if (!out->value)
             return net_no_memory(l);
         for (size_t i = 0; i < out->n; i++)
-            if (!scaled(&out->value[i], a->value[i], factor[i], divide))
+            if (!scaled(&out->value[i], form_at(a, i), form_at(factor, i),
+                        divide))
                 return inexact(l);
         return AX_OK;
     }
@@ -365,7 +367,7 @@ ax_status form_scale(struct lowering *l, struct form *out,
 
         AX_TRY(push_row(l, a, i, 1));
         for (size_t t = start; t < l->n_terms; t++) {
-            if (!scaled(&l->w[n], l->w[t], factor[i], divide))
+            if (!scaled(&l->w[n], l->w[t], form_at(factor, i), divide))
                 return inexact(l);
             l->key[n] = l->key[t];
             n += l->w[n] != 0;

@@ -21,7 +21,7 @@ struct dyadic {
 
 enum form_kind {
     FORM_NONE,
-    FORM_CONST, /* value[i] */
+    FORM_CONST, /* value[i], or single[i] if value is NULL */
     FORM_PICK,  /* element pick[i], or nothing, + b[i] */
     FORM_ROWS,  /* sparse rows of element numbers, increasing, + b[i] */
     FORM_DENSE, /* w [n, elements of source] + b[i] */
@@ -33,6 +33,7 @@ struct form {
     int64_t dims[AX_RANK_MAX];
     size_t n;
     double *value;
+    const float *single; /* borrowed from the model */
     uint32_t *pick;
     uint64_t *row_ptr;
     uint32_t *key;
@@ -62,7 +63,7 @@ struct linear_map {
     size_t max_terms;
     size_t (*row)(const struct linear_map *self, size_t o, uint32_t *index,
                   double *coef);
-    const void *data;
+    void *data;
 };
 
 /* "node 'NAME' (OPERATOR): ..." */
@@ -90,14 +91,20 @@ ax_status form_of_constant(struct lowering *l, struct form *out,
 /* a + SIGN b, of equal shape. */
 ax_status form_add(struct lowering *l, struct form *out, const struct form *a,
                    const struct form *b, int sign) AX_MUST_CHECK;
-/* Element i times factor[i], or divided by it. */
+/* Element i times that of a constant of the same shape, or divided by it. */
 ax_status form_scale(struct lowering *l, struct form *out,
-                     const struct form *a, const double *factor, bool divide)
-    AX_MUST_CHECK;
+                     const struct form *a, const struct form *factor,
+                     bool divide) AX_MUST_CHECK;
 /* out's shape is set; in is no constant. */
 ax_status form_map(struct lowering *l, struct form *out,
                    const struct form *in, const struct linear_map *map)
     AX_MUST_CHECK;
+
+/* Element i of a constant. */
+static inline double form_at(const struct form *f, size_t i)
+{
+    return f->value ? f->value[i] : (double)f->single[i];
+}
 
 /* Exact or false. */
 bool exact_add(double *out, double a, double b);

@@ -47,9 +47,9 @@ ax_status net_mul(struct lowering *l, struct form *out)
 
     AX_TRY(broadcast_both(l, &a, &b));
     if (b.kind == FORM_CONST)
-        return form_scale(l, out, &a, b.value, false);
+        return form_scale(l, out, &a, &b, false);
     if (a.kind == FORM_CONST)
-        return form_scale(l, out, &b, a.value, false);
+        return form_scale(l, out, &b, &a, false);
     return net_refuse(l, "both factors depend on the input");
 }
 
@@ -60,26 +60,26 @@ ax_status net_div(struct lowering *l, struct form *out)
     AX_TRY(broadcast_both(l, &a, &b));
     if (b.kind != FORM_CONST)
         return net_refuse(l, "the divisor depends on the input");
-    return form_scale(l, out, &a, b.value, true);
+    return form_scale(l, out, &a, &b, true);
 }
 
-static double *repeated(struct lowering *l, size_t n, double v)
+/* out = in times one number. */
+static ax_status times(struct lowering *l, struct form *out,
+                       const struct form *in, double v)
 {
-    double *out = net_alloc(l, n, sizeof *out);
+    struct form factor = *in;
 
-    for (size_t i = 0; out && i < n; i++)
-        out[i] = v;
-    return out;
+    factor.value = net_alloc(l, in->n, sizeof *factor.value);
+    if (!factor.value)
+        return net_no_memory(l);
+    for (size_t i = 0; i < in->n; i++)
+        factor.value[i] = v;
+    return form_scale(l, out, in, &factor, false);
 }
 
 ax_status net_neg(struct lowering *l, struct form *out)
 {
-    const struct form *in = net_input(l, 0);
-    double *minus = repeated(l, in->n, -1);
-
-    if (!minus)
-        return net_no_memory(l);
-    return form_scale(l, out, in, minus, false);
+    return times(l, out, net_input(l, 0), -1);
 }
 
 /* A map whose input may be a constant. */
@@ -100,25 +100,53 @@ struct product {
     size_t m, n, k;
     size_t left_i, left_k, right_k, right_j;
     const size_t *left, *right; /* [batches] */
-    const double *constant;
+    const struct form *constant;
     bool constant_left;
+    /* Columns of a constant right factor, read BLOCK at a time. */
+    double *block; /* [BLOCK, k] */
+    size_t block_at;
 };
+
+#define BLOCK ((size_t)16)
+
+/* Column j of the right factor, which begins at AT. */
+static const double *read_column(struct product *p, size_t at, size_t j)
+{
+    size_t from = at + (j - j % BLOCK) * p->right_j;
+    size_t width = p->n - (j - j % BLOCK);
+
+    width = width < BLOCK ? width : BLOCK;
+    if (p->block_at != from)
+        for (size_t k = 0; k < p->k; k++)
+            for (size_t c = 0; c < width; c++)
+                p->block[c * p->k + k] = form_at(
+                    p->constant, from + k * p->right_k + c * p->right_j);
+    p->block_at = from;
+    return p->block + j % BLOCK * p->k;
+}
 
 static size_t product_row(const struct linear_map *map, size_t o,
                           uint32_t *index, double *coef)
 {
-    const struct product *p = map->data;
+    struct product *p = map->data;
     size_t batch = o / (p->m * p->n), i = o / p->n % p->m, j = o % p->n;
-    size_t left = p->left[batch] + i * p->left_i;
+    size_t left = p->left[batch] + i * p->left_i, n = 0;
     size_t right = p->right[batch] + j * p->right_j;
+    const double *column = NULL;
 
+    if (!p->constant_left)
+        column = read_column(p, p->right[batch], j);
     for (size_t k = 0; k < p->k; k++) {
-        size_t a = left + k * p->left_k, b = right + k * p->right_k;
+        double c = column ? column[k]
+                          : form_at(p->constant, left + k * p->left_k);
 
-        index[k] = (uint32_t)(p->constant_left ? b : a);
-        coef[k] = p->constant[p->constant_left ? a : b];
+        if (c == 0)
+            continue;
+        index[n] = (uint32_t)(column ? left + k * p->left_k
+                                     : right + k * p->right_k);
+        coef[n++] = c;
     }
-    return p->k;
+    return n;
 }
 
 static ax_status multiply(struct lowering *l, struct form *out,
@@ -130,7 +158,11 @@ static ax_status multiply(struct lowering *l, struct form *out,
     if (a->kind != FORM_CONST && b->kind != FORM_CONST)
         return net_refuse(l, "both factors depend on the input");
     p->constant_left = b->kind != FORM_CONST;
-    p->constant = p->constant_left ? a->value : b->value;
+    p->constant = p->constant_left ? a : b;
+    p->block_at = SIZE_MAX;
+    p->block = net_alloc(l, BLOCK * p->k, sizeof *p->block);
+    if (!p->block)
+        return net_no_memory(l);
     return map_any(l, out, p->constant_left ? b : a, &map);
 }
 
@@ -235,7 +267,6 @@ ax_status net_gemm(struct lowering *l, struct form *out)
     struct form product, scaled, bias;
     struct product p = {.left = zero, .right = zero};
     int64_t dims[2];
-    double *factor;
 
     if (a->rank != 2 || b->rank != 2 || a->dims[!ta] != b->dims[tb])
         return net_refuse(l, "matrices do not fit");
@@ -249,11 +280,8 @@ ax_status net_gemm(struct lowering *l, struct form *out)
     AX_TRY(form_shape(l, &product, 2, dims));
     AX_TRY(multiply(l, &product, &p, a, b));
     scaled = product;
-    if (alpha != 1) {
-        if (!(factor = repeated(l, product.n, alpha)))
-            return net_no_memory(l);
-        AX_TRY(form_scale(l, &scaled, &product, factor, false));
-    }
+    if (alpha != 1)
+        AX_TRY(times(l, &scaled, &product, alpha));
     *out = scaled;
     if (!c)
         return AX_OK;
@@ -261,9 +289,7 @@ ax_status net_gemm(struct lowering *l, struct form *out)
     if (beta != 1) {
         struct form unscaled = bias;
 
-        if (!(factor = repeated(l, bias.n, beta)))
-            return net_no_memory(l);
-        AX_TRY(form_scale(l, &bias, &unscaled, factor, false));
+        AX_TRY(times(l, &bias, &unscaled, beta));
     }
     return form_add(l, out, &scaled, &bias, 1);
 }
@@ -275,7 +301,7 @@ struct window {
     int64_t stride[AX_RANK_MAX], dilation[AX_RANK_MAX], before[AX_RANK_MAX];
     size_t in_size, out_size, kernel_size;
     size_t channels, out_channels, groups;
-    const double *weight; /* [out_channels, channels / groups, kernel] */
+    const struct form *weight; /* [out_channels, channels / groups, kernel] */
     bool count_pads;
     uint32_t *at, *tap; /* [kernel_size] scratch: input offset, tap */
 };
@@ -324,12 +350,11 @@ static size_t conv_row(const struct linear_map *map, size_t o,
     for (size_t c = 0; c < per_group; c++) {
         size_t in = (batch * w->channels + group * per_group + c) *
                     w->in_size;
-        const double *weight = w->weight +
-                               (m * per_group + c) * w->kernel_size;
+        size_t weight = (m * per_group + c) * w->kernel_size;
 
         for (size_t t = 0; t < taps; t++) {
             index[n] = (uint32_t)(in + w->at[t]);
-            coef[n++] = weight[w->tap[t]];
+            coef[n++] = form_at(w->weight, weight + w->tap[t]);
         }
     }
     return n;
@@ -450,7 +475,7 @@ ax_status net_conv(struct lowering *l, struct form *out)
     w.channels = (size_t)x->dims[1];
     w.out_channels = (size_t)k->dims[0];
     w.groups = (size_t)groups;
-    w.weight = k->value;
+    w.weight = k;
     map.max_terms = (size_t)k->dims[1] * w.kernel_size;
     AX_TRY(map_any(l, &product, x, &map));
     *out = product;

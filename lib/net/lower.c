@@ -100,9 +100,6 @@ static bool convert(double *out, const struct ax_tensor *t, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         switch (t->dtype) {
-        case AX_F32:
-            out[i] = (double)((const float *)t->data)[i];
-            break;
         case AX_F64:
             out[i] = ((const double *)t->data)[i];
             break;
@@ -128,22 +125,47 @@ static bool convert(double *out, const struct ax_tensor *t, size_t n)
     return true;
 }
 
+/* Large weights are read where they are. */
+static bool floats_finite(const uint32_t *bits, size_t n)
+{
+    uint32_t bad = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bad |= (bits[i] & 0x7f800000) == 0x7f800000;
+    return !bad;
+}
+
+static bool doubles_finite(const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i]))
+            return false;
+    return true;
+}
+
 /* A constant tensor becomes a form when it is first used. */
 static ax_status read_constant(struct lowering *l, struct form *f,
                                const struct ax_tensor *t)
 {
+    bool finite;
+
     AX_TRY(form_shape(l, f, t->rank, t->dims));
     if (f->n * ax_dtype_size(t->dtype) > t->nbytes)
         return net_refuse(l, "a constant is shorter than its shape");
-    f->value = net_alloc(l, f->n, sizeof *f->value);
-    if (!f->value)
-        return net_no_memory(l);
-    if (!convert(f->value, t, f->n))
-        return net_refuse(l, "a constant of type %s",
-                          ax_dtype_name(t->dtype));
-    for (size_t i = 0; i < f->n; i++)
-        if (!isfinite(f->value[i]))
-            return net_refuse(l, "a constant is infinite or not a number");
+    if (t->dtype == AX_F32) {
+        f->single = t->data;
+        finite = floats_finite(t->data, f->n);
+    } else {
+        f->value = net_alloc(l, f->n, sizeof *f->value);
+        if (!f->value)
+            return net_no_memory(l);
+        if (!convert(f->value, t, f->n))
+            return net_refuse(l, "a constant of type %s",
+                              ax_dtype_name(t->dtype));
+        finite = doubles_finite(f->value, f->n);
+    }
+    if (!finite)
+        return net_refuse(l, "a constant is infinite or not a number");
     f->kind = FORM_CONST;
     return AX_OK;
 }
@@ -178,7 +200,7 @@ ax_status net_ints(struct lowering *l, uint32_t i, int64_t *out, size_t max,
     if (f->n > max)
         return net_refuse(l, "input %u has %zu elements", i, f->n);
     for (size_t j = 0; j < f->n; j++)
-        out[j] = (int64_t)f->value[j];
+        out[j] = (int64_t)form_at(f, j);
     *n = f->n;
     return AX_OK;
 }

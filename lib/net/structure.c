@@ -112,7 +112,7 @@ ax_status net_same(struct lowering *l, struct form *out)
 
     if (l->node->op == AX_OP_Dropout && training &&
         !(training->kind == FORM_CONST && training->n == 1 &&
-          training->value[0] == 0))
+          form_at(training, 0) == 0))
         return net_refuse(l, "in training mode");
     *out = *net_input(l, 0);
     return AX_OK;
@@ -458,5 +458,5 @@ ax_status net_pad(struct lowering *l, struct form *out)
         w.start -= before * w.step[a];
     }
     AX_TRY(form_shape(l, out, in->rank, dims));
-    return gather_walk(l, out, in, &w, value ? value->value[0] : 0);
+    return gather_walk(l, out, in, &w, value ? form_at(value, 0) : 0);
 }
