@@ -2,8 +2,11 @@
 """A second reading of ax-cert(5), section PROPERTY, with fractions and
 without any care for speed. Prints what tests/unit/prop-dump prints.
 
-prop.py N_X N_Y < FILE        prop.py --count FILE: prints N_X N_Y"""
+prop.py N_X N_Y < FILE
+prop.py --count FILE     prints N_X N_Y
+prop.py --random SEED    prints a property with numbers of all kinds"""
 import math
+import random
 import re
 import sys
 from fractions import Fraction
@@ -155,7 +158,47 @@ def conj(rows, n_x):
     return tuple(b64), inside, rest, empty, never
 
 
+def random_number():
+    n = random.choice([1, 3, 9, 15, 16, 17, 18, 19, 20, 25, 36, 40, 999])
+    digits = ''.join(random.choice('0123456789') for _ in range(n))
+    point = random.randint(0, n)
+    return (random.choice(['-', '', '', '+']) + digits[:point] + '.' +
+            digits[point:] +
+            random.choice(['', '', '', f'e{random.randint(-25, 25)}', 'E+3',
+                           'e-300', f'e{random.randint(-3000, 3000)}']))
+
+
+def random_bound():
+    v = random.choice([random.uniform(-1e3, 1e3), random.uniform(-1, 1),
+                       random.uniform(-1e-9, 1e-9)])
+    return random.choice(['%.17g', '%.3f', '%.25f', '%.9g', '%.20e']) % v
+
+
+def random_property():
+    pick = random.choice
+    for i in range(3):
+        print(f'(declare-const X_{i} Real)(assert (>= X_{i} -1000))'
+              f'(assert (<= X_{i} 1000))')
+    print('(declare-const Y_0 Real)(declare-const Y_1 Real)')
+    print('(assert (or')
+    for _ in range(6):
+        print('(and')
+        for _ in range(4):
+            print(f'({pick(["<", "<=", ">", ">="])} X_{random.randrange(3)} '
+                  f'{random_bound()})')
+            print(f'({pick(["<", "<=", ">", ">=", "="])} '
+                  f'Y_{random.randrange(2)} {random_number()})')
+            print(f'({pick(["<", ">="])} {random_number()} '
+                  f'(+ Y_0 (* 0.{random.randint(1, 9999)} Y_1)))')
+        print(')')
+    print('))')
+
+
 def main():
+    if sys.argv[1] == '--random':
+        random.seed(int(sys.argv[2]))
+        random_property()
+        return
     if sys.argv[1] == '--count':
         names = re.findall(r'declare-const\s+([XY])_', open(sys.argv[2]).read())
         print(names.count('X'), names.count('Y'))
