@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,9 +128,28 @@ static ax_status read_property(struct job *j, const char *path,
     return AX_OK;
 }
 
+/* Memory beyond the limit is not to be had, whatever the search believes
+ * that it uses. Sanitizers map more than any limit allows. */
+static void limit_memory(int64_t mib)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_DATA, &limit) == 0 &&
+        (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > (rlim_t)mib
+                                                                 << 20)) {
+        limit.rlim_cur = (rlim_t)mib << 20;
+        (void)setrlimit(RLIMIT_DATA, &limit);
+    }
+#else
+    (void)mib;
+#endif
+}
+
 static ax_status search(struct job *j, const struct args *a,
                         struct ax_err *err)
 {
+    ax_status st;
     struct ax_sink sinks[3] = {{0}};
     int n = 0;
     const struct ax_prove_options opt = {
@@ -152,7 +172,15 @@ static ax_status search(struct job *j, const struct args *a,
         AX_TRY(cmd_out_open(&j->trace, a->trace, 0, err));
         sinks[n++] = (struct ax_sink){trace_step, j};
     }
-    AX_TRY(ax_prove(&j->result, j->net, j->prop, &opt, err));
+    st = ax_prove(&j->result, j->net, j->prop, &opt, err);
+    if (st == AX_ENOMEM) { /* a limit, like the others */
+        snprintf(j->result.reason, sizeof j->result.reason,
+                 "the memory limit was reached: %.200s", err->msg);
+        j->result.verdict = AX_UNKNOWN;
+        *err = (struct ax_err){0};
+    } else if (st != AX_OK) {
+        return st;
+    }
     return a->trace ? cmd_out_commit(&j->trace, err) : AX_OK;
 }
 
@@ -452,6 +480,7 @@ int main(int argc, char **argv)
                      "--json and the container cannot both go to standard "
                      "output: give -o");
     if (st == AX_OK) {
+        limit_memory(a.memory_mib);
         cmd_progress_start(&j.progress);
         st = decide(&j, &a, &err);
         cmd_progress_end(&j.progress);
