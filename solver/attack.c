@@ -18,9 +18,10 @@ struct attack {
     struct points *points;
     uint64_t random;
     uint64_t n_points;
-    float *lo, *hi;   /* [n_x] least and greatest float32 in the box */
-    float *step;      /* [n_x][POINTS] momentum */
-    float *x;         /* [n_x] a candidate */
+    unsigned rounds; /* of random starts so far */
+    float *lo, *hi;  /* [n_x] least and greatest float32 in the box */
+    float *step;     /* [n_x][POINTS] momentum */
+    float *x;        /* [n_x] a candidate */
     float value[POINTS];
     float (*weight)[POINTS]; /* [most rows] */
 };
@@ -231,8 +232,8 @@ static double now(void)
 
 /* From the starts in points_x, with steps of at first `rate` of the sides.
  * AX_NO: none. */
-static ax_status follow(struct attack *a, const struct ax_conj *c,
-                        float rate, double deadline, float **out, uint32_t *group,
+static ax_status follow(struct attack *a, const struct ax_conj *c, float rate,
+                        double deadline, float **out, uint32_t *group,
                         uint32_t *conj, struct ax_err *err)
 {
     bool tried[POINTS] = {false};
@@ -259,6 +260,25 @@ static ax_status follow(struct attack *a, const struct ax_conj *c,
         descend(a, c, rate);
     }
     return AX_NO;
+}
+
+/* Float32 may see nothing where the reals have a counterexample: ask exactly
+ * about the first start, and then about the best point and a few others. */
+static ax_status insist(struct attack *a, const struct ax_conj *c,
+                        float rate, double deadline, float **out,
+                        uint32_t *group, uint32_t *conj, struct ax_err *err)
+{
+    ax_status st = confirm(a, 0, out, group, conj, err);
+    int best = 0;
+
+    if (st == AX_NO)
+        st = follow(a, c, rate, deadline, out, group, conj, err);
+    for (int p = 1; p < POINTS; p++)
+        best = a->value[p] < a->value[best] ? p : best;
+    for (int p = 0; p < POINTS && st == AX_NO; p++)
+        if (p % (POINTS / 4) == 0 || p == best)
+            st = confirm(a, p, out, group, conj, err);
+    return st;
 }
 
 /* Starts inside the float box whatever rounding did. */
@@ -290,7 +310,7 @@ ax_status attack_run(struct attack *a, unsigned rounds, double deadline,
                      float **out, uint32_t *group, uint32_t *conj,
                      struct ax_err *err)
 {
-    for (unsigned r = 0; r < rounds; r++)
+    for (unsigned r = 0; r < rounds; r++, a->rounds++)
         for (uint32_t g = 0; g < a->prop->n_groups; g++)
             for (uint32_t k = 0; k < a->prop->groups[g].n_conj; k++) {
                 const struct ax_conj *c = &a->prop->groups[g].conj[k];
@@ -301,7 +321,8 @@ ax_status attack_run(struct attack *a, unsigned rounds, double deadline,
                 if (c->never || !float_box(a, c))
                     continue;
                 random_starts(a);
-                st = follow(a, c, 0.25f, deadline, out, group, conj, err);
+                st = (a->rounds ? follow : insist)(a, c, 0.25f, deadline, out,
+                                                   group, conj, err);
                 if (st != AX_NO)
                     return st;
             }
@@ -321,5 +342,5 @@ ax_status attack_from(struct attack *a, uint32_t g, uint32_t k,
         for (size_t p = 0; p < POINTS; p++)
             x[j * (size_t)POINTS + p] = (float)starts[p * a->prop->n_x + j];
     keep_inside(a);
-    return follow(a, c, 0.02f, deadline, out, group, conj, err);
+    return insist(a, c, 0.02f, deadline, out, group, conj, err);
 }

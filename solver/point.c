@@ -8,12 +8,12 @@
 
 #pragma GCC optimize("O3")
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&       \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&       \
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
     defined(__linux__)
-#define CLONES                                                               \
-    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3",         \
-                                 "default")))
+#define CLONES      \
+    __attribute__(( \
+        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CLONES
 #endif
@@ -27,8 +27,8 @@ struct layer {
     uint32_t rows, cols;
     const uint64_t *ptr; /* NULL: dense */
     const uint32_t *col;
-    float *w;            /* rows first */
-    float *wt;           /* dense: columns first */
+    float *w;  /* rows first */
+    float *wt; /* dense: columns first */
 };
 
 struct node {
@@ -84,8 +84,8 @@ CLONES static void sparse(vec *out, const struct layer *l, const vec *in,
             size_t to = back ? l->col[k] : i, from = back ? i : l->col[k];
 
             for (int v = 0; v < VECS; v++)
-                out[to * VECS + (size_t)v] +=
-                    l->w[k] * in[from * VECS + (size_t)v];
+                out[to * VECS + (size_t)v] += l->w[k] *
+                                              in[from * VECS + (size_t)v];
         }
 }
 
@@ -115,8 +115,11 @@ static bool layer_new(struct layer *l, const struct ax_block *b,
 {
     size_t n = b->row_ptr ? b->row_ptr[rows] : (size_t)rows * cols;
 
-    *l = (struct layer){.source = b->source, .rows = rows, .cols = cols,
-                        .ptr = b->row_ptr, .col = b->col};
+    *l = (struct layer){.source = b->source,
+                        .rows = rows,
+                        .cols = cols,
+                        .ptr = b->row_ptr,
+                        .col = b->col};
     l->w = floats(b->w, n);
     if (!l->w || b->row_ptr)
         return l->w != NULL;
@@ -225,8 +228,8 @@ const float *points_forward(struct points *p)
 
         for (uint32_t i = 0; i < o->n; i++)
             for (int v = 0; v < VECS; v++)
-                o->a[i * VECS + (uint32_t)v] =
-                    (vec){0} + (o->b ? o->b[i] : 0.0f);
+                o->a[i * VECS + (uint32_t)v] = (vec){0} +
+                                               (o->b ? o->b[i] : 0.0f);
         for (uint32_t i = 0; i < o->n_layers; i++) {
             const struct layer *l = &o->layers[i];
 
@@ -244,14 +247,12 @@ const float *points_forward(struct points *p)
 float *points_backward(struct points *p)
 {
     for (uint32_t k = 0; k + 1 < p->n_nodes; k++)
-        memset(p->nodes[k].da, 0,
-               (size_t)p->nodes[k].n * VECS * sizeof(vec));
+        memset(p->nodes[k].da, 0, (size_t)p->nodes[k].n * VECS * sizeof(vec));
     for (uint32_t k = p->n_nodes; k-- > 1;) {
         struct node *o = &p->nodes[k];
 
         if (k + 1 < p->n_nodes)
-            mask((float *)o->da, (const float *)o->a,
-                 (size_t)o->n * POINTS);
+            mask((float *)o->da, (const float *)o->a, (size_t)o->n * POINTS);
         for (uint32_t i = 0; i < o->n_layers; i++) {
             const struct layer *l = &o->layers[i];
             vec *to = p->nodes[l->source].da;

@@ -36,9 +36,9 @@ struct hunt {
     uint64_t next_random; /* boxes at which random starts are tried again */
     unsigned wait;        /* rounds until the next suspects are followed */
     uint32_t n_starts, group, conj;
-    double *starts;       /* [POINTS, n_x] */
+    double *starts; /* [POINTS, n_x] */
     double seconds;
-    ax_status status;     /* AX_NO so far, AX_OK found, or an error */
+    ax_status status; /* AX_NO so far, AX_OK found, or an error */
     struct ax_err err;
 };
 
@@ -60,7 +60,8 @@ static void hunt_random(struct hunt *h, unsigned rounds, double deadline)
                       &h->out->conj, &h->err));
 }
 
-/* Note the middle of a box that was split, up to POINTS of one conjunction. */
+/* Note the middle of a box that was split, up to POINTS of one conjunction.
+ */
 static void suspect(struct search *se, const struct item *it)
 {
     struct hunt *h = se->self;
@@ -110,8 +111,8 @@ static ax_status hunt_start(struct hunt *h, struct ax_prove_result *out,
                             const struct ax_prop *prop, uint64_t seed,
                             struct ax_err *err)
 {
-    *h = (struct hunt){.out = out, .next_random = FIRST_RANDOM,
-                       .status = AX_NO, .wait = 1};
+    *h = (struct hunt){
+        .out = out, .next_random = FIRST_RANDOM, .status = AX_NO, .wait = 1};
     for (uint32_t g = 0; g < prop->n_groups; g++)
         h->n_conj += prop->groups[g].n_conj;
     h->starts = calloc((size_t)POINTS * (prop->n_x + 1u), sizeof *h->starts);

@@ -21,14 +21,7 @@ struct frame {
 struct frame *frame_new(const struct bnet *net, uint32_t n_conj);
 size_t frame_bytes(const struct bnet *net, uint32_t n_conj);
 
-enum outcome {
-    CLOSED,
-    SPLIT,
-    STUCK,
-    LATE,
-    OUT_OF_RANGE,
-    OUT_OF_MEMORY
-};
+enum outcome { CLOSED, SPLIT, STUCK, LATE, OUT_OF_RANGE, OUT_OF_MEMORY };
 
 /* One open box, and then what came of it. */
 struct item {
