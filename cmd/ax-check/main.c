@@ -1,5 +1,336 @@
-/* ax-check - the independent checker. See man/ax-check.1. */
-int main(void)
+/* main.c - options, which claims are checked, verdicts. See ax-check(1). */
+#include "island.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+
+struct settings {
+    const char *model, *property, *certificate;
+    unsigned threads;
+    bool json, quiet;
+};
+
+static const struct option {
+    char letter;
+    const char *name, *arg, *help;
+} options[] = {
+    {'c', "certificate", "FILE",
+     "check this certificate, not those attached"},
+    {'j', "threads", "N", "jobs that are checked at a time (default 2)"},
+    {'q', "quiet", NULL, "print no verdict, the exit code tells"},
+    {0, "json", NULL, "print one JSON document"},
+    {0, "help", NULL, "print this list"},
+    {0, "version", NULL, "print the version"},
+    {0, "list-options", NULL, "print the options, one a line, for programs"},
+};
+
+static const char usage[] =
+    "usage: ax-check [options] MODEL.axm [PROPERTY.vnnlib]\n";
+
+static void print_options(bool list)
 {
-    return 70;
+    size_t n = sizeof options / sizeof *options;
+
+    if (!list)
+        printf("%s\ncheck the certificates and counterexamples that a model "
+               "carries\n\n",
+               usage);
+    for (const struct option *o = options; o < options + n; o++) {
+        if (list)
+            printf("%c\t%s\t%s\t%s\n", o->letter ? o->letter : '-', o->name,
+                   o->arg ? o->arg : "-", o->help);
+        else
+            printf("  %c%c%c --%s %-*s %s\n", o->letter ? '-' : ' ',
+                   o->letter ? o->letter : ' ', o->letter ? ',' : ' ',
+                   o->name, 18 - (int)strlen(o->name), o->arg ? o->arg : "",
+                   o->help);
+    }
+}
+
+static _Noreturn void bad_usage(const char *what, const char *which)
+{
+    fprintf(stderr, "ax-check: %s '%s'\n%s", what, which, usage);
+    exit(USAGE);
+}
+
+/* End: standard output may be full, and then nothing was said. */
+static _Noreturn void finish(int code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "ax-check: standard output: %s\n", strerror(errno));
+        code = IO_ERROR;
+    }
+    exit(code);
+}
+
+static void set_option(struct settings *s, const char *name, const char *val)
+{
+    char *end;
+
+    if (strcmp(name, "json") == 0)
+        s->json = true;
+    else if (strcmp(name, "quiet") == 0)
+        s->quiet = true;
+    else if (strcmp(name, "certificate") == 0)
+        s->certificate = val;
+    else if (strcmp(name, "threads") == 0) {
+        long n = strtol(val, &end, 10);
+
+        if (*end || end == val || n < 1 || n > THREADS_MAX)
+            bad_usage("--threads wants a number from 1 to 64, not", val);
+        s->threads = (unsigned)n;
+    } else if (strcmp(name, "version") == 0) {
+        printf("ax-check %s\n", PACKAGE_VERSION);
+        finish(0);
+    } else {
+        print_options(strcmp(name, "list-options") == 0);
+        finish(0);
+    }
+}
+
+/* --name, --name=value, --name value, -x, -xvalue, -x value */
+static void read_options(struct settings *s, int argc, char **argv)
+{
+    const char **operand = &s->model;
+    bool more = true;
+
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i], *val = NULL;
+        const struct option *o = options;
+        size_t n = strcspn(a, "=");
+
+        if (!more || a[0] != '-' || a[1] == 0) {
+            if (operand > &s->property)
+                bad_usage("one operand too many:", a);
+            *operand++ = a;
+            continue;
+        }
+        more = strcmp(a, "--") != 0;
+        if (!more)
+            continue;
+        for (; o < options + sizeof options / sizeof *options; o++)
+            if (a[1] == '-' ? strlen(o->name) == n - 2 &&
+                                  memcmp(o->name, a + 2, n - 2) == 0
+                            : o->letter && o->letter == a[1])
+                break;
+        if (o == options + sizeof options / sizeof *options)
+            bad_usage("unknown option", a);
+        if (a[1] == '-' ? a[n] == '=' : a[2] != 0)
+            val = a[1] == '-' ? a + n + 1 : a + 2;
+        if (!o->arg && val)
+            bad_usage("the option takes no argument:", a);
+        if (o->arg && !val && i + 1 == argc)
+            bad_usage("the option wants an argument:", a);
+        set_option(s, o->name, o->arg && !val ? argv[++i] : val);
+    }
+    if (!s->model)
+        bad_usage("MODEL.axm is missing", "");
+}
+
+static void print_string(const char *p, size_t n)
+{
+    putchar('"');
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+
+        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f)
+            printf("\\u%04x", c);
+        else
+            putchar(c);
+    }
+    putchar('"');
+}
+
+static void print_hex(const unsigned char *p)
+{
+    for (int i = 0; i < 32; i++)
+        printf("%02x", p[i]);
+}
+
+static const char *word(int code)
+{
+    return code == ACCEPTED    ? "accepted"
+           : code == REJECTED  ? "rejected"
+           : code == UNDECIDED ? "undecided"
+                               : "malformed";
+}
+
+static void print_verdict(const struct settings *s, const struct claim *c,
+                          const struct run *r, bool first)
+{
+    const char *what = c->is_cex ? "violated" : "holds";
+
+    if (s->quiet)
+        return;
+    if (!s->json) {
+        printf("%s: %s, ", word(r->code), what);
+        if (c->name.n > 0)
+            printf("%.*s", (int)c->name.n, (const char *)c->name.p);
+        else
+            print_hex(c->digest);
+        if (r->code == ACCEPTED && !c->is_cex)
+            printf(", %llu leaves", (unsigned long long)c->leaves);
+        if (r->code != ACCEPTED)
+            printf(": %s", r->msg);
+        if (c->where)
+            printf(", at %s", c->where);
+        putchar('\n');
+        return;
+    }
+    printf("%s{\"claim\":\"%s\",\"property\":", first ? "" : ",", what);
+    print_string((const char *)c->name.p, c->name.n);
+    printf(",\"property_digest\":\"");
+    print_hex(c->digest);
+    printf("\",\"semantics\":\"real\",\"verdict\":\"%s\",\"leaves\":%llu",
+           word(r->code), (unsigned long long)c->leaves);
+    if (r->code != ACCEPTED) {
+        printf(",\"reason\":");
+        print_string(r->msg, strlen(r->msg));
+    }
+    if (c->where) {
+        printf(",\"at\":");
+        print_string(c->where, strlen(c->where));
+    }
+    putchar('}');
+}
+
+/* What there is to check: all of the model, and a property that was given. */
+struct task {
+    struct settings s;
+    struct container c;
+    struct bytes text; /* of the property; p == NULL if it is not given */
+    unsigned char digest[32];
+    struct claim *claims;
+    uint64_t n, n_cex;
+    struct net net;
+};
+
+static void add_claim(struct run *r, struct task *t, struct bytes payload,
+                      bool is_cex)
+{
+    struct claim *c = &t->claims[t->n];
+
+    *c = (struct claim){.payload = payload,
+                        .identity = t->c.identity,
+                        .net = &t->net,
+                        .threads = t->s.threads,
+                        .is_cex = is_cex};
+    must(r, payload.n >= 72, "a certificate or counterexample is cut short");
+    c->digest = payload.p + 40;
+    if (t->text.p && memcmp(c->digest, t->digest, 32) != 0)
+        return; /* of another property */
+    t->n++;
+    t->n_cex += is_cex;
+}
+
+static void find_claims(struct run *r, struct task *t)
+{
+    t->claims = get(r, t->c.n_att + 1, sizeof *t->claims);
+    if (t->s.certificate)
+        add_claim(r, t, file_read(r, t->s.certificate), false);
+    for (uint64_t i = 0; !t->s.certificate && i < t->c.n_att; i++) {
+        const struct attachment *a = &t->c.att[i];
+        bool is_cex = bytes_are(a->type, "counterexample");
+
+        if (is_cex || bytes_are(a->type, "certificate"))
+            add_claim(r, t, a->payload, is_cex);
+    }
+    if (t->n == 0)
+        refuse(r, NO_INPUT, "there is nothing to check%s",
+               t->text.p ? " for this property" : "");
+}
+
+/* One claim, in a run of its own. */
+static void check(struct run *r, struct task *t, struct claim *c)
+{
+    struct bytes text = t->text;
+    struct property pr;
+    unsigned char digest[32];
+
+    for (uint64_t i = 0; i < t->c.n_att; i++) {
+        const struct attachment *a = &t->c.att[i];
+
+        if (!bytes_are(a->type, "property"))
+            continue;
+        sha256(digest, a->payload);
+        if (memcmp(digest, c->digest, 32) != 0)
+            continue;
+        c->name = a->name;
+        text = text.p ? text : a->payload;
+    }
+    if (!text.p)
+        refuse(r, NO_INPUT, "its property is not attached and not given");
+    property_read(r, &pr, text, t->net.layers[0].n,
+                  t->net.layers[t->net.n_layers - 1].n);
+    c->pr = &pr;
+    if (c->is_cex)
+        counterexample_check(r, c);
+    else
+        certificate_check(r, c);
+}
+
+static int check_all(struct task *t)
+{
+    int volatile code = ACCEPTED;
+
+    if (t->s.json && !t->s.quiet) {
+        printf("{\"schema\":\"ax.check/1\",\"identity\":\"");
+        print_hex(t->c.identity);
+        printf("\",\"claims\":[");
+    }
+    for (uint64_t i = 0; i < t->n; i++) {
+        struct run *r = calloc(1, sizeof *r);
+
+        if (!r)
+            return NO_MEMORY;
+        if (setjmp(r->out) == 0)
+            check(r, t, &t->claims[i]);
+        certificate_done(&t->claims[i]);
+        print_verdict(&t->s, &t->claims[i], r, i == 0);
+        /* What is malformed first, then rejected, undecided, accepted. */
+        if (code < USAGE &&
+            (r->code >= USAGE || code == ACCEPTED || r->code == REJECTED))
+            code = r->code;
+        give_all(r);
+        free(r);
+    }
+    if (t->s.json && !t->s.quiet)
+        printf("],\"exit\":%d}\n", code);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    static struct task task;
+    static struct run run;
+    const char *volatile at;
+
+    task.s.threads = 2;
+    read_options(&task.s, argc, argv);
+    at = task.s.model;
+    if (setjmp(run.out) != 0) {
+        fprintf(stderr, "ax-check: %s: %s\n", at, run.msg);
+        give_all(&run);
+        finish(run.code);
+    }
+    container_read(&run, &task.c, file_read(&run, at));
+    if (task.s.property) {
+        at = task.s.property;
+        task.text = file_read(&run, at);
+        sha256(task.digest, task.text);
+        at = task.s.model;
+    }
+    find_claims(&run, &task);
+    net_lower(&run, &task.net, &task.c.model);
+    if (task.n > task.n_cex)
+        net_quantise(&run, &task.net, task.n_cex > 0);
+    run.code = check_all(&task);
+    give_all(&run);
+    finish(run.code);
 }
