@@ -1,0 +1,93 @@
+# Real command lines against full disks, readers that go away, and memory that
+# runs out. The table has a line for every program; the last test sees to it.
+load common
+
+# Each is run in a folder with the files of the tour, net.axm and proved.axm.
+lines() {
+    cat <<'END'
+ax-import net.onnx
+ax-show net.axm
+ax-show --json proved.axm
+ax-run net.axm input.csv
+ax-prove -p safe.vnnlib -j 1 net.axm
+ax-prove -p safe.vnnlib -j 1 --cert net.axm
+ax-prove -p unsafe.vnnlib -j 1 --json net.axm
+ax-check proved.axm safe.vnnlib
+ax-export --to onnx net.axm
+END
+}
+
+prepare() {
+    cp "$root"/tests/data/tutorial/* .
+    printf '0.5,-0.25\n' >input.csv
+    ax-import -o net.axm net.onnx
+    ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
+}
+
+each_line() { # COMMAND: with the words of the line after it
+    local line
+    while read -r line; do
+        # shellcheck disable=SC2086
+        "$1" $line </dev/null || {
+            echo "failed: $line"
+            return 1
+        }
+    done < <(lines)
+}
+
+full_disk() {
+    local code=0
+    "$@" >/dev/full 2>err || code=$?
+    [ "$code" -eq 74 ] && [ "$(grep -c . err)" -eq 1 ] &&
+        grep -q "^$1: .*No space left on device" err
+}
+@test "a full disk gives exit 74 and one line" {
+    prepare
+    each_line full_disk
+}
+
+gone_reader() {
+    local code=0
+    mkfifo p
+    : <p &
+    exec 7>p
+    wait $!
+    "$@" >&7 2>err || code=$?
+    exec 7>&-
+    rm p
+    [ "$code" -eq 74 ] && [ ! -s err ]
+}
+@test "a reader that went away gives exit 74 and no noise" {
+    prepare
+    each_line gone_reader
+}
+
+no_memory() {
+    AX_FAULT_MAX=150 survives_no_memory "$@"
+}
+@test "every allocation may fail" {
+    need_shim
+    prepare
+    each_line no_memory
+}
+
+@test "killed at any moment, a command leaves the old file or the new" {
+    prepare
+    for ms in 0 1 1 2 2 3 3 4 5 6 7 8; do
+        echo old >out.axm
+        ax-import -o out.axm net.onnx &
+        sleep "0.00$ms"
+        kill -KILL $! 2>/dev/null || true
+        wait $! 2>/dev/null || true
+        [ "$(head -c 3 out.axm)" = old ] || cmp out.axm net.axm
+    done
+}
+
+@test "every program has a line here" {
+    for p in ${AX_PROGRAMS:?make check sets it}; do
+        [ "$p" = ax ] || lines | grep -q "^$p " || {
+            echo "$p has no line in lines.bats"
+            return 1
+        }
+    done
+}
