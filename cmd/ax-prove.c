@@ -357,9 +357,8 @@ static json_t *numbers(const double *y, const float *x, uint32_t n)
 {
     json_t *list = json_array();
 
-    for (uint32_t i = 0; list && i < n; i++)
-        if (json_array_append_new(list, json_real(x ? (double)x[i] : y[i])))
-            return NULL;
+    for (uint32_t i = 0; i < n; i++)
+        cmd_json_add(&list, json_real(x ? (double)x[i] : y[i]));
     return list;
 }
 
@@ -381,16 +380,16 @@ static ax_status say_json(const struct job *j, struct ax_err *err)
         (int)s->depth, "proved_volume",
         r->verdict == AX_HOLDS ? 1.0 : s->done, "points_tried",
         (json_int_t)s->attacks, "attack_seconds", s->attack_seconds);
-    if (o && r->verdict == AX_UNKNOWN)
-        json_object_set_new(o, "reason", cmd_json_text(r->reason));
-    if (o && isfinite(s->bound))
-        json_object_set_new(o, "bound", json_real(s->bound));
-    if (o && r->verdict == AX_HOLDS)
-        json_object_set_new(o, "certificate_bytes",
-                            json_integer((json_int_t)j->n_payload));
-    if (o && r->x) {
-        json_object_set_new(o, "input", numbers(NULL, r->x, j->prop->n_x));
-        json_object_set_new(o, "output", numbers(j->y, NULL, j->n_y));
+    if (r->verdict == AX_UNKNOWN)
+        cmd_json_put(&o, "reason", cmd_json_text(r->reason));
+    if (isfinite(s->bound))
+        cmd_json_put(&o, "bound", json_real(s->bound));
+    if (r->verdict == AX_HOLDS)
+        cmd_json_put(&o, "certificate_bytes",
+                     json_integer((json_int_t)j->n_payload));
+    if (r->x) {
+        cmd_json_put(&o, "input", numbers(NULL, r->x, j->prop->n_x));
+        cmd_json_put(&o, "output", numbers(j->y, NULL, j->n_y));
     }
     return cmd_json("ax.prove/1", o, err);
 }

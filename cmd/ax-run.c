@@ -88,10 +88,10 @@ static ax_status list_operators(struct ax_err *err)
             bool has = ax_backend_kernel(ax_backends[b], name) != NULL;
 
             if (json)
-                json_array_append_new(
-                    list,
-                    json_pack("{s:s,s:s,s:b}", "operator", name, "backend",
-                              ax_backends[b]->name, "kernel", has));
+                cmd_json_add(&list,
+                             json_pack("{s:s,s:s,s:b}", "operator", name,
+                                       "backend", ax_backends[b]->name,
+                                       "kernel", has));
             else
                 printf("\t%s", has ? ax_backends[b]->name : "-");
         }
@@ -354,9 +354,9 @@ static json_t *json_tensor(const struct ax_graph *g, uint32_t o,
     json_t *shape = json_array(), *data = json_array();
 
     for (int i = 0; i < t->rank; i++)
-        json_array_append_new(shape, json_integer(t->dims[i]));
+        cmd_json_add(&shape, json_integer(t->dims[i]));
     for (size_t i = 0; i < ax_tensor_count(t); i++)
-        json_array_append_new(data, json_number(t, i));
+        cmd_json_add(&data, json_number(t, i));
     return json_pack("{s:o,s:s,s:o,s:o}", "name",
                      cmd_json_text(output_name(g, o)), "type",
                      ax_dtype_name(t->dtype), "shape", shape, "data", data);
@@ -367,7 +367,7 @@ static json_t *json_outputs(const struct ax_graph *g, struct ax_tensor *out)
     json_t *list = json_array();
 
     for (uint32_t o = 0; o < g->n_outputs; o++)
-        json_array_append_new(list, json_tensor(g, o, &out[o]));
+        cmd_json_add(&list, json_tensor(g, o, &out[o]));
     return list;
 }
 
@@ -492,11 +492,10 @@ static ax_status run_check(const struct ax_model *m, struct ax_tensor *in,
 
         worst = fmax(worst, d.relative);
         if (json) {
-            json_array_append_new(list,
-                                  json_pack("{s:o,s:f,s:f}", "name",
-                                            cmd_json_text(output_name(g, o)),
-                                            "max_absolute", d.absolute,
-                                            "max_relative", d.relative));
+            cmd_json_add(&list, json_pack("{s:o,s:f,s:f}", "name",
+                                          cmd_json_text(output_name(g, o)),
+                                          "max_absolute", d.absolute,
+                                          "max_relative", d.relative));
             continue;
         }
         cmd_text(stdout, output_name(g, o));
@@ -524,7 +523,7 @@ static ax_status report(const struct ax_graph *g, struct ax_tensor *out,
                                  t->plan, "first", t->first);
 
         if (times)
-            json_object_set_new(time, "median", json_real(t->median));
+            cmd_json_put(&time, "median", json_real(t->median));
         return cmd_json("ax.run/1",
                         json_pack("{s:s,s:i,s:o,s:o}", "backend", backend,
                                   "threads", (int)threads, "seconds", time,

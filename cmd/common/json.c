@@ -24,6 +24,22 @@ ax_status cmd_json(const char *schema, json_t *obj, struct ax_err *err)
     return st;
 }
 
+void cmd_json_put(json_t **to, const char *key, json_t *value)
+{
+    if (json_object_set_new(*to, key, value)) {
+        json_decref(*to);
+        *to = NULL;
+    }
+}
+
+void cmd_json_add(json_t **to, json_t *value)
+{
+    if (json_array_append_new(*to, value)) {
+        json_decref(*to);
+        *to = NULL;
+    }
+}
+
 json_t *cmd_json_text(const char *s)
 {
     size_t n = strlen(s), used = 0;

@@ -14,6 +14,12 @@
 ax_status cmd_json(const char *schema, json_t *obj, struct ax_err *err)
     AX_MUST_CHECK;
 
+/* Add a member to an object, an element to an array. VALUE is taken. If it is
+ * NULL or memory runs out, *TO is freed and becomes NULL, and stays so: a
+ * result is whole or none, and only its end, cmd_json, has to look. */
+void cmd_json_put(json_t **to, const char *key, json_t *value);
+void cmd_json_add(json_t **to, json_t *value);
+
 /* A string from a file, which need not be UTF-8: what is not is shown as
  * \xNN. NULL if out of memory. */
 json_t *cmd_json_text(const char *s);
