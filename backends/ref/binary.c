@@ -94,84 +94,6 @@ static int64_t i_pow(int64_t a, int64_t b)
     return (int64_t)r;
 }
 
-/* -- broadcasting -------------------------------------------------------- */
-
-/* A walk over the elements of the result, dimensions that all operands run
- * through alike joined into one. */
-struct walk {
-    int rank;
-    int64_t dims[AX_RANK_MAX];
-    int64_t stride[3][AX_RANK_MAX]; /* of each operand, in elements */
-};
-
-static void walk_init(struct walk *w, int rank, const int64_t *dims,
-                      const struct ax_tensor *const *in, int n)
-{
-    int64_t strides[3][AX_RANK_MAX] = {{0}};
-
-    for (int k = 0; k < n; k++) {
-        int64_t s[AX_RANK_MAX];
-        int shift = rank - in[k]->rank;
-
-        ref_strides(s, in[k]->rank, in[k]->dims);
-        for (int i = 0; i < in[k]->rank; i++)
-            strides[k][i + shift] = in[k]->dims[i] == 1 ? 0 : s[i];
-    }
-    w->rank = 0;
-    for (int i = 0; i < rank; i++) {
-        bool join = w->rank > 0;
-
-        if (dims[i] == 1)
-            continue;
-        for (int k = 0; k < n && join; k++)
-            join = w->stride[k][w->rank - 1] == strides[k][i] * dims[i];
-        if (!join)
-            w->dims[w->rank++] = 1;
-        w->dims[w->rank - 1] *= dims[i];
-        for (int k = 0; k < n; k++)
-            w->stride[k][w->rank - 1] = strides[k][i];
-    }
-    if (w->rank == 0) {
-        w->rank = 1;
-        w->dims[0] = 1;
-        for (int k = 0; k < n; k++)
-            w->stride[k][0] = 0;
-    }
-}
-
-/* Call F for each run along the last dimension: index of the first element
- * of the result, and of each operand. */
-static void walk_runs(const struct walk *w, int n,
-                      void (*f)(void *x, size_t out, const size_t *at,
-                                size_t len),
-                      void *x)
-{
-    int64_t index[AX_RANK_MAX] = {0};
-    size_t out = 0, at[3] = {0};
-    int last = w->rank - 1;
-
-    for (int i = 0; i <= last; i++)
-        if (w->dims[i] == 0)
-            return;
-    for (;;) {
-        int i = last - 1;
-
-        f(x, out, at, (size_t)w->dims[last]);
-        out += (size_t)w->dims[last];
-        for (; i >= 0; i--) {
-            for (int k = 0; k < n; k++)
-                at[k] += (size_t)w->stride[k][i];
-            if (++index[i] < w->dims[i])
-                break;
-            for (int k = 0; k < n; k++)
-                at[k] -= (size_t)(w->stride[k][i] * w->dims[i]);
-            index[i] = 0;
-        }
-        if (i < 0)
-            return;
-    }
-}
-
 /* -- one pair of operands ------------------------------------------------ */
 
 struct pair {
@@ -250,12 +172,12 @@ static void pair_run(void *data, size_t out, const size_t *at, size_t len)
 
 static ax_status pair_apply(struct pair *p, struct ax_err *err)
 {
-    struct walk w;
+    struct ax_walk w;
 
-    walk_init(&w, p->out->rank, p->out->dims, p->in, 2);
+    ax_walk_init(&w, p->out->rank, p->out->dims, p->in, 2);
     for (int k = 0; k < 2; k++)
         p->step[k] = w.stride[k][w.rank - 1];
-    walk_runs(&w, 2, pair_run, p);
+    ax_walk_runs(&w, 2, pair_run, p);
     if (p->zero_divisor)
         return ax_fail(err, AX_EFORMAT, "integer division by zero");
     return AX_OK;
@@ -440,7 +362,7 @@ static ax_status where(struct ax_call *c, struct ax_err *err)
 {
     int64_t dims[AX_RANK_MAX];
     struct choice choice;
-    struct walk w;
+    struct ax_walk w;
     int rank;
 
     AX_TRY(ref_want(c, 0, BIT(AX_BOOL), err));
@@ -449,7 +371,7 @@ static ax_status where(struct ax_call *c, struct ax_err *err)
     AX_TRY(ref_same_dtype(c, 1, 2, err));
     AX_TRY(ax_shape_broadcast(&rank, dims, c->in, 3, err));
     AX_TRY(ax_call_out(c, 0, c->in[1]->dtype, rank, dims, err));
-    walk_init(&w, rank, dims, c->in, 3);
+    ax_walk_init(&w, rank, dims, c->in, 3);
     choice = (struct choice){c->in[0]->data,
                              c->in[1]->data,
                              c->in[2]->data,
@@ -458,7 +380,7 @@ static ax_status where(struct ax_call *c, struct ax_err *err)
                              {0}};
     for (int k = 0; k < 3; k++)
         choice.step[k] = w.stride[k][w.rank - 1];
-    walk_runs(&w, 3, choose_run, &choice);
+    ax_walk_runs(&w, 3, choose_run, &choice);
     return AX_OK;
 }
 

@@ -125,6 +125,26 @@ ax_status ax_shape_broadcast(int *rank, int64_t *dims,
                              const struct ax_tensor *const *in, uint32_t n,
                              struct ax_err *err) AX_MUST_CHECK;
 
+/* A walk over the elements of a result, dimensions that all operands run
+ * through alike joined into one; the rank is at least 1. */
+struct ax_walk {
+    int rank;
+    int64_t dims[AX_RANK_MAX];
+    int64_t stride[3][AX_RANK_MAX]; /* of each operand, in elements; 0 where
+                                       it is broadcast */
+};
+
+/* dims is what in[n] broadcast to; n is at most 3. */
+void ax_walk_init(struct ax_walk *w, int rank, const int64_t *dims,
+                  const struct ax_tensor *const *in, int n);
+
+/* Call f for each run along the last dimension: LEN elements, the index of
+ * the first one in the result, and in each of the n operands. */
+void ax_walk_runs(const struct ax_walk *w, int n,
+                  void (*f)(void *x, size_t out, const size_t *at,
+                            size_t len),
+                  void *x);
+
 AX_END_API
 
 #endif

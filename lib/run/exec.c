@@ -250,6 +250,7 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
 
         if (!st->engine[e].kernel)
             continue;
+        *err = (struct ax_err){0}; /* of a kernel that did not take it */
         f.call = (struct ax_call){
             .node = node,
             .kernel = st->engine[e].kernel,
