@@ -234,9 +234,9 @@ static ax_status take_conj(struct walk *w)
     size_t n = w->rows.n;
     struct ax_conj *c;
 
-    if (!w->box_known)
+    if (!w->box_known && !w->n_empty)
         AX_TRY(know_box(w));
-    if (w->box_empty || w->n_empty) {
+    if (w->n_empty || w->box_empty) {
         w->prop->n_empty++;
         return AX_OK;
     }

@@ -24,6 +24,7 @@ struct term {
 /* A term of the language as constant + sum of p->terms[first ..]. */
 struct linear {
     struct decimal constant;
+    bool has_constant; /* a number was written, even 0 */
     size_t first;
 };
 
@@ -207,6 +208,11 @@ static ax_status beyond(struct parser *p, const char *place)
                    "4096 alone, exponents to 4096");
 }
 
+static ax_status too_deep(struct parser *p, const char *place)
+{
+    return fail_at(p, place, AX_EUNSUPPORTED, "nested more than 64 deep");
+}
+
 /* A number or a variable. */
 static ax_status read_atom(struct parser *p, struct linear *out)
 {
@@ -227,6 +233,7 @@ static ax_status read_atom(struct parser *p, struct linear *out)
     }
     switch (decimal_read(&out->constant, w.s, w.n)) {
     case NUMBER_OK:
+        out->has_constant = true;
         return AX_OK;
     case NUMBER_LIMIT:
         return beyond(p, w.s);
@@ -274,6 +281,9 @@ static ax_status read_product(struct parser *p, struct linear *out, int depth,
     /* One of the two has no terms, so all that there are belong to the
      * other, whose factor is the constant of the one without. */
     *out = (struct linear){.first = a.first};
+    out->has_constant = a.first < split      ? a.has_constant
+                        : split < p->n_terms ? b.has_constant
+                                             : true;
     if (!decimal_mul(&out->constant, a.constant, b.constant) ||
         !scale(p, a.first, a.first < split ? b.constant : a.constant))
         return beyond(p, place);
@@ -297,6 +307,7 @@ static ax_status read_sum(struct parser *p, struct linear *out, int depth,
             negate(p, &t);
         if (!decimal_add(&out->constant, out->constant, t.constant))
             return beyond(p, place);
+        out->has_constant |= t.has_constant;
         many = true;
     }
     p->at++;
@@ -307,14 +318,14 @@ static ax_status read_sum(struct parser *p, struct linear *out, int depth,
 
 static ax_status read_term(struct parser *p, struct linear *out, int depth)
 {
-    const char *place;
+    bool compound = next_is(p, '(');
+    const char *place = p->at;
     struct word op;
 
-    if (!next_is(p, '('))
-        return read_atom(p, out);
-    place = p->at;
     if (depth >= DEPTH_MAX)
-        return fail_at(p, place, AX_EUNSUPPORTED, "nested more than 64 deep");
+        return too_deep(p, place);
+    if (!compound)
+        return read_atom(p, out);
     p->at++;
     op = read_word(p);
     if (word_is(op, "*"))
@@ -427,9 +438,9 @@ static ax_status read_comparison(struct parser *p, struct formula *f,
     /* a - b <= d, where d is what the constants leave */
     b.constant = decimal_neg(b.constant);
     negate(p, &(struct linear){.first = b.first});
-    if (decimal_is_zero(a.constant))
+    if (!a.has_constant)
         d = b.constant;
-    else if (decimal_is_zero(b.constant))
+    else if (!b.has_constant)
         d = a.constant;
     else if (!decimal_add(&d, a.constant, b.constant))
         return beyond(p, place);

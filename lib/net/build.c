@@ -23,7 +23,7 @@ static ax_status build_bias(struct lowering *l, struct ax_net_node *node,
 {
     int low = 1000;
 
-    node->b = ax_arena_zalloc(l->net->arena, node->n, sizeof *node->b);
+    node->b = net_keep(l, node->n, sizeof *node->b);
     if (!node->b)
         return net_no_memory(l);
     for (uint32_t i = 0; b && i < node->n; i++)
@@ -32,7 +32,7 @@ static ax_status build_bias(struct lowering *l, struct ax_net_node *node,
     if (low == 1000)
         return AX_OK;
     node->b_e = low;
-    node->b_m = ax_arena_alloc(l->net->arena, node->n, sizeof *node->b_m);
+    node->b_m = net_keep(l, node->n, sizeof *node->b_m);
     if (!node->b_m)
         return net_no_memory(l);
     for (uint32_t i = 0; i < node->n; i++) {
@@ -70,7 +70,7 @@ static ax_status build_from_dense(struct lowering *l,
     }
     if (!n_terms)
         return AX_OK;
-    block = ax_arena_zalloc(l->net->arena, 1, sizeof *block);
+    block = net_keep(l, 1, sizeof *block);
     if (!block)
         return net_no_memory(l);
     node->blocks = block;
@@ -79,10 +79,9 @@ static ax_status build_from_dense(struct lowering *l,
     block->w = f->w;
     if (is_dense(n_terms, node->n, n))
         return AX_OK;
-    block->w = ax_arena_alloc(l->net->arena, n_terms, sizeof *block->w);
-    block->col = ax_arena_alloc(l->net->arena, n_terms, sizeof *block->col);
-    block->row_ptr = ax_arena_alloc(l->net->arena, (size_t)node->n + 1,
-                                    sizeof *block->row_ptr);
+    block->w = net_keep(l, n_terms, sizeof *block->w);
+    block->col = net_keep(l, n_terms, sizeof *block->col);
+    block->row_ptr = net_keep(l, (size_t)node->n + 1, sizeof *block->row_ptr);
     if (!block->w || !block->col || !block->row_ptr)
         return net_no_memory(l);
     for (uint32_t i = 0; i < node->n; i++) {
@@ -103,17 +102,16 @@ static ax_status new_block(struct lowering *l, struct ax_block *block,
 {
     uint64_t columns = l->net->nodes[source].n;
     bool dense = is_dense(n_terms, rows, columns);
-    struct ax_arena *arena = l->net->arena;
 
     block->source = source;
-    block->w = ax_arena_zalloc(arena, dense ? rows * columns : n_terms,
-                               sizeof *block->w);
+    block->w = net_keep(l, dense ? rows * columns : n_terms,
+                        sizeof *block->w);
     if (!block->w)
         return net_no_memory(l);
     if (dense)
         return AX_OK;
-    block->col = ax_arena_alloc(arena, n_terms, sizeof *block->col);
-    block->row_ptr = ax_arena_zalloc(arena, rows + 1, sizeof *block->row_ptr);
+    block->col = net_keep(l, n_terms, sizeof *block->col);
+    block->row_ptr = net_keep(l, rows + 1, sizeof *block->row_ptr);
     return block->col && block->row_ptr ? AX_OK : net_no_memory(l);
 }
 
@@ -137,8 +135,7 @@ static ax_status build_from_rows(struct lowering *l, struct ax_net_node *node,
         }
     for (uint32_t s = 0; s < made; s++)
         n_blocks += count[s] != 0;
-    node->blocks = ax_arena_zalloc(l->net->arena, n_blocks,
-                                   sizeof *node->blocks);
+    node->blocks = net_keep(l, n_blocks, sizeof *node->blocks);
     if (!node->blocks)
         return net_no_memory(l);
     for (uint32_t s = 0; s < made; s++) {

@@ -259,9 +259,11 @@ static ax_status merge_runs(struct lowering *l, size_t start, size_t middle,
             n += w != 0;
         }
     }
+    l->n_terms = start + n;
+    if (!n)
+        return AX_OK;
     memcpy(l->key + start, scratch_key, n * sizeof *scratch_key);
     memcpy(l->w + start, scratch_w, n * sizeof *scratch_w);
-    l->n_terms = start + n;
     return AX_OK;
 }
 
@@ -439,7 +441,7 @@ static ax_status map_dense(struct lowering *l, struct form *out,
     out->kind = FORM_DENSE;
     out->source = source;
     /* It may become the block itself. */
-    out->w = ax_arena_zalloc(l->net->arena, out->n * n_in, sizeof *out->w);
+    out->w = net_keep(l, out->n * n_in, sizeof *out->w);
     if (!out->w)
         return net_no_memory(l);
     for (size_t o = 0; o < out->n; o++) {

@@ -11,6 +11,7 @@
 
 #define NO_ELEMENT  UINT32_MAX
 #define MAX_ELEMENT ((uint64_t)1 << 26) /* of one value */
+#define MAX_BYTES   ((uint64_t)4 << 30) /* for all of it */
 #define MAX_COEF    ((uint64_t)1 << 27) /* of one value */
 
 /* m 2^e, m odd or m = 0, e = 0; |m| < 2^100. */
@@ -47,6 +48,7 @@ struct lowering {
     const struct ax_node *node; /* at hand, for messages; or NULL */
     struct ax_net *net;
     struct ax_arena *tmp;
+    uint64_t bytes;     /* handed out so far, by net_alloc and net_keep */
     uint32_t *first;    /* [nodes made + 1] */
     uint32_t n_made;    /* nodes of the network so far */
     struct form *forms; /* [values] */
@@ -72,6 +74,8 @@ ax_status net_refuse(struct lowering *l, const char *fmt, ...)
 ax_status net_no_memory(struct lowering *l);
 /* Memory that lives as long as the lowering; NULL when out. */
 void *net_alloc(struct lowering *l, size_t n, size_t size);
+/* Zeroed memory that lives as long as the network. */
+void *net_keep(struct lowering *l, size_t n, size_t size);
 
 /* Where output element i of a rearrangement comes from: element ORIGIN_AT
  * of form ORIGIN_FORM, or the constant fill. */

@@ -56,12 +56,31 @@ ax_status net_refuse(struct lowering *l, const char *fmt, ...)
 
 ax_status net_no_memory(struct lowering *l)
 {
+    if (l->bytes > MAX_BYTES)
+        return net_refuse(l, "lowering it takes more than %d GiB of memory",
+                          (int)(MAX_BYTES >> 30));
     return ax_fail(l->err, AX_ENOMEM, "%s", ax_status_text(AX_ENOMEM));
+}
+
+/* A small file can spell out a large network; what it may take is bounded. */
+static bool within_budget(struct lowering *l, size_t n, size_t size)
+{
+    if (size && n > MAX_BYTES / size)
+        l->bytes = MAX_BYTES + 1;
+    else if (l->bytes <= MAX_BYTES)
+        l->bytes += n * size;
+    return l->bytes <= MAX_BYTES;
 }
 
 void *net_alloc(struct lowering *l, size_t n, size_t size)
 {
-    return ax_arena_alloc(l->tmp, n, size);
+    return within_budget(l, n, size) ? ax_arena_alloc(l->tmp, n, size) : NULL;
+}
+
+void *net_keep(struct lowering *l, size_t n, size_t size)
+{
+    return within_budget(l, n, size) ? ax_arena_zalloc(l->net->arena, n, size)
+                                     : NULL;
 }
 
 static bool is_floating(ax_dtype t)
@@ -199,8 +218,13 @@ ax_status net_ints(struct lowering *l, uint32_t i, int64_t *out, size_t max,
         return net_refuse(l, "input %u is no constant", i);
     if (f->n > max)
         return net_refuse(l, "input %u has %zu elements", i, f->n);
-    for (size_t j = 0; j < f->n; j++)
-        out[j] = (int64_t)form_at(f, j);
+    for (size_t j = 0; j < f->n; j++) {
+        double v = form_at(f, j);
+
+        if (fabs(v) > 0x1p+53 || v != floor(v))
+            return net_refuse(l, "input %u is not of integers", i);
+        out[j] = (int64_t)v;
+    }
     *n = f->n;
     return AX_OK;
 }
@@ -359,7 +383,7 @@ static ax_status lower(struct lowering *l)
 
     for (uint32_t i = 0; i < g->n_nodes; i++)
         n += g->nodes[i].op == AX_OP_Relu;
-    l->net->nodes = ax_arena_zalloc(l->net->arena, n, sizeof *l->net->nodes);
+    l->net->nodes = net_keep(l, n, sizeof *l->net->nodes);
     l->first = net_alloc(l, (size_t)n + 1, sizeof *l->first);
     l->forms = net_alloc(l, g->n_values, sizeof *l->forms);
     if (!l->net->nodes || !l->first || !l->forms)

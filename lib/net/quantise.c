@@ -75,7 +75,7 @@ static ax_status quantise_block(struct lowering *l, struct ax_block *b,
         top = fabs(b->w[i]) > top ? fabs(b->w[i]) : top;
     frexp(top, &e);
     b->scale = bits - e;
-    b->wq = ax_arena_alloc(l->net->arena, n, sizeof *b->wq);
+    b->wq = net_keep(l, n, sizeof *b->wq);
     if (!b->wq)
         return net_no_memory(l);
     factor = ldexp(1, b->scale);
@@ -93,7 +93,7 @@ static ax_status quantise_bias(struct lowering *l, struct ax_net_node *node)
 
     if (!node->b_m)
         return AX_OK;
-    node->bq = ax_arena_alloc(l->net->arena, node->n, sizeof *node->bq);
+    node->bq = net_keep(l, node->n, sizeof *node->bq);
     if (!node->bq)
         return net_no_memory(l);
     for (uint32_t i = 0; i < node->n; i++) {

@@ -80,6 +80,8 @@ ax_status net_broadcast(struct lowering *l, struct form *out,
         *out = *in;
         return AX_OK;
     }
+    if (skip < 0)
+        return net_refuse(l, "shapes do not broadcast");
     strides_of(strides, in);
     for (int i = 0; i < in->rank; i++)
         if (in->dims[i] == dims[i + skip])

@@ -83,7 +83,7 @@ static void groups_boxes(void)
         XY "(assert (or (and (>= X_0 0) (<= X_0 1) (<= Y_0 0))"
            "            (and (>= X_0 0) (<= X_0 1) (>= Y_0 9))"
            "            (and (>= X_0 3) (<= X_0 2) (>= Y_0 9))"
-           "            (and (= 1 0) (>= X_0 0) (<= X_0 1))"
+           "            (and (= 1 0) (>= X_0 0))"
            "            (and (= X_0 5) (<= (- X_0 X_0) 0))"
            "            (and (>= X_0 0) (<= X_0 1) (< 0 0))))",
         1, 1);
@@ -132,6 +132,9 @@ static void takes_long_numbers(void)
     snprintf(text, sizeof text, XY BOX "(assert (<= (- Y_0 1) 0.%s))",
              digits);
     refuses(text, AX_EUNSUPPORTED, "beyond the limits");
+    snprintf(text, sizeof text, XY BOX "(assert (<= (+ Y_0 0) 0.%s))",
+             digits);
+    refuses(text, AX_EUNSUPPORTED, "beyond the limits");
     p = read_ok(XY BOX "(assert (<= Y_0 1e-4000))"
                        "(assert (<= Y_0 -1e-4000))"
                        "(assert (<= Y_0 1e4000))"
@@ -176,6 +179,24 @@ static void refuses_what_is_wrong(void)
     for (int i = 0; i < 65; i++)
         s += sprintf(s, "(and ");
     refuses(deep, AX_EUNSUPPORTED, "64 deep");
+}
+
+/* N - 2 times and, a comparison, and its variable and number. */
+static ax_status read_nested(int n)
+{
+    char text[2000], *s = text + sprintf(text, "%s", XY BOX "(assert ");
+    struct ax_prop *p = NULL;
+    struct ax_err err = {0};
+    ax_status st;
+
+    for (int i = 0; i < n - 2; i++)
+        s += sprintf(s, "(and ");
+    s += sprintf(s, "(<= Y_0 1)");
+    for (int i = 0; i < n - 1; i++)
+        s += sprintf(s, ")");
+    st = ax_prop_read(&p, text, strlen(text), 1, 1, &err);
+    ax_prop_free(p);
+    return st;
 }
 
 /* Twenty choices of two are 2^20 conjunctions; 21 are refused at once. */
@@ -223,6 +244,8 @@ int main(void)
     keeps_what_was_written();
     takes_long_numbers();
     refuses_what_is_wrong();
+    OK(read_nested(64) == AX_OK);
+    OK(read_nested(65) == AX_EUNSUPPORTED);
     caps_products();
     survives_cuts();
     return tap_done();
