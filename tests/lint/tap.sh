@@ -11,9 +11,9 @@ n=0 failed=0
 result() { # CODE NAME: one TAP line, with what $tmp/said holds if it failed
     n=$((n + 1))
     if [ "$1" -eq 0 ]; then
-        echo "ok $n - $2"
+        printf 'ok %d - %s\n' $n "$2"
     else
-        echo "not ok $n - $2"
+        printf 'not ok %d - %s\n' $n "$2"
         sed 's/^/# /' "$tmp/said"
         failed=1
     fi
@@ -45,7 +45,7 @@ finds() { # NAME WORDS COMMAND [ARG ...]
 
 skips() { # NAME WHY
     n=$((n + 1))
-    echo "ok $n # SKIP $1: $2"
+    printf 'ok %d # SKIP %s: %s\n' $n "$1" "$2"
 }
 
 # A tree of one's own to plant faults in, with the folders named.
