@@ -81,18 +81,6 @@ static bool small_enough(struct decimal a)
     return !a.digits && abs(a.e) <= DECIMAL_EXP;
 }
 
-bool decimal_is_zero(struct decimal a)
-{
-    return !a.digits && a.m == 0;
-}
-
-struct decimal decimal_neg(struct decimal a)
-{
-    a.m = -a.m;
-    a.negative = !a.negative;
-    return a;
-}
-
 bool decimal_add(struct decimal *out, struct decimal a, struct decimal b)
 {
     int shift;

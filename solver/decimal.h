@@ -21,8 +21,17 @@ struct decimal {
 /* These return false if the result, or an operand, is beyond the limits. */
 bool decimal_add(struct decimal *out, struct decimal a, struct decimal b);
 bool decimal_mul(struct decimal *out, struct decimal a, struct decimal b);
-struct decimal decimal_neg(struct decimal a);
-bool decimal_is_zero(struct decimal a);
+static inline struct decimal decimal_neg(struct decimal a)
+{
+    a.m = -a.m;
+    a.negative = !a.negative;
+    return a;
+}
+
+static inline bool decimal_is_zero(struct decimal a)
+{
+    return !a.digits && a.m == 0;
+}
 
 /* d = a 10^k: fill d64_up, d and d_text of a row; d_text comes from the
  * arena. False when memory is out. */

@@ -19,7 +19,7 @@ bool formula_count(struct formula *f)
     for (const struct formula *k = f->kids; k; k = k->next) {
         if (f->kind == FORMULA_AND) {
             /* All four numbers are at most 2^26. */
-            rows = rows * k->n_conjs + k->n_rows * conjs;
+            rows = rows * k->n_conjs + conjs * k->n_rows;
             conjs *= k->n_conjs;
         } else {
             rows += k->n_rows;
@@ -28,8 +28,8 @@ bool formula_count(struct formula *f)
         if (conjs > PROP_MAX_CONJS || rows > PROP_MAX_ROWS)
             return false;
     }
-    f->n_conjs = conjs;
-    f->n_rows = rows;
+    f->n_conjs = (uint32_t)conjs;
+    f->n_rows = (uint32_t)rows;
     return true;
 }
 
@@ -182,24 +182,34 @@ static ax_status scale_box(struct walk *w, struct ax_group *g)
     return AX_OK;
 }
 
-/* The doubles that a search works with. */
+/* The doubles that a search works with: those inside, as a rule. */
 static ax_status search_box(struct walk *w, struct ax_group *g)
 {
     size_t n = w->prop->n_x;
+    double *lo, *hi;
+    bool all = true;
 
-    g->lo_in = ax_arena_alloc(w->arena, 2 * n, sizeof *g->lo_in);
-    if (!g->lo_in)
+    g->lo_in = w->inside;
+    g->hi_in = w->inside + n;
+    for (size_t i = 0; i < n; i++)
+        all &= g->lo_in[i] <= g->hi_in[i];
+    if (all)
+        return AX_OK;
+    lo = ax_arena_alloc(w->arena, 2 * n, sizeof *lo);
+    if (!lo)
         return no_memory(w);
-    g->hi_in = g->lo_in + n;
-    memcpy(g->lo_in, w->inside, 2 * n * sizeof *g->lo_in);
+    hi = lo + n;
+    memcpy(lo, w->inside, 2 * n * sizeof *lo);
     for (size_t i = 0; i < n; i++) {
-        if (g->lo_in[i] <= g->hi_in[i])
+        if (lo[i] <= hi[i])
             continue;
-        g->lo_in[i] = -w->box[i]->d;
-        g->hi_in[i] = w->box[n + i]->d;
-        if (g->lo_in[i] > g->hi_in[i])
-            g->lo_in[i] = g->hi_in[i];
+        lo[i] = -w->box[i]->d;
+        hi[i] = w->box[n + i]->d;
+        if (lo[i] > hi[i])
+            lo[i] = hi[i];
     }
+    g->lo_in = lo;
+    g->hi_in = hi;
     return AX_OK;
 }
 
@@ -305,6 +315,8 @@ static ax_status walk(struct walk *w, const struct formula *f)
 static void link_up(struct formula *f, const struct formula *then)
 {
     f->then = then;
+    if (f->kind == FORMULA_CMP)
+        return;
     for (struct formula *k = f->kids; k; k = k->next)
         link_up(k, f->kind == FORMULA_AND && k->next ? k->next : then);
 }

@@ -11,13 +11,17 @@
 
 enum formula_kind { FORMULA_AND, FORMULA_OR, FORMULA_CMP };
 
+/* There may be as many as the file has comparisons, so they are small. */
 struct formula {
-    enum formula_kind kind;
-    struct formula *kids, *next; /* operands; the parent's next operand */
-    const struct formula *then;  /* dnf.c: what to take after this one */
-    uint64_t n_conjs, n_rows;    /* of its disjunctive normal form */
-    struct ax_row *row[2];       /* of a comparison, those with variables */
-    bool empty;                  /* a comparison that is never true */
+    struct formula *next;       /* the parent's next operand */
+    const struct formula *then; /* dnf.c: what to take after this one */
+    union {
+        struct formula *kids;  /* of AND and OR */
+        struct ax_row *row[2]; /* of CMP, those with variables */
+    };
+    uint32_t n_conjs, n_rows; /* of its disjunctive normal form */
+    uint8_t kind;             /* enum formula_kind */
+    bool empty;               /* a comparison that is never true */
     bool never; /* one that is not true as written, but true with <= */
 };
 

@@ -41,8 +41,21 @@ struct parser {
     struct term *terms; /* a stack */
     size_t n_terms, terms_room;
     struct ax_arena *rows, *tree;
+    struct known *known; /* [N_KNOWN], by hash */
     struct ax_err *err;
 };
+
+/* A bound that was made: SIGN X <= m 10^e. Large disjunctions of boxes say
+ * the same thousands of times. */
+struct known {
+    struct ax_row *row; /* NULL: nothing here */
+    uint64_t key;
+    int64_t m;
+    int e, sign;
+    bool strict;
+};
+
+#define N_KNOWN 4096 /* a power of two */
 
 struct word {
     const char *s;
@@ -370,6 +383,55 @@ static bool collect(struct parser *p)
     return true;
 }
 
+/* The place of a bound in the table, or NULL if it has none. */
+static struct known *find_known(struct parser *p, const struct known *want)
+{
+    uint64_t h = want->key * 4 + (want->sign < 0) * 2 + want->strict;
+
+    h = (h ^ (uint64_t)want->m << 20 ^ (uint64_t)(want->e & 255) << 56) *
+        0x9e3779b97f4a7c15;
+    return &p->known[h >> 52 & (N_KNOWN - 1)];
+}
+
+static bool same_bound(const struct known *a, const struct known *b)
+{
+    return a->row && a->key == b->key && a->m == b->m && a->e == b->e &&
+           a->sign == b->sign && a->strict == b->strict;
+}
+
+static ax_status make_row(struct parser *p, struct formula *f, int sign,
+                          struct decimal d, bool strict, const char *place);
+
+/* As make_row, for what may have been made before: one variable, once. */
+static ax_status make_bound(struct parser *p, struct formula *f, int sign,
+                            struct decimal d, bool strict, const char *place)
+{
+    struct known want = {.key = p->terms[0].key,
+                         .m = (int64_t)d.m,
+                         .e = d.e,
+                         .sign = sign * (int)p->terms[0].coef.m,
+                         .strict = strict};
+    struct known *known = find_known(p, &want);
+    int i = f->row[0] ? 1 : 0;
+
+    if (same_bound(known, &want)) {
+        f->row[i] = known->row;
+        return AX_OK;
+    }
+    AX_TRY(make_row(p, f, sign, d, strict, place));
+    want.row = f->row[i];
+    *known = want;
+    return AX_OK;
+}
+
+static bool is_bound(const struct parser *p, struct decimal d)
+{
+    const struct decimal *c = &p->terms[0].coef;
+
+    return p->n_terms == 1 && c->e == 0 && (c->m == 1 || c->m == -1) &&
+           !d.digits && d.m == (int64_t)d.m;
+}
+
 /* The row SIGN (sum of terms) <= d, or if there are no terms, what it says
  * of the comparison. */
 static ax_status make_row(struct parser *p, struct formula *f, int sign,
@@ -430,6 +492,8 @@ static ax_status read_comparison(struct parser *p, struct formula *f,
     struct decimal d;
     struct linear a, b;
     bool strict = op[1] == 0 && op[0] != '=';
+    ax_status (*make)(struct parser *, struct formula *, int, struct decimal,
+                      bool, const char *);
 
     p->n_terms = 0;
     AX_TRY(read_term(p, &a, depth));
@@ -449,10 +513,11 @@ static ax_status read_comparison(struct parser *p, struct formula *f,
         return beyond(p, place);
     *f = (struct formula){.kind = FORMULA_CMP, .n_conjs = 1};
     f->n_rows = op[0] == '=' ? 2 : 1;
+    make = is_bound(p, d) ? make_bound : make_row;
     if (op[0] != '>')
-        AX_TRY(make_row(p, f, 1, d, strict, place));
+        AX_TRY(make(p, f, 1, d, strict, place));
     if (op[0] != '<')
-        AX_TRY(make_row(p, f, -1, decimal_neg(d), strict, place));
+        AX_TRY(make(p, f, -1, decimal_neg(d), strict, place));
     return AX_OK;
 }
 
@@ -543,7 +608,8 @@ ax_status ax_prop_read(struct ax_prop **out, const char *text, size_t n,
     p.y.seen = calloc((size_t)n_y + 1, 1);
     p.rows = ax_arena_new();
     p.tree = ax_arena_new();
-    if (!prop || !p.x.seen || !p.y.seen || !p.rows || !p.tree) {
+    p.known = calloc(N_KNOWN, sizeof *p.known);
+    if (!prop || !p.x.seen || !p.y.seen || !p.rows || !p.tree || !p.known) {
         st = no_memory(&p);
         goto out;
     }
@@ -561,6 +627,7 @@ out:
     free(p.x.seen);
     free(p.y.seen);
     free(p.terms);
+    free(p.known);
     ax_arena_free(p.rows);
     ax_arena_free(p.tree);
     if (st == AX_OK)

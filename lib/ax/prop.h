@@ -36,10 +36,10 @@ struct ax_conj {
 
 /* One group: consecutive conjunctions over one box. */
 struct ax_group {
-    int p;                 /* scale P of the box */
-    int64_t *lo, *hi;      /* [n_x] at scale P, rounded outwards */
-    ax_i128 *lo64, *hi64;  /* [n_x] floor and ceil at scale 64 */
-    double *lo_in, *hi_in; /* [n_x] for search alone: those of the first
+    int p;                       /* scale P of the box */
+    int64_t *lo, *hi;            /* [n_x] at scale P, rounded outwards */
+    ax_i128 *lo64, *hi64;        /* [n_x] floor and ceil at scale 64 */
+    const double *lo_in, *hi_in; /* [n_x] for search alone: those of the first
                               conjunction, or, where that box has no double
                               in it, the doubles nearest to the bounds;
                               lo_in <= hi_in */
