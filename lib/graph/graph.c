@@ -1,5 +1,5 @@
 /* Graphs: what they own, and their attributes. See ax/graph.h. */
-#include "ax/graph.h"
+#include "graph/graph.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static void free_attr(struct ax_attr *a)
     ax_graph_free(a->graph);
 }
 
-static void free_node(struct ax_node *n)
+void ax_node_clear(struct ax_node *n)
 {
     free(n->name);
     free(n->in);
@@ -38,7 +38,7 @@ void ax_graph_free(struct ax_graph *g)
     }
     free(g->values);
     for (uint32_t i = 0; g->nodes && i < g->n_nodes; i++)
-        free_node(&g->nodes[i]);
+        ax_node_clear(&g->nodes[i]);
     free(g->nodes);
     free(g->inputs);
     free(g->outputs);

@@ -1,4 +1,4 @@
-/* lib/graph/graph.h - the operator table, for the files of this folder. */
+/* lib/graph/graph.h - what the files of this folder share. */
 #ifndef GRAPH_GRAPH_H
 #define GRAPH_GRAPH_H
 
@@ -12,5 +12,8 @@ struct ax_op_row {
 };
 
 extern const struct ax_op_row ax_op_table[AX_OP_COUNT];
+
+/* Free all that a node owns, not the node itself. */
+void ax_node_clear(struct ax_node *n);
 
 #endif

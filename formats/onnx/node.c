@@ -1,0 +1,424 @@
+/* Nodes: from the spelling of their opset to the one of ax/graph.h. What
+ * cannot be told without shapes is left to settle.c. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/onnx/onnx.h"
+
+#define KIND(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
+
+static ax_status no_memory(struct ax_err *err)
+{
+    return ax_fail(err, AX_ENOMEM, "no memory for a node");
+}
+
+/* ---- attributes as they are ---- */
+
+static ax_status copy_array(void *out, const void *from, size_t n,
+                            size_t size, struct ax_err *err)
+{
+    void *p = malloc(n ? n * size : 1);
+
+    if (!p)
+        return no_memory(err);
+    if (n)
+        memcpy(p, from, n * size);
+    memcpy(out, &p, sizeof p);
+    return AX_OK;
+}
+
+static ax_attr_kind kind_of(const Onnx__AttributeProto *p)
+{
+    switch (p->type) {
+    case KIND(INT):
+        return AX_ATTR_INT;
+    case KIND(FLOAT):
+        return AX_ATTR_FLOAT;
+    case KIND(STRING):
+        return AX_ATTR_STRING;
+    case KIND(INTS):
+        return AX_ATTR_INTS;
+    default:
+        return 0; /* no operator that we know has another kind */
+    }
+}
+
+static ax_status copy_attr(struct ax_attr *a, const Onnx__AttributeProto *p,
+                           struct ax_err *err)
+{
+    a->kind = kind_of(p);
+    AX_TRY(onnx_text(&a->name, &p->name, err));
+    switch (a->kind) {
+    case AX_ATTR_INT:
+        a->i = p->i;
+        return AX_OK;
+    case AX_ATTR_FLOAT:
+        a->f = p->f;
+        return AX_OK;
+    case AX_ATTR_STRING:
+        return onnx_text(&a->s, &p->s, err);
+    default:
+        a->n = p->n_ints;
+        return copy_array(&a->ints, p->ints, p->n_ints, sizeof *p->ints, err);
+    }
+}
+
+static bool is_default(const Onnx__AttributeProto *p,
+                       const struct onnx_attr_rule *rule)
+{
+    if (!rule->has_default)
+        return false;
+    switch (rule->kind) {
+    case AX_ATTR_INT:
+        return p->i == (int64_t)rule->number;
+    case AX_ATTR_FLOAT:
+        return p->f == (float)rule->number;
+    case AX_ATTR_STRING:
+        return onnx_is(&p->s, rule->text);
+    default:
+        for (size_t i = 0; i < p->n_ints; i++)
+            if (p->ints[i] != (int64_t)rule->number)
+                return false;
+        return true;
+    }
+}
+
+/* Transposing without perm reverses the dimensions. */
+static bool is_reversal(ax_op op, const Onnx__AttributeProto *p)
+{
+    if (op != AX_OP_Transpose)
+        return false;
+    for (size_t i = 0; i < p->n_ints; i++)
+        if (p->ints[i] != (int64_t)(p->n_ints - 1 - i))
+            return false;
+    return true;
+}
+
+/* ---- attributes that are inputs now ---- */
+
+static ax_status set_input(struct ax_node *n, uint32_t k, uint32_t v,
+                           struct ax_err *err)
+{
+    if (k >= n->n_in) {
+        uint32_t *in = realloc(n->in, (k + 1) * sizeof *in);
+
+        if (!in)
+            return no_memory(err);
+        while (n->n_in <= k)
+            in[n->n_in++] = AX_NONE;
+        n->in = in;
+    }
+    if (n->in[k] != AX_NONE)
+        return ax_fail(err, AX_EFORMAT,
+                       "is given as an attribute and as input %" PRIu32, k);
+    n->in[k] = v;
+    return AX_OK;
+}
+
+static ax_status to_input(struct onnx_reader *r, struct ax_node *n,
+                          const Onnx__AttributeProto *p,
+                          const struct onnx_attr_rule *rule,
+                          struct ax_err *err)
+{
+    const int64_t dims[] = {(int64_t)p->n_ints};
+    bool list = rule->kind == AX_ATTR_INTS;
+    struct ax_tensor t;
+    uint32_t v;
+
+    if (n->n_out == 0 || n->out[0] == AX_NONE)
+        return ax_fail(err, AX_EFORMAT, "output 0 is absent");
+    AX_TRY(ax_tensor_new(&t, list ? AX_I64 : AX_F32, list, dims, err));
+    if (list && t.nbytes)
+        memcpy(t.data, p->ints, t.nbytes);
+    else if (!list)
+        memcpy(t.data, &p->f, sizeof p->f);
+    AX_TRY(onnx_new_constant(r, &v, n->out[0], rule->name, &t, err));
+    return set_input(n, rule->input, v, err);
+}
+
+static ax_status attribute(struct onnx_reader *r, struct ax_node *n,
+                           const Onnx__AttributeProto *p, struct ax_err *err)
+{
+    const struct onnx_attr_rule *rule =
+        onnx_attr_rule(n->op, &p->name, r->opset);
+
+    if (!rule)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "is not known in operator set %d", r->opset);
+    if (p->has_ref_attr_name)
+        return ax_fail(err, AX_EFORMAT,
+                       "refers to a function, which this node is not in");
+    if (kind_of(p) != rule->kind)
+        return ax_fail(err, AX_EFORMAT, "is of a wrong kind, %d",
+                       (int)p->type);
+    if (is_default(p, rule) || is_reversal(n->op, p) ||
+        rule->action == ONNX_DROP)
+        return AX_OK;
+    if (rule->action == ONNX_ONLY)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "is %" PRId64 ", only %.0f is supported", p->i,
+                       rule->number);
+    if (rule->action == ONNX_INPUT)
+        return to_input(r, n, p, rule, err);
+    return copy_attr(&n->attrs[n->n_attrs++], p, err);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct ax_attr *)a)->name,
+                  ((const struct ax_attr *)b)->name);
+}
+
+static int by_proto_name(const void *a, const void *b)
+{
+    const ProtobufCBinaryData
+        *x = &(*(Onnx__AttributeProto *const *)a)->name,
+        *y = &(*(Onnx__AttributeProto *const *)b)->name;
+    int c = memcmp(x->data ? x->data : (const uint8_t *)"",
+                   y->data ? y->data : (const uint8_t *)"",
+                   x->len < y->len ? x->len : y->len);
+
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+static ax_status attributes(struct onnx_reader *r, struct ax_node *n,
+                            Onnx__NodeProto *p, struct ax_err *err)
+{
+    const char *missing = onnx_attr_missing(p, n->op, r->opset);
+
+    if (missing)
+        return ax_fail(err, AX_EFORMAT, "attribute '%s' is missing", missing);
+    if (!p->n_attribute)
+        return AX_OK;
+    qsort(p->attribute, p->n_attribute, sizeof *p->attribute, by_proto_name);
+    n->attrs = calloc(p->n_attribute, sizeof *n->attrs);
+    if (!n->attrs)
+        return no_memory(err);
+    for (size_t i = 0; i < p->n_attribute; i++) {
+        Onnx__AttributeProto *a = p->attribute[i];
+
+        if (i && by_proto_name(&p->attribute[i - 1], &p->attribute[i]) == 0)
+            return ax_fail(err, AX_EFORMAT, "attribute '%s' is given twice",
+                           onnx_show(&a->name).s);
+        if (attribute(r, n, a, err) != AX_OK)
+            return ax_fail_in(err, "attribute '%s'", onnx_show(&a->name).s);
+    }
+    return AX_OK;
+}
+
+/* ---- operators that need more than the table ---- */
+
+/* A Constant is no node here, but a tensor. */
+static ax_status constant_tensor(struct onnx_reader *r, struct ax_tensor *t,
+                                 Onnx__AttributeProto *a, struct ax_err *err)
+{
+    const struct {
+        const char *name;
+        int type;
+        ax_dtype dtype;
+        int rank;
+        const void *data;
+        size_t n;
+    } forms[] = {
+        {"value_float", KIND(FLOAT), AX_F32, 0, &a->f, 1},
+        {"value_floats", KIND(FLOATS), AX_F32, 1, a->floats, a->n_floats},
+        {"value_int", KIND(INT), AX_I64, 0, &a->i, 1},
+        {"value_ints", KIND(INTS), AX_I64, 1, a->ints, a->n_ints},
+    };
+
+    if (onnx_is(&a->name, "value") && a->type == KIND(TENSOR) && a->t)
+        return onnx_tensor(t, a->t, r->opt->folder, err);
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        if (onnx_is(&a->name, forms[i].name) &&
+            (int)a->type == forms[i].type) {
+            const int64_t dims[] = {(int64_t)forms[i].n};
+
+            AX_TRY(ax_tensor_new(t, forms[i].dtype, forms[i].rank, dims,
+                                 err));
+            if (t->nbytes)
+                memcpy(t->data, forms[i].data, t->nbytes);
+            return AX_OK;
+        }
+    return ax_fail(err, AX_EUNSUPPORTED,
+                   "attribute '%s' of kind %d is not supported",
+                   onnx_show(&a->name).s, (int)a->type);
+}
+
+static ax_status constant(struct onnx_reader *r, Onnx__NodeProto *p,
+                          struct ax_err *err)
+{
+    struct ax_tensor t;
+    uint32_t v;
+
+    if (p->n_input || p->n_output != 1 || p->n_attribute != 1)
+        return ax_fail(err, AX_EFORMAT,
+                       "has %zu inputs, %zu outputs and %zu attributes, "
+                       "wants 0, 1 and 1",
+                       p->n_input, p->n_output, p->n_attribute);
+    v = onnx_value(r, &p->output[0]);
+    if (v == AX_NONE)
+        return ax_fail(err, AX_EFORMAT, "output 0 is absent");
+    AX_TRY(constant_tensor(r, &t, p->attribute[0], err));
+    return onnx_set_tensor(r, v, &t, err);
+}
+
+/* The value of ConstantOfShape is a tensor, which attributes are not here:
+ * a scalar expanded to the shape is the same. Zero in float32, the default,
+ * stays as it is. */
+static ax_status constant_of_shape(struct onnx_reader *r, struct ax_node *n,
+                                   Onnx__NodeProto *p, struct ax_err *err)
+{
+    static const float zero = 0;
+    Onnx__AttributeProto *a = p->n_attribute ? p->attribute[0] : NULL;
+    struct ax_tensor t;
+    uint32_t shape, v;
+
+    if (!a)
+        return AX_OK;
+    if (p->n_attribute > 1 || !onnx_is(&a->name, "value") ||
+        a->type != KIND(TENSOR) || !a->t)
+        return ax_fail(err, AX_EFORMAT, "wants one attribute, 'value'");
+    AX_TRY(onnx_tensor(&t, a->t, r->opt->folder, err));
+    if (ax_tensor_count(&t) != 1 || n->n_in != 1 || n->n_out != 1 ||
+        n->out[0] == AX_NONE) {
+        ax_tensor_free(&t);
+        return ax_fail(err, AX_EFORMAT,
+                       "wants one input, one output and a value of one "
+                       "element");
+    }
+    t.rank = 0;
+    t.dims[0] = 0;
+    if (t.dtype == AX_F32 && memcmp(t.data, &zero, sizeof zero) == 0) {
+        ax_tensor_free(&t);
+        return AX_OK;
+    }
+    shape = n->in[0];
+    AX_TRY(onnx_new_constant(r, &v, n->out[0], "value", &t, err));
+    n->op = AX_OP_Expand;
+    n->in[0] = v;
+    return set_input(n, 1, shape, err);
+}
+
+/* Below opset 13 Softmax takes the dimensions from axis to the last as one.
+ * Whether that is one dimension anyway is known when shapes are. */
+static ax_status old_softmax(struct onnx_reader *r, struct ax_node *n,
+                             struct ax_err *err)
+{
+    if (r->opset >= 13)
+        return AX_OK;
+    r->softmax_flat[r->g->n_nodes] = true;
+    if (n->n_attrs)
+        return AX_OK;
+    if (!n->attrs)
+        n->attrs = calloc(1, sizeof *n->attrs);
+    if (!n->attrs)
+        return no_memory(err);
+    n->attrs[0] = (struct ax_attr){
+        .name = strdup("axis"), .kind = AX_ATTR_INT, .i = 1};
+    n->n_attrs = 1;
+    return n->attrs[0].name ? AX_OK : no_memory(err);
+}
+
+/* In inference Dropout passes its input on: neither the ratio nor a mask
+ * that nobody reads means anything. */
+static ax_status dropout(struct onnx_reader *r, struct ax_node *n,
+                         struct ax_err *err)
+{
+    if (n->n_in > 2 && n->in[2] != AX_NONE) {
+        uint32_t i = r->g->values[n->in[2]].tensor;
+        const struct ax_tensor *t =
+            i == AX_NONE ? NULL : &r->m->tensors[i];
+
+        if (!t || t->dtype != AX_BOOL || t->nbytes != 1 ||
+            *(const unsigned char *)t->data)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "training_mode is not a constant false");
+    }
+    if (n->n_in > 1)
+        n->n_in = 1;
+    if (n->n_out == 2 && !r->used[n->out[1]])
+        n->n_out = 1;
+    return AX_OK;
+}
+
+static ax_status special(struct onnx_reader *r, struct ax_node *n,
+                         Onnx__NodeProto *p, struct ax_err *err)
+{
+    switch (n->op) {
+    case AX_OP_ConstantOfShape:
+        return constant_of_shape(r, n, p, err);
+    case AX_OP_Softmax:
+    case AX_OP_LogSoftmax:
+        return old_softmax(r, n, err);
+    case AX_OP_Dropout:
+        return dropout(r, n, err);
+    default:
+        return AX_OK;
+    }
+}
+
+/* ---- a node ---- */
+
+/* Absent values at the end are no values. */
+static ax_status values(struct onnx_reader *r, uint32_t **out, uint32_t *n,
+                        const ProtobufCBinaryData *names, size_t n_names,
+                        struct ax_err *err)
+{
+    while (n_names && names[n_names - 1].len == 0)
+        n_names--;
+    *out = malloc((n_names ? n_names : 1) * sizeof **out);
+    if (!*out)
+        return no_memory(err);
+    for (*n = 0; *n < n_names; ++*n)
+        (*out)[*n] = onnx_value(r, &names[*n]);
+    return AX_OK;
+}
+
+static ax_status operator_of(ax_op *out, const Onnx__NodeProto *p,
+                          struct ax_err *err)
+{
+    bool onnx = p->domain.len == 0 || onnx_is(&p->domain, "ai.onnx");
+    struct onnx_shown domain = onnx_show(&p->domain);
+    struct onnx_shown type = onnx_show(&p->op_type);
+    char full[sizeof domain.s + sizeof type.s];
+
+    snprintf(full, sizeof full, "%s%s%s", onnx ? "" : domain.s,
+             onnx ? "" : ".", type.s);
+    *out = ax_op_by_name(full);
+    if (*out == AX_OP_NONE || !onnx_is(&p->op_type, type.s))
+        return ax_fail(err, AX_EUNSUPPORTED, "operator '%s' is not supported",
+                       full);
+    return AX_OK;
+}
+
+static ax_status read_node(struct onnx_reader *r, struct ax_node *n,
+                           Onnx__NodeProto *p, struct ax_err *err)
+{
+    AX_TRY(operator_of(&n->op, p, err));
+    AX_TRY(onnx_text(&n->name, &p->name, err));
+    AX_TRY(values(r, &n->in, &n->n_in, p->input, p->n_input, err));
+    AX_TRY(values(r, &n->out, &n->n_out, p->output, p->n_output, err));
+    if (n->op != AX_OP_ConstantOfShape)
+        AX_TRY(attributes(r, n, p, err));
+    AX_TRY(special(r, n, p, err));
+    qsort(n->attrs, n->n_attrs, sizeof *n->attrs, by_name);
+    return AX_OK;
+}
+
+ax_status onnx_node(struct onnx_reader *r, Onnx__NodeProto *p,
+                    struct ax_err *err)
+{
+    struct ax_node *n = &r->g->nodes[r->g->n_nodes];
+
+    if (onnx_is(&p->op_type, "Constant") &&
+        (p->domain.len == 0 || onnx_is(&p->domain, "ai.onnx")))
+        return constant(r, p, err);
+    /* An unfinished node is the graph's too, which frees it. */
+    if (read_node(r, n, p, err) != AX_OK) {
+        r->g->n_nodes++;
+        return err->code;
+    }
+    r->g->n_nodes++;
+    return AX_OK;
+}

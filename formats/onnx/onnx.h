@@ -1,0 +1,105 @@
+/* formats/onnx/onnx.h - what the files that read ONNX share.
+ *
+ * read.c unpacks the bytes and builds values, inputs and outputs; tensor.c
+ * decodes tensors; node.c brings each node into the normal form of
+ * ax/graph.h by the table in attr.c; settle.c does what needs shapes. */
+#ifndef FORMATS_ONNX_H
+#define FORMATS_ONNX_H
+
+#include <stdbool.h>
+
+#include "ax/format.h"
+#include "formats/onnx/onnx.pb-c.h"
+
+/* Operator sets whose operators we know how to bring into normal form. */
+#define ONNX_OPSET_MIN 7
+#define ONNX_OPSET_MAX 17
+
+/* A model under construction. Values 0 to n_names - 1 of the graph are all
+ * names that the file mentions, sorted; made-up constants follow. */
+struct onnx_reader {
+    const struct ax_format_options *opt;
+    int opset;
+    struct ax_model *m;
+    struct ax_graph *g;
+    uint32_t n_names;
+    uint32_t cap_values, cap_tensors; /* allocated, both arrays zeroed */
+    bool *used;         /* [n_names] some node or output reads the value */
+    bool *softmax_flat; /* [n_nodes] a Softmax as it was before opset 13 */
+};
+
+/* A new string: the text of a bytes field. AX_EFORMAT if it has a zero byte,
+ * AX_ENOMEM. */
+ax_status onnx_text(char **out, const ProtobufCBinaryData *b,
+                    struct ax_err *err) AX_MUST_CHECK;
+
+/* The text of a bytes field for a message; cut, and not for comparing. */
+struct onnx_shown {
+    char s[80];
+};
+struct onnx_shown onnx_show(const ProtobufCBinaryData *b);
+
+/* Is the field this text? */
+bool onnx_is(const ProtobufCBinaryData *b, const char *text);
+
+/* Decode a tensor; *out is new and owned. Large data of the message are
+ * freed as soon as they were copied. FOLDER is where external data lie, or
+ * NULL. AX_EFORMAT, AX_EUNSUPPORTED, AX_ENOINPUT, AX_EIO, AX_ENOMEM. */
+ax_status onnx_tensor(struct ax_tensor *out, Onnx__TensorProto *p,
+                      const char *folder, struct ax_err *err) AX_MUST_CHECK;
+
+/* The value of this name, AX_NONE for the empty name; all names are there.
+ * Cost  a binary search. */
+uint32_t onnx_value(const struct onnx_reader *r,
+                    const ProtobufCBinaryData *name);
+
+/* Give value V, which has none, a tensor. Takes T, also on failure. */
+ax_status onnx_set_tensor(struct onnx_reader *r, uint32_t v,
+                          struct ax_tensor *t, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* A new constant for a node whose first output is BASE, named "BASE.WHAT",
+ * or longer if that is taken. Takes T, also on failure. */
+ax_status onnx_new_constant(struct onnx_reader *r, uint32_t *v, uint32_t base,
+                            const char *what, struct ax_tensor *t,
+                            struct ax_err *err) AX_MUST_CHECK;
+
+/* Read node P to the end of the graph's nodes; a Constant becomes a tensor
+ * instead. The array has room. */
+ax_status onnx_node(struct onnx_reader *r, Onnx__NodeProto *p,
+                    struct ax_err *err) AX_MUST_CHECK;
+
+/* What to do with an attribute that the file gives. */
+enum onnx_action {
+    ONNX_KEEP,  /* keep it, unless it is the default */
+    ONNX_INPUT, /* it is an input in later opsets */
+    ONNX_ONLY,  /* only the default is allowed; leave it out */
+    ONNX_DROP,  /* it has no meaning outside training */
+};
+
+/* One row per attribute of an operator: attr.c. */
+struct onnx_attr_rule {
+    ax_op op;
+    const char *name;
+    ax_attr_kind kind;
+    enum onnx_action action;
+    int from, to;     /* opsets that have it; to is 0: still there */
+    bool has_default; /* of ints: each element; see also text */
+    double number;
+    const char *text;
+    unsigned input; /* of ONNX_INPUT: which one it becomes */
+    bool required;
+};
+
+/* NULL if there is none. */
+const struct onnx_attr_rule *
+onnx_attr_rule(ax_op op, const ProtobufCBinaryData *name, int opset);
+/* The first attribute that this operator must have and *n does not, or
+ * NULL. */
+const char *onnx_attr_missing(const Onnx__NodeProto *p, ax_op op, int opset);
+
+/* After shapes are known: what is left of old spellings. */
+ax_status onnx_settle(struct onnx_reader *r, struct ax_err *err)
+    AX_MUST_CHECK;
+
+#endif

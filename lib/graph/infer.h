@@ -1,0 +1,95 @@
+/* lib/graph/infer.h - what the rules of shape inference work with.
+ *
+ * A dimension, or an element of a small integer tensor, is k N^p: a number
+ * if p is 0; N is the one free dimension of the graph's inputs, if they have
+ * one. So Reshape can divide N x 3 x 32 x 32 by N. */
+#ifndef GRAPH_INFER_H
+#define GRAPH_INFER_H
+
+#include <stdbool.h>
+
+#include "ax/arena.h"
+#include "ax/infer.h"
+
+#define INFER_VALUES_MAX 1024 /* elements of a tensor worth following */
+
+struct infer_dim {
+    int64_t k;
+    int p; /* below 0: not known */
+};
+
+/* What is known of a value. */
+struct infer_fact {
+    ax_dtype dtype; /* AX_DTYPE_NONE: not known */
+    int rank;       /* -1: not known */
+    struct infer_dim d[AX_RANK_MAX];
+    uint32_t n_v;
+    struct infer_dim *v; /* its elements, of rank 0 or 1, or NULL; in the
+                            arena */
+};
+
+struct infer {
+    const struct ax_model *m;
+    struct ax_arena *arena;
+    struct infer_fact *facts;  /* [graph->n_values] */
+    struct infer_fact nothing; /* stands for outputs that are absent */
+    const struct ax_node *node;
+};
+
+static inline struct infer_dim infer_number(int64_t k)
+{
+    return (struct infer_dim){k, 0};
+}
+
+static inline struct infer_dim infer_unknown(void)
+{
+    return (struct infer_dim){-1, -1};
+}
+
+static inline bool infer_is(struct infer_dim a, int64_t k)
+{
+    return a.p == 0 && a.k == k;
+}
+
+static inline bool infer_same(struct infer_dim a, struct infer_dim b)
+{
+    return a.p >= 0 && a.p == b.p && a.k == b.k;
+}
+
+struct infer_dim infer_mul(struct infer_dim a, struct infer_dim b);
+struct infer_dim infer_add(struct infer_dim a, struct infer_dim b);
+/* Not known if b may be zero or does not divide a. */
+struct infer_dim infer_div(struct infer_dim a, struct infer_dim b);
+
+/* Input and output k of the node; an input that is absent is NULL. */
+const struct infer_fact *infer_in(const struct infer *s, uint32_t k);
+struct infer_fact *infer_out(struct infer *s, uint32_t k);
+
+/* The elements of input k, n of them, if all are numbers. False if it is
+ * absent or not known. *v is in the arena. */
+ax_status infer_numbers(struct infer *s, uint32_t k, bool *known,
+                        const int64_t **v, uint32_t *n, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* An axis counted from either end. */
+ax_status infer_axis(int64_t *out, int64_t axis, int rank,
+                     struct ax_err *err) AX_MUST_CHECK;
+
+/* Two shapes as one, after numpy. */
+ax_status infer_broadcast(struct infer_fact *out, const struct infer_fact *a,
+                          const struct infer_fact *b, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* Type and shape of the node's outputs, which are not known before. */
+ax_status infer_shapes(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
+/* Those of windows: Conv and pools; see windows.c. */
+ax_status infer_conv(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
+ax_status infer_pool(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
+/* Elements of its first output, where shapes are known. AX_ENOMEM. */
+ax_status infer_values(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
+
+/* All facts of a graph, as ax_model_infer. Free the arena afterwards. */
+ax_status infer_graph(struct infer *s, struct ax_model *m, struct ax_err *err)
+    AX_MUST_CHECK;
+
+#endif
