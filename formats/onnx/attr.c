@@ -1,5 +1,5 @@
-/* The attributes of every operator, as opsets 7 to 17 have them, and what
- * becomes of them. Source: Operators.md and Changelog.md of ONNX. */
+/* The operators that we read, and their attributes, as opsets 7 to 17 have
+ * them, and what becomes of these. Source: Operators.md and Changelog.md of ONNX. */
 #include <string.h>
 
 #include "formats/onnx/onnx.h"
@@ -24,6 +24,10 @@
     {OP(op_), INTS_("pads"), IS(0)},                         \
     {OP(op_), INTS_("strides"), IS(1)}
 
+#define REDUCE(op_)                                          \
+    {OP(op_), INTS_("axes")},                                \
+    {OP(op_), INT_("keepdims"), IS(1)}
+
 static const struct onnx_attr_rule rules[] = {
     WINDOW(AveragePool),
     {OP(AveragePool), INT_("ceil_mode"), IS(0), SINCE(10)},
@@ -43,12 +47,15 @@ static const struct onnx_attr_rule rules[] = {
     {OP(Conv), INTS_("kernel_shape")},
     {OP(Dropout), FLOAT_("ratio"), DROPPED, UNTIL(11)},
     {OP(Dropout), INT_("seed"), DROPPED, SINCE(12)},
+    {OP(Elu), FLOAT_("alpha"), IS(1)},
     {OP(Flatten), INT_("axis"), IS(1)},
     {OP(Gather), INT_("axis"), IS(0)},
     {OP(Gemm), FLOAT_("alpha"), IS(1)},
     {OP(Gemm), FLOAT_("beta"), IS(1)},
     {OP(Gemm), INT_("transA"), IS(0)},
     {OP(Gemm), INT_("transB"), IS(0)},
+    {OP(HardSigmoid), FLOAT_("alpha"), IS(0.2)},
+    {OP(HardSigmoid), FLOAT_("beta"), IS(0.5)},
     {OP(LeakyRelu), FLOAT_("alpha"), IS(0.01)},
     {OP(LogSoftmax), INT_("axis"), IS(-1), SINCE(13)},
     {OP(LogSoftmax), INT_("axis"), UNTIL(12)},
@@ -60,10 +67,15 @@ static const struct onnx_attr_rule rules[] = {
     {OP(Pad), STRING_("mode"), IS_TEXT("constant")},
     {OP(Pad), INTS_("pads"), BECOMES(1), UNTIL(10), REQUIRED},
     {OP(Pad), FLOAT_("value"), BECOMES(2), IS(0), UNTIL(10)},
-    {OP(ReduceMax), INTS_("axes")},
-    {OP(ReduceMax), INT_("keepdims"), IS(1)},
-    {OP(ReduceMean), INTS_("axes")},
-    {OP(ReduceMean), INT_("keepdims"), IS(1)},
+    REDUCE(ReduceL1),
+    REDUCE(ReduceL2),
+    REDUCE(ReduceLogSum),
+    REDUCE(ReduceLogSumExp),
+    REDUCE(ReduceMax),
+    REDUCE(ReduceMean),
+    REDUCE(ReduceMin),
+    REDUCE(ReduceProd),
+    REDUCE(ReduceSumSquare),
     {OP(ReduceSum), INTS_("axes"), BECOMES(1), UNTIL(12)},
     {OP(ReduceSum), INT_("keepdims"), IS(1)},
     {OP(ReduceSum), INT_("noop_with_empty_axes"), IS(0), SINCE(13)},
@@ -78,10 +90,69 @@ static const struct onnx_attr_rule rules[] = {
     {OP(Split), INT_("axis"), IS(0)},
     {OP(Split), INTS_("split"), BECOMES(1), UNTIL(12)},
     {OP(Squeeze), INTS_("axes"), BECOMES(1), UNTIL(12)},
+    {OP(ThresholdedRelu), FLOAT_("alpha"), IS(1)},
     {OP(Transpose), INTS_("perm")},
     {OP(Unsqueeze), INTS_("axes"), BECOMES(1), UNTIL(12), REQUIRED},
 };
 /* clang-format on */
+
+/* The opset from which on an operator means what it does at opset 17, but
+ * for the attributes above; 7 if it did before. Those that are not here are
+ * not read: they would need care of their own. */
+/* clang-format off */
+static const unsigned char since[AX_OP_COUNT] = {
+    [AX_OP_Abs] = 7,            [AX_OP_Acos] = 7,
+    [AX_OP_Acosh] = 9,          [AX_OP_Add] = 7,
+    [AX_OP_And] = 7,            [AX_OP_Asin] = 7,
+    [AX_OP_Asinh] = 9,          [AX_OP_Atan] = 7,
+    [AX_OP_Atanh] = 9,          [AX_OP_AveragePool] = 7,
+    [AX_OP_BatchNormalization] = 7, [AX_OP_Cast] = 7,
+    [AX_OP_Ceil] = 7,           [AX_OP_Clip] = 7,
+    [AX_OP_Concat] = 7,         [AX_OP_ConstantOfShape] = 9,
+    [AX_OP_Conv] = 7,           [AX_OP_Cos] = 7,
+    [AX_OP_Cosh] = 9,           [AX_OP_Div] = 7,
+    [AX_OP_Dropout] = 7,        [AX_OP_Elu] = 7,
+    [AX_OP_Equal] = 7,          [AX_OP_Erf] = 9,
+    [AX_OP_Exp] = 7,            [AX_OP_Expand] = 8,
+    [AX_OP_Flatten] = 7,        [AX_OP_Floor] = 7,
+    [AX_OP_Gather] = 7,         [AX_OP_Gemm] = 7,
+    [AX_OP_GlobalAveragePool] = 7, [AX_OP_GlobalMaxPool] = 7,
+    [AX_OP_Greater] = 7,        [AX_OP_GreaterOrEqual] = 12,
+    [AX_OP_HardSigmoid] = 7,    [AX_OP_HardSwish] = 14,
+    [AX_OP_Identity] = 7,       [AX_OP_LeakyRelu] = 7,
+    [AX_OP_Less] = 7,           [AX_OP_LessOrEqual] = 12,
+    [AX_OP_Log] = 7,            [AX_OP_LogSoftmax] = 7,
+    [AX_OP_MatMul] = 7,         [AX_OP_Max] = 8,
+    [AX_OP_MaxPool] = 7,        [AX_OP_Mean] = 8,
+    [AX_OP_Min] = 8,            [AX_OP_Mul] = 7,
+    [AX_OP_Neg] = 7,            [AX_OP_Not] = 7,
+    [AX_OP_Or] = 7,             [AX_OP_PRelu] = 7,
+    [AX_OP_Pad] = 7,            [AX_OP_Pow] = 7,
+    [AX_OP_Reciprocal] = 7,     [AX_OP_ReduceL1] = 7,
+    [AX_OP_ReduceL2] = 7,       [AX_OP_ReduceLogSum] = 7,
+    [AX_OP_ReduceLogSumExp] = 7, [AX_OP_ReduceMax] = 7,
+    [AX_OP_ReduceMean] = 7,     [AX_OP_ReduceMin] = 7,
+    [AX_OP_ReduceProd] = 7,     [AX_OP_ReduceSum] = 7,
+    [AX_OP_ReduceSumSquare] = 7, [AX_OP_Relu] = 7,
+    [AX_OP_Reshape] = 7,        [AX_OP_Round] = 11,
+    [AX_OP_Shape] = 7,          [AX_OP_Sigmoid] = 7,
+    [AX_OP_Sign] = 9,           [AX_OP_Sin] = 7,
+    [AX_OP_Sinh] = 9,           [AX_OP_Slice] = 7,
+    [AX_OP_Softmax] = 7,        [AX_OP_Softplus] = 7,
+    [AX_OP_Softsign] = 7,       [AX_OP_Split] = 7,
+    [AX_OP_Sqrt] = 7,           [AX_OP_Squeeze] = 7,
+    [AX_OP_Sub] = 7,            [AX_OP_Sum] = 8,
+    [AX_OP_Tan] = 7,            [AX_OP_Tanh] = 7,
+    [AX_OP_ThresholdedRelu] = 10, [AX_OP_Transpose] = 7,
+    [AX_OP_Unsqueeze] = 7,      [AX_OP_Where] = 9,
+    [AX_OP_Xor] = 7,
+};
+/* clang-format on */
+
+bool onnx_reads(ax_op op, int opset)
+{
+    return since[op] && opset >= since[op];
+}
 
 enum { N_RULES = sizeof rules / sizeof rules[0] };
 

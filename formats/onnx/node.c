@@ -376,7 +376,7 @@ static ax_status values(struct onnx_reader *r, uint32_t **out, uint32_t *n,
 }
 
 static ax_status operator_of(ax_op *out, const Onnx__NodeProto *p,
-                          struct ax_err *err)
+                             int opset, struct ax_err *err)
 {
     bool onnx = p->domain.len == 0 || onnx_is(&p->domain, "ai.onnx");
     struct onnx_shown domain = onnx_show(&p->domain);
@@ -386,16 +386,18 @@ static ax_status operator_of(ax_op *out, const Onnx__NodeProto *p,
     snprintf(full, sizeof full, "%s%s%s", onnx ? "" : domain.s,
              onnx ? "" : ".", type.s);
     *out = ax_op_by_name(full);
-    if (*out == AX_OP_NONE || !onnx_is(&p->op_type, type.s))
-        return ax_fail(err, AX_EUNSUPPORTED, "operator '%s' is not supported",
-                       full);
+    if (*out == AX_OP_NONE || !onnx_is(&p->op_type, type.s) ||
+        !onnx_reads(*out, opset))
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "operator '%s' is not supported in operator set %d",
+                       full, opset);
     return AX_OK;
 }
 
 static ax_status read_node(struct onnx_reader *r, struct ax_node *n,
                            Onnx__NodeProto *p, struct ax_err *err)
 {
-    AX_TRY(operator_of(&n->op, p, err));
+    AX_TRY(operator_of(&n->op, p, r->opset, err));
     AX_TRY(onnx_text(&n->name, &p->name, err));
     AX_TRY(values(r, &n->in, &n->n_in, p->input, p->n_input, err));
     AX_TRY(values(r, &n->out, &n->n_out, p->output, p->n_output, err));

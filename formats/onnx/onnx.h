@@ -91,6 +91,9 @@ struct onnx_attr_rule {
     bool required;
 };
 
+/* Do we know what this operator means in this opset? */
+bool onnx_reads(ax_op op, int opset);
+
 /* NULL if there is none. */
 const struct onnx_attr_rule *
 onnx_attr_rule(ax_op op, const ProtobufCBinaryData *name, int opset);

@@ -143,6 +143,29 @@ static ax_status compare(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
+/* The slopes are stretched to the input, not the other way round. */
+static ax_status prelu(struct infer *s, struct ax_err *err)
+{
+    const struct infer_fact *x = infer_in(s, 0);
+    struct infer_fact all = {.rank = -1};
+
+    AX_TRY(infer_broadcast(&all, x, infer_in(s, 1), err));
+    if (x->rank >= 0 && all.rank > x->rank)
+        return ax_fail(err, AX_ESHAPE,
+                       "the slopes have %d dimensions, the input %d",
+                       all.rank, x->rank);
+    return same(s, err);
+}
+
+static ax_status where(struct infer *s, struct ax_err *err)
+{
+    struct infer_fact condition = *infer_in(s, 0), all = {.rank = -1};
+
+    AX_TRY(infer_broadcast(&all, infer_in(s, 1), infer_in(s, 2), err));
+    condition.dtype = all.dtype;
+    return infer_broadcast(infer_out(s, 0), &all, &condition, err);
+}
+
 /* The shape that input k spells out; rank -1 if it is not known. */
 static ax_status spelled(struct infer *s, uint32_t k, struct infer_fact *out,
                          struct ax_err *err)
@@ -709,31 +732,102 @@ static ax_status global_pool(struct infer *s, struct ax_err *err)
 typedef ax_status rule(struct infer *s, struct ax_err *err);
 
 /* clang-format off */
+/* An operator without a rule has outputs of which nothing is known. */
 static rule *const rules[AX_OP_COUNT] = {
-    [AX_OP_Abs] = same,               [AX_OP_Add] = broadcast,
-    [AX_OP_AveragePool] = infer_pool, [AX_OP_BatchNormalization] = batch_norm,
-    [AX_OP_Cast] = cast,              [AX_OP_Clip] = clip,
-    [AX_OP_Concat] = concat,          [AX_OP_ConstantOfShape] = constant_of_shape,
-    [AX_OP_Conv] = infer_conv,        [AX_OP_Cos] = same,
-    [AX_OP_Div] = broadcast,          [AX_OP_Dropout] = dropout,
-    [AX_OP_Equal] = compare,          [AX_OP_Erf] = same,
-    [AX_OP_Exp] = same,               [AX_OP_Expand] = expand,
-    [AX_OP_Flatten] = flatten,        [AX_OP_Gather] = gather,
-    [AX_OP_Gemm] = gemm,              [AX_OP_GlobalAveragePool] = global_pool,
-    [AX_OP_Identity] = same,          [AX_OP_LeakyRelu] = same,
-    [AX_OP_LogSoftmax] = softmax,     [AX_OP_MatMul] = matmul,
-    [AX_OP_Max] = broadcast,          [AX_OP_MaxPool] = infer_pool,
-    [AX_OP_Min] = broadcast,          [AX_OP_Mul] = broadcast,
-    [AX_OP_Neg] = same,               [AX_OP_Pad] = pad,
-    [AX_OP_Pow] = power,              [AX_OP_ReduceMax] = reduce,
-    [AX_OP_ReduceMean] = reduce,      [AX_OP_ReduceSum] = reduce,
-    [AX_OP_Relu] = same,              [AX_OP_Reshape] = reshape,
-    [AX_OP_Shape] = shape,            [AX_OP_Sigmoid] = same,
-    [AX_OP_Sin] = same,               [AX_OP_Slice] = slice,
-    [AX_OP_Softmax] = softmax,        [AX_OP_Split] = split,
-    [AX_OP_Sqrt] = same,              [AX_OP_Squeeze] = squeeze,
-    [AX_OP_Sub] = broadcast,          [AX_OP_Tanh] = same,
-    [AX_OP_Transpose] = transpose,    [AX_OP_Unsqueeze] = unsqueeze,
+    [AX_OP_Abs] = same,
+    [AX_OP_Acos] = same,
+    [AX_OP_Acosh] = same,
+    [AX_OP_Add] = broadcast,
+    [AX_OP_And] = broadcast,
+    [AX_OP_Asin] = same,
+    [AX_OP_Asinh] = same,
+    [AX_OP_Atan] = same,
+    [AX_OP_Atanh] = same,
+    [AX_OP_AveragePool] = infer_pool,
+    [AX_OP_BatchNormalization] = batch_norm,
+    [AX_OP_Cast] = cast,
+    [AX_OP_Ceil] = same,
+    [AX_OP_Celu] = same,
+    [AX_OP_Clip] = clip,
+    [AX_OP_Concat] = concat,
+    [AX_OP_ConstantOfShape] = constant_of_shape,
+    [AX_OP_Conv] = infer_conv,
+    [AX_OP_Cos] = same,
+    [AX_OP_Cosh] = same,
+    [AX_OP_Div] = broadcast,
+    [AX_OP_Dropout] = dropout,
+    [AX_OP_Elu] = same,
+    [AX_OP_Equal] = compare,
+    [AX_OP_Erf] = same,
+    [AX_OP_Exp] = same,
+    [AX_OP_Expand] = expand,
+    [AX_OP_Flatten] = flatten,
+    [AX_OP_Floor] = same,
+    [AX_OP_Gather] = gather,
+    [AX_OP_Gelu] = same,
+    [AX_OP_Gemm] = gemm,
+    [AX_OP_GlobalAveragePool] = global_pool,
+    [AX_OP_GlobalMaxPool] = global_pool,
+    [AX_OP_Greater] = compare,
+    [AX_OP_GreaterOrEqual] = compare,
+    [AX_OP_HardSigmoid] = same,
+    [AX_OP_HardSwish] = same,
+    [AX_OP_Identity] = same,
+    [AX_OP_LeakyRelu] = same,
+    [AX_OP_Less] = compare,
+    [AX_OP_LessOrEqual] = compare,
+    [AX_OP_Log] = same,
+    [AX_OP_LogSoftmax] = softmax,
+    [AX_OP_MatMul] = matmul,
+    [AX_OP_Max] = broadcast,
+    [AX_OP_MaxPool] = infer_pool,
+    [AX_OP_Mean] = broadcast,
+    [AX_OP_Min] = broadcast,
+    [AX_OP_Mish] = same,
+    [AX_OP_Mul] = broadcast,
+    [AX_OP_Neg] = same,
+    [AX_OP_Not] = same,
+    [AX_OP_Or] = broadcast,
+    [AX_OP_PRelu] = prelu,
+    [AX_OP_Pad] = pad,
+    [AX_OP_Pow] = power,
+    [AX_OP_Reciprocal] = same,
+    [AX_OP_ReduceL1] = reduce,
+    [AX_OP_ReduceL2] = reduce,
+    [AX_OP_ReduceLogSum] = reduce,
+    [AX_OP_ReduceLogSumExp] = reduce,
+    [AX_OP_ReduceMax] = reduce,
+    [AX_OP_ReduceMean] = reduce,
+    [AX_OP_ReduceMin] = reduce,
+    [AX_OP_ReduceProd] = reduce,
+    [AX_OP_ReduceSum] = reduce,
+    [AX_OP_ReduceSumSquare] = reduce,
+    [AX_OP_Relu] = same,
+    [AX_OP_Reshape] = reshape,
+    [AX_OP_Round] = same,
+    [AX_OP_Selu] = same,
+    [AX_OP_Shape] = shape,
+    [AX_OP_Shrink] = same,
+    [AX_OP_Sigmoid] = same,
+    [AX_OP_Sign] = same,
+    [AX_OP_Sin] = same,
+    [AX_OP_Sinh] = same,
+    [AX_OP_Slice] = slice,
+    [AX_OP_Softmax] = softmax,
+    [AX_OP_Softplus] = same,
+    [AX_OP_Softsign] = same,
+    [AX_OP_Split] = split,
+    [AX_OP_Sqrt] = same,
+    [AX_OP_Squeeze] = squeeze,
+    [AX_OP_Sub] = broadcast,
+    [AX_OP_Sum] = broadcast,
+    [AX_OP_Tan] = same,
+    [AX_OP_Tanh] = same,
+    [AX_OP_ThresholdedRelu] = same,
+    [AX_OP_Transpose] = transpose,
+    [AX_OP_Unsqueeze] = unsqueeze,
+    [AX_OP_Where] = where,
+    [AX_OP_Xor] = broadcast,
 };
 /* clang-format on */
 

@@ -31,7 +31,7 @@ static ax_status integers(const int64_t **out, const struct infer *s,
     return AX_OK;
 }
 
-/* "" for padding that is given in numbers. */
+/* One of the four words. */
 static ax_status padding_mode(const char **out, const struct infer *s,
                               struct ax_err *err)
 {
@@ -71,7 +71,7 @@ static ax_status spatial(struct infer *s, struct infer_fact *out,
 {
     bool ceil_mode = ax_node_int(s->node, "ceil_mode", 0) != 0;
     const int64_t *strides, *dilations, *pads;
-    const char *mode;
+    const char *mode = NULL;
 
     AX_TRY(padding_mode(&mode, s, err));
     AX_TRY(integers(&strides, s, "strides", w->rank, 1, err));
@@ -139,7 +139,7 @@ ax_status infer_conv(struct infer *s, struct ax_err *err)
     const struct infer_fact *x = infer_in(s, 0), *k = infer_in(s, 1);
     struct infer_fact *out = infer_out(s, 0);
     const int64_t *kernel;
-    struct window w;
+    struct window w = {0};
 
     out->dtype = x->dtype;
     if (x->rank < 0 || k->rank < 0)
@@ -170,7 +170,7 @@ ax_status infer_pool(struct infer *s, struct ax_err *err)
     const struct infer_fact *x = infer_in(s, 0);
     struct infer_fact *out = infer_out(s, 0), *indexes;
     const int64_t *kernel;
-    struct window w;
+    struct window w = {0};
 
     out->dtype = x->dtype;
     if (x->rank < 0)

@@ -1,0 +1,122 @@
+# ax-import: ONNX models into containers. The samples are those that
+# tests/formats/onnx/make.py wrote down.
+load common
+
+samples=$root/tests/formats/onnx
+
+@test "every good sample is imported, and read back" {
+    n=0
+    for f in "$samples"/good/*.onnx; do
+        ax-import --no-provenance -o a.axm "$f" || { echo "$f"; return 1; }
+        ax-import --no-provenance "$f" >b.axm
+        cmp a.axm b.axm
+        n=$((n + 1))
+    done
+    [ "$n" -ge 48 ]
+}
+
+bad() { # SAMPLE WORDS
+    refuses 65 "$2" ax-import "$samples/bad/$1.onnx"
+}
+
+@test "what cannot be kept is refused, with node and reason" {
+    bad operator "node 0 (TopK 'n'): operator 'TopK' is not supported"
+    bad domain "operator 'com.example.Relu' is not supported"
+    bad attribute "node 0 (Relu 'n'): attribute 'alpha': is not known"
+    bad attribute-kind "attribute 'axis': is of a wrong kind"
+    bad attribute-missing "attribute 'axis' is missing"
+    bad spatial "attribute 'spatial': is 0, only 1 is supported"
+    bad softmax-old "takes dimensions 1 to 2 as one"
+    bad dropout-training "training_mode is not a constant false"
+    bad opset-6 "operator set 6 is not supported, wants 7 to 17"
+}
+
+@test "graphs that make no sense are refused" {
+    bad order "value 'a' is used before it is made"
+    bad twice "value 'y' is made twice"
+    bad shape "inner dimensions are 3 and 1"
+    bad output-shape "said to be float32 [2,2], but is float32 [2,3]"
+    bad reshape "6 elements do not fit the new shape"
+    bad zero-byte "contains a zero byte"
+}
+
+@test "tensors that do not fit are refused" {
+    bad tensor-short "has 11 bytes of data, its shape wants 12"
+    bad tensor-huge "too many elements to count"
+    bad tensor-range "element 0 is 300, which is no int8"
+    bad tensor-string "element type 8 is not supported"
+    bad tensor-both "has data in two fields"
+}
+
+@test "external data stay in the model's folder" {
+    bad external-outside "lie outside the model's folder"
+    bad external-absolute "lie outside the model's folder"
+    refuses 66 "external data 'none.bin': No such file" \
+        ax-import "$samples/bad/external-absent.onnx"
+    cp "$samples/good/external.onnx" .
+    mkdir other data
+    cp "$samples/good/data/c.bin" other
+    ln -s ../other/c.bin data/c.bin
+    refuses 66 "symbolic link" ax-import external.onnx
+    rm -r data && ln -s other data
+    refuses 66 "external data 'data/c.bin'" ax-import external.onnx
+    refuses 65 "which standard input cannot name" \
+        ax-import <"$samples/good/external.onnx"
+}
+
+@test "a model that is cut short is refused, wherever" {
+    f=$samples/good/gemm.onnx
+    n=$(wc -c <"$f")
+    i=0
+    while [ "$i" -lt "$n" ]; do
+        head -c "$i" "$f" >cut.onnx
+        run ax-import -f onnx -o cut.axm cut.onnx
+        # Cut between fields it can be whole, without what came last.
+        [ "$status" -eq 65 ] || [ "$status" -eq 0 ]
+        i=$((i + 1))
+    done
+    bad cut "malformed or cut short"
+}
+
+@test "the format is told by content or by name" {
+    gives 0 "onnx         ONNX models, operator sets 7 to 17" \
+        ax-import --formats
+    ax-import - <"$samples/good/relu.onnx" >a.axm
+    ax-import -f onnx "$samples/good/relu.onnx" >b.axm
+    echo hello >text
+    refuses 65 "text: does not begin like any known format" ax-import text
+    refuses 64 "no format that can be read is called 'bogus'" \
+        ax-import -f bogus text
+    refuses 66 "none.onnx" ax-import none.onnx
+    head -c 1048577 /dev/zero >big
+    refuses 65 "big" ax-import --max-size 1 big
+}
+
+@test "the raw profile has the same identity" {
+    f=$samples/good/gemm.onnx
+    ax-import --no-provenance --raw -o raw.axm "$f"
+    ax-import --no-provenance -o zstd.axm "$f"
+    zstd -dcq zstd.axm >stream
+    cmp -n "$(wc -c <stream)" stream raw.axm
+}
+
+@test "the import is recorded" {
+    ax-import -o a.axm "$samples/good/gemm.onnx"
+    ax-import --no-provenance -o b.axm "$samples/good/gemm.onnx"
+    [ "$(wc -c <a.axm)" -gt "$(wc -c <b.axm)" ]
+}
+
+@test "benchmark networks are imported" {
+    need_shared bench
+    n=0
+    for d in acasxu mnist_fc oval21 cifar10_resnet collins_rul_cnn \
+        reach_prob_density rl_benchmarks dist_shift safenlp sri_resnet_a \
+        soundness vit; do
+        while read -r f; do
+            case $f in *.gz) gzip -dc "$f" >net.onnx ;; *) cp "$f" net.onnx ;; esac
+            ax-import net.onnx >net.axm || { echo "$f"; return 1; }
+            n=$((n + 1))
+        done < <(find "$shared/$d" -name '*.onnx' -o -name '*.onnx.gz')
+    done
+    [ "$n" -gt 60 ]
+}

@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""Make the ONNX samples of this folder: one small model a file.
+
+What is in good/ must be imported, what is in bad/ refused with the words
+that tests/cli/import.bats expects. Needs numpy and the onnx package; the
+samples are committed, so that tests do not.
+"""
+import os
+import sys
+
+import numpy as np
+from onnx import TensorProto as T
+from onnx import helper as h
+from onnx import numpy_helper
+
+here = os.path.dirname(os.path.abspath(__file__))
+
+
+def const(name, value, dtype=np.float32):
+    return numpy_helper.from_array(np.asarray(value, dtype), name)
+
+
+def ints(name, value):
+    return const(name, value, np.int64)
+
+
+def value(name, shape, kind=T.FLOAT):
+    return h.make_tensor_value_info(name, kind, shape)
+
+
+def model(nodes, x, y, init=(), opset=13, **more):
+    graph = h.make_graph(nodes, "g", x, y, list(init), **more)
+    m = h.make_model(graph, opset_imports=[h.make_opsetid("", opset)],
+                     producer_name="")
+    m.ir_version = 7
+    return m
+
+
+def save(path, m):
+    path = os.path.join(here, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(m if isinstance(m, bytes) else m.SerializeToString())
+
+
+def one(op, x, y, init=(), opset=13, n_out=1, inputs=None, kind=T.FLOAT,
+        **attrs):
+    """A model of one node: from x, and the constants in init, to y."""
+    names = ["x"] + [i.name for i in init]
+    outs = ["y"] + [f"y{k}" for k in range(1, n_out)]
+    node = h.make_node(op, names if inputs is None else inputs, outs,
+                       name="n", **attrs)
+    return model([node], [value("x", x, kind)], [value("y", y, kind)], init,
+                 opset)
+
+
+def good():
+    f4 = ["N", 4]
+    yield "relu", one("Relu", f4, f4)
+    yield "gemm", one("Gemm", f4, ["N", 2],
+                      [const("w", np.arange(8).reshape(2, 4) / 8),
+                       const("b", [1, -1])], alpha=1.0, beta=1.0, transB=1)
+    yield "clip6", one("Clip", f4, f4, opset=7, min=-1.0, max=2.0)
+    yield "clip6-max", one("Clip", f4, f4, opset=10, max=2.0)
+    yield "pad2", one("Pad", [1, 2], [1, 5], opset=10, mode="constant",
+                      pads=[0, 1, 0, 2], value=3.0)
+    yield "slice1", one("Slice", [4, 6], [2, 6], opset=9, axes=[0],
+                        starts=[1], ends=[3])
+    yield "squeeze1", one("Squeeze", [1, 3], [3], opset=11, axes=[0])
+    yield "unsqueeze1", one("Unsqueeze", [3], [3, 1], opset=11, axes=[1])
+    yield "reducesum1", one("ReduceSum", [2, 3], [2], opset=11, axes=[1],
+                            keepdims=0)
+    yield "split2", one("Split", [2, 7], [2, 3], opset=11, n_out=2, axis=1,
+                        split=[3, 4])
+    yield "softmax1", one("Softmax", [2, 5], [2, 5], opset=9, axis=1)
+    yield "softmax1-dflt", one("Softmax", [2, 5], [2, 5], opset=9)
+    yield "dropout7", one("Dropout", f4, f4, opset=7, ratio=0.3)
+    yield "dropout12", one("Dropout", f4, f4, [const("r", 0.3),
+                                               const("t", False, bool)],
+                           opset=12)
+    w = const("w", np.ones((2, 3, 3, 3)) / 32)
+    yield "conv", one("Conv", [1, 3, 8, 8], [1, 2, 4, 4], [w],
+                      kernel_shape=[3, 3], strides=[2, 2],
+                      pads=[1, 1, 1, 1], dilations=[1, 1], group=1)
+    yield "conv-same", one("Conv", [1, 3, 8, 8], [1, 2, 4, 4], [w],
+                           strides=[2, 2], auto_pad="SAME_LOWER")
+    yield "conv-valid", one("Conv", [1, 3, 8, 8], [1, 2, 6, 6], [w],
+                            auto_pad="VALID")
+    yield "maxpool", one("MaxPool", [1, 2, 5, 5], [1, 2, 3, 3], opset=10,
+                         kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    yield "transpose", one("Transpose", [2, 3], [3, 2], perm=[1, 0])
+    yield "constantofshape", model(
+        [h.make_node("ConstantOfShape", ["s"], ["c"],
+                     value=h.make_tensor("v", T.FLOAT, [1], [2.5])),
+         h.make_node("Add", ["x", "c"], ["y"])],
+        [value("x", [2, 3])], [value("y", [2, 3])], [ints("s", [2, 3])])
+    yield "constants", model(
+        [h.make_node("Constant", [], ["a"], value_float=2.0),
+         h.make_node("Constant", [], ["b"], value=const("", [1, 2])),
+         h.make_node("Mul", ["x", "a"], ["m"]),
+         h.make_node("Add", ["m", "b"], ["y"])],
+        [value("x", ["N", 2])], [value("y", ["N", 2])])
+    # Initialisers that are listed as inputs too, as up to IR version 3.
+    yield "ir3", model([h.make_node("Add", ["x", "c"], ["y"])],
+                       [value("x", [2]), value("c", [2])], [value("y", [2])],
+                       [const("c", [1, 2])])
+    # [N, 3, 4] to [N, 12], by way of Shape: folds but for N.
+    yield "shapes", model(
+        [h.make_node("Shape", ["x"], ["s"]),
+         h.make_node("Gather", ["s", "i0"], ["n"]),
+         h.make_node("Gather", ["s", "i1"], ["three"]),
+         h.make_node("Gather", ["s", "i2"], ["four"]),
+         h.make_node("Mul", ["three", "four"], ["twelve"]),
+         h.make_node("Unsqueeze", ["n", "zero"], ["n1"]),
+         h.make_node("Unsqueeze", ["twelve", "zero"], ["twelve1"]),
+         h.make_node("Concat", ["n1", "twelve1"], ["to"], axis=0),
+         h.make_node("Reshape", ["x", "to"], ["y"])],
+        [value("x", ["N", 3, 4])], [value("y", ["N", 12])],
+        [ints("i0", 0), ints("i1", 1), ints("i2", 2), ints("zero", [0])])
+    # Every way to write a tensor down.
+    kinds = [("f32", T.FLOAT, [1.5, -2]), ("f64", T.DOUBLE, [1.5, -2]),
+             ("i8", T.INT8, [1, -2]), ("u8", T.UINT8, [1, 255]),
+             ("i16", T.INT16, [1, -2]), ("u16", T.UINT16, [1, 65535]),
+             ("i32", T.INT32, [1, -2]), ("u32", T.UINT32, [1, 2**32 - 1]),
+             ("i64", T.INT64, [1, -2]), ("u64", T.UINT64, [1, 2**64 - 1]),
+             ("f16", T.FLOAT16, [1.5, -2]), ("bool", T.BOOL, [True, False])]
+    for name, kind, v in kinds:
+        for raw in (False, True):
+            data = (np.asarray(v, h.tensor_dtype_to_np_dtype(kind)).tobytes()
+                    if raw else v)
+            c = h.make_tensor("c", kind, [2], data, raw=raw)
+            yield f"tensor-{name}-{'raw' if raw else 'field'}", model(
+                [h.make_node("Identity", ["c"], ["y"])], [],
+                [value("y", [2], kind)], [c])
+
+
+def bad():
+    f4 = ["N", 4]
+    yield "operator", one("TopK", f4, f4)
+    yield "domain", model(
+        [h.make_node("Relu", ["x"], ["y"], domain="com.example")],
+        [value("x", f4)], [value("y", f4)])
+    yield "attribute", one("Relu", f4, f4, alpha=1.0)
+    yield "attribute-kind", one("Flatten", f4, f4, axis=1.0)
+    yield "attribute-missing", one("Concat", f4, f4)
+    yield "spatial", one("BatchNormalization", f4, f4,
+                         [const(c, [1] * 4) for c in "sbmv"], opset=7,
+                         spatial=0)
+    yield "softmax-old", one("Softmax", [2, 3, 4], [2, 3, 4], opset=9)
+    yield "dropout-training", one("Dropout", f4, f4,
+                                  [const("r", 0.3), const("t", True, bool)],
+                                  opset=12)
+    yield "opset-6", one("Relu", f4, f4, opset=6)
+    yield "order", model([h.make_node("Relu", ["a"], ["y"]),
+                          h.make_node("Relu", ["x"], ["a"])],
+                         [value("x", f4)], [value("y", f4)])
+    yield "twice", model([h.make_node("Relu", ["x"], ["y"]),
+                          h.make_node("Relu", ["x"], ["y"])],
+                         [value("x", f4)], [value("y", f4)])
+    yield "shape", one("MatMul", [2, 3], [2, 2], [const("w", [[1, 2]])])
+    yield "output-shape", one("Relu", [2, 3], [2, 2])
+    yield "reshape", one("Reshape", [2, 3], [4, 2], [ints("s", [4, 2])])
+    short = const("c", [1, 2, 3])
+    short.raw_data = short.raw_data[:-1]
+    yield "tensor-short", model([h.make_node("Identity", ["c"], ["y"])], [],
+                                [value("y", [3])], [short])
+    huge = T(name="c", data_type=T.FLOAT, dims=[1 << 40, 1 << 40])
+    yield "tensor-huge", model([h.make_node("Identity", ["c"], ["y"])], [],
+                               [value("y", [3])], [huge])
+    wide = T(name="c", data_type=T.INT8, dims=[1], int32_data=[300])
+    yield "tensor-range", model([h.make_node("Identity", ["c"], ["y"])], [],
+                                [value("y", [1], T.INT8)], [wide])
+    text = T(name="c", data_type=T.STRING, dims=[1], string_data=[b"x"])
+    yield "tensor-string", model([h.make_node("Identity", ["c"], ["y"])], [],
+                                 [value("y", [1])], [text])
+    both = const("c", [1, 2, 3])
+    both.float_data.extend([1, 2, 3])
+    yield "tensor-both", model([h.make_node("Identity", ["c"], ["y"])], [],
+                               [value("y", [3])], [both])
+    for name, where in (("outside", "../c.bin"), ("absolute", "/etc/passwd"),
+                        ("absent", "none.bin")):
+        yield f"external-{name}", external(where)
+    nul = one("Relu", f4, f4).SerializeToString()
+    yield "zero-byte", nul.replace(b"\x0a\x01x\x12\x01y",
+                                   b"\x0a\x01\0\x12\x01y")
+    yield "cut", nul[:-3]
+
+
+def external(where):
+    c = T(name="c", data_type=T.FLOAT, dims=[2],
+          data_location=T.EXTERNAL)
+    c.external_data.add(key="location", value=where)
+    c.external_data.add(key="offset", value="4")
+    return model([h.make_node("Add", ["x", "c"], ["y"])], [value("x", [2])],
+                 [value("y", [2])], [c])
+
+
+def main():
+    for name, m in good():
+        save(f"good/{name}.onnx", m)
+    for name, m in bad():
+        save(f"bad/{name}.onnx", m)
+    save("good/external.onnx", external("data/c.bin"))
+    save("good/data/c.bin", np.asarray([9, 1, 2], np.float32).tobytes())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
