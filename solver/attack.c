@@ -264,9 +264,9 @@ static ax_status follow(struct attack *a, const struct ax_conj *c, float rate,
 
 /* Float32 may see nothing where the reals have a counterexample: ask exactly
  * about the first start, and then about the best point and a few others. */
-static ax_status insist(struct attack *a, const struct ax_conj *c,
-                        float rate, double deadline, float **out,
-                        uint32_t *group, uint32_t *conj, struct ax_err *err)
+static ax_status insist(struct attack *a, const struct ax_conj *c, float rate,
+                        double deadline, float **out, uint32_t *group,
+                        uint32_t *conj, struct ax_err *err)
 {
     ax_status st = confirm(a, 0, out, group, conj, err);
     int best = 0;

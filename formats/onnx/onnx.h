@@ -101,6 +101,11 @@ onnx_attr_rule(ax_op op, const ProtobufCBinaryData *name, int opset);
  * NULL. */
 const char *onnx_attr_missing(const Onnx__NodeProto *p, ax_op op, int opset);
 
+/* The writer, as in ax/format.h: write.c. */
+ax_status onnx_write(FILE *f, struct ax_model *m,
+                     const struct ax_format_options *opt, struct ax_err *err)
+    AX_MUST_CHECK;
+
 /* After shapes are known: what is left of old spellings. */
 ax_status onnx_settle(struct onnx_reader *r, struct ax_err *err)
     AX_MUST_CHECK;

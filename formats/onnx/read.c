@@ -557,4 +557,5 @@ const struct ax_format ax_format_onnx = {
     .summary = "ONNX models, operator sets 7 to 17",
     .sniff = sniff,
     .read = read_onnx,
+    .write = onnx_write,
 };

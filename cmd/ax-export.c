@@ -1,0 +1,88 @@
+/* ax-export - write a model in a foreign format. See man/ax-export.1. */
+#include <string.h>
+
+#include "ax/format.h"
+#include "common/model.h"
+#include "common/run.h"
+
+static const struct ax_format *writer(const char *name, struct ax_err *err)
+{
+    const struct ax_format *f = ax_format_find(name);
+
+    if (f && f->write)
+        return f;
+    (void)ax_fail(err, AX_EUSAGE,
+                  f ? "format '%s' can only be read"
+                    : "no format is called '%s': see --formats",
+                  name);
+    return NULL;
+}
+
+static ax_status export_model(const char *model, const char *out_path,
+                              const char *to, int opset, bool force,
+                              struct ax_err *err)
+{
+    const struct ax_format_options opt = {.opset = opset};
+    const struct ax_format *f = writer(to, err);
+    struct ax_model *m = NULL;
+    struct cmd_out out = {0};
+    ax_status st;
+
+    if (!f)
+        return AX_EUSAGE;
+    AX_TRY(cmd_model_read(&m, model, err));
+    st = cmd_out_open(&out, out_path,
+                      CMD_OUT_BINARY | (force ? CMD_OUT_FORCE : 0), err);
+    if (st == AX_OK) {
+        st = f->write(out.f, m, &opt, err);
+        if (st == AX_OK)
+            st = cmd_out_commit(&out, err);
+        else
+            ax_fail_in(err, "%s", out.name);
+    }
+    cmd_out_discard(&out);
+    ax_model_free(m);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    const char *to = "onnx", *out = "-";
+    bool formats = false, force = false;
+    int64_t opset = 0;
+    const struct opt opts[] = {
+        {'t', "to", "FORMAT", "the format to write: onnx by default",
+         .str = &to},
+        {'o', "output", "FILE", "write here, not to standard output",
+         .str = &out},
+        {0, "opset", "N", "the operator set of an ONNX file: 17 by default",
+         .num = &opset, .min = 1, .max = 100},
+        {0, "formats", NULL, "list the formats that can be written",
+         .flag = &formats},
+        {'f', "force", NULL, "write binary even to a terminal",
+         .flag = &force},
+        {0},
+    };
+    const struct cmd cmd = {
+        .name = "ax-export",
+        .summary = "write a model in a foreign format",
+        .synopsis = "[-f] [-t FORMAT] [-o FILE] [--opset N] [MODEL.axm]\n"
+                    "--formats",
+        .opts = opts,
+        .max_operands = 1,
+    };
+    struct ax_err err = {0};
+    ax_status st = cmd_options(&cmd, &argc, &argv, &err);
+
+    if (st != AX_OK)
+        return cmd_finish(&cmd, st, &err);
+    if (formats) {
+        for (const struct ax_format *const *f = ax_formats; *f; f++)
+            if ((*f)->write)
+                printf("%s\t%s\n", (*f)->name, (*f)->summary);
+    } else {
+        st = export_model(argc ? argv[0] : "-", out, to, (int)opset, force,
+                          &err);
+    }
+    return cmd_finish(&cmd, st, &err);
+}

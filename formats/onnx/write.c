@@ -1,0 +1,429 @@
+/* A struct ax_model as an ONNX file at opset 17, whose spelling the graph has
+ * anyway. The message points into the model, tensors are not copied, and it
+ * is packed straight into the file.
+ *
+ * Everything that the message needs is taken from one pool, freed at once. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "formats/onnx/onnx.h"
+
+#define OPSET      17
+#define IR_VERSION 8
+
+struct pool {
+    void **p;
+    size_t n, cap;
+    bool full; /* memory was out */
+};
+
+/* n zeroed elements; NULL, once and for all, when memory is out. */
+static void *take(struct pool *pool, size_t n, size_t size)
+{
+    void *p = NULL;
+
+    if (pool->n == pool->cap) {
+        size_t cap = pool->cap ? 2 * pool->cap : 256;
+        void **more = realloc(pool->p, cap * sizeof *more);
+
+        if (!more)
+            pool->full = true;
+        else
+            pool->p = more, pool->cap = cap;
+    }
+    if (!pool->full)
+        p = calloc(n ? n : 1, size);
+    if (!p)
+        pool->full = true;
+    else
+        pool->p[pool->n++] = p;
+    return p;
+}
+
+static void pool_free(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->n; i++)
+        free(pool->p[i]);
+    free(pool->p);
+}
+
+/* protobuf-c takes no const, and changes nothing when it packs. */
+static ProtobufCBinaryData bytes(const void *data, size_t n)
+{
+    ProtobufCBinaryData b = {.len = n};
+
+    memcpy(&b.data, &data, sizeof b.data);
+    return b;
+}
+
+static ProtobufCBinaryData text(const char *s)
+{
+    return bytes(s, strlen(s));
+}
+
+/* n new messages of a type: a list of pointers, as protobuf-c has it. */
+static void *messages(struct pool *pool, size_t n, size_t size,
+                      void (*init)(void *))
+{
+    void **list = take(pool, n, sizeof *list);
+    char *all = take(pool, n, size);
+
+    for (size_t i = 0; list && all && i < n; i++) {
+        list[i] = all + i * size;
+        init(list[i]);
+    }
+    return all ? list : NULL;
+}
+
+#define INIT(type)                   \
+    static void init_##type(void *p) \
+    {                                \
+        onnx__##type##__init(p);     \
+    }
+INIT(attribute_proto)
+INIT(node_proto)
+INIT(value_info_proto)
+INIT(type_proto)
+INIT(type_proto__tensor)
+INIT(tensor_shape_proto)
+INIT(tensor_shape_proto__dimension)
+INIT(tensor_proto)
+INIT(graph_proto)
+INIT(string_string_entry_proto)
+INIT(operator_set_id_proto)
+#undef INIT
+
+#define LIST(pool, n, Type, type) \
+    ((Type **)messages(pool, n, sizeof(Type), init_##type))
+
+/* ---- values ---- */
+
+static Onnx__TensorShapeProto *shape_of(struct pool *pool,
+                                        const struct ax_value *v)
+{
+    Onnx__TensorShapeProto **s = LIST(pool, 1, Onnx__TensorShapeProto,
+                                      tensor_shape_proto);
+    Onnx__TensorShapeProto__Dimension **dim = LIST(
+        pool, (size_t)v->rank, Onnx__TensorShapeProto__Dimension,
+        tensor_shape_proto__dimension);
+
+    if (!s || !dim)
+        return NULL;
+    s[0]->n_dim = (size_t)v->rank;
+    s[0]->dim = dim;
+    for (int i = 0; i < v->rank; i++) {
+        if (v->dims[i] >= 0) {
+            dim[i]->value_case =
+                ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
+            dim[i]->dim_value = v->dims[i];
+        } else if (v->dim_names[i]) {
+            dim[i]->value_case =
+                ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+            dim[i]->dim_param = text(v->dim_names[i]);
+        }
+    }
+    return s[0];
+}
+
+static void value_info(struct pool *pool, Onnx__ValueInfoProto *out,
+                       const struct ax_value *v)
+{
+    Onnx__TypeProto **type = LIST(pool, 1, Onnx__TypeProto, type_proto);
+    Onnx__TypeProto__Tensor **t = LIST(pool, 1, Onnx__TypeProto__Tensor,
+                                       type_proto__tensor);
+
+    out->has_name = 1;
+    out->name = text(v->name);
+    if (!type || !t || v->dtype == AX_DTYPE_NONE)
+        return;
+    out->type = type[0];
+    type[0]->tensor_type = t[0];
+    t[0]->has_elem_type = 1;
+    t[0]->elem_type = (int32_t)v->dtype;
+    if (v->rank >= 0)
+        t[0]->shape = shape_of(pool, v);
+}
+
+static void ends(struct pool *pool, const struct ax_graph *g,
+                 const uint32_t *at, uint32_t n, size_t *out_n,
+                 Onnx__ValueInfoProto ***out)
+{
+    *out = LIST(pool, n, Onnx__ValueInfoProto, value_info_proto);
+    for (uint32_t i = 0; *out && i < n; i++)
+        value_info(pool, (*out)[i], &g->values[at[i]]);
+    *out_n = *out ? n : 0;
+}
+
+static bool is_end(const struct ax_graph *g, uint32_t v)
+{
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        if (g->inputs[i] == v)
+            return true;
+    for (uint32_t i = 0; i < g->n_outputs; i++)
+        if (g->outputs[i] == v)
+            return true;
+    return false;
+}
+
+/* What is known of values between the nodes. */
+static void between(struct pool *pool, const struct ax_graph *g,
+                    Onnx__GraphProto *out)
+{
+    Onnx__ValueInfoProto **list = LIST(
+        pool, g->n_values, Onnx__ValueInfoProto, value_info_proto);
+
+    if (!list)
+        return;
+    out->value_info = list;
+    for (uint32_t v = 0; v < g->n_values; v++)
+        if (g->values[v].tensor == AX_NONE &&
+            g->values[v].dtype != AX_DTYPE_NONE && !is_end(g, v))
+            value_info(pool, list[out->n_value_info++], &g->values[v]);
+}
+
+/* ---- tensors ---- */
+
+static void tensor(struct pool *pool, Onnx__TensorProto *out,
+                   const char *name, const struct ax_tensor *t)
+{
+    out->n_dims = (size_t)t->rank;
+    out->dims = take(pool, (size_t)t->rank, sizeof *out->dims);
+    if (!out->dims)
+        return;
+    memcpy(out->dims, t->dims, (size_t)t->rank * sizeof *out->dims);
+    out->has_data_type = 1;
+    out->data_type = (int32_t)t->dtype;
+    out->has_name = 1;
+    out->name = text(name);
+    out->has_raw_data = 1;
+    out->raw_data = bytes(t->data, t->nbytes);
+}
+
+static void initializers(struct pool *pool, const struct ax_model *m,
+                         const struct ax_graph *g, Onnx__GraphProto *out)
+{
+    Onnx__TensorProto **list = LIST(pool, g->n_values, Onnx__TensorProto,
+                                    tensor_proto);
+
+    if (!list)
+        return;
+    out->initializer = list;
+    for (uint32_t v = 0; v < g->n_values; v++)
+        if (g->values[v].tensor != AX_NONE)
+            tensor(pool, list[out->n_initializer++], g->values[v].name,
+                   &m->tensors[g->values[v].tensor]);
+}
+
+/* ---- nodes ---- */
+
+static void strings(struct pool *pool, const struct ax_attr *a,
+                    Onnx__AttributeProto *out)
+{
+    out->strings = take(pool, a->n, sizeof *out->strings);
+    for (size_t i = 0; out->strings && i < a->n; i++)
+        out->strings[out->n_strings++] = text(a->strings[i]);
+}
+
+/* protobuf-c wants arrays that it could change; it does not. */
+static void *array(const void *p)
+{
+    void *q;
+
+    memcpy(&q, &p, sizeof q);
+    return q;
+}
+
+static ax_status attribute(struct pool *pool, const struct ax_attr *a,
+                           Onnx__AttributeProto *out, struct ax_err *err)
+{
+    static const Onnx__AttributeProto__AttributeType types[] = {
+        [AX_ATTR_INT] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT,
+        [AX_ATTR_FLOAT] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT,
+        [AX_ATTR_STRING] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING,
+        [AX_ATTR_INTS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS,
+        [AX_ATTR_FLOATS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS,
+        [AX_ATTR_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
+    };
+
+    out->has_name = 1;
+    out->name = text(a->name);
+    if (a->kind != AX_ATTR_GRAPH) {
+        out->has_type = 1;
+        out->type = types[a->kind];
+    }
+    switch (a->kind) {
+    case AX_ATTR_INT:
+        out->has_i = 1;
+        out->i = a->i;
+        return AX_OK;
+    case AX_ATTR_FLOAT:
+        out->has_f = 1;
+        out->f = a->f;
+        return AX_OK;
+    case AX_ATTR_STRING:
+        out->has_s = 1;
+        out->s = text(a->s);
+        return AX_OK;
+    case AX_ATTR_INTS:
+        out->n_ints = a->n;
+        out->ints = array(a->ints);
+        return AX_OK;
+    case AX_ATTR_FLOATS:
+        out->n_floats = a->n;
+        out->floats = array(a->floats);
+        return AX_OK;
+    case AX_ATTR_STRINGS:
+        strings(pool, a, out);
+        return AX_OK;
+    default:
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "attribute '%s' is a graph, which cannot be written",
+                       a->name);
+    }
+}
+
+static ProtobufCBinaryData *names(struct pool *pool, const struct ax_graph *g,
+                                  const uint32_t *at, uint32_t n)
+{
+    ProtobufCBinaryData *list = take(pool, n, sizeof *list);
+
+    for (uint32_t i = 0; list && i < n; i++)
+        list[i] = text(at[i] == AX_NONE ? "" : g->values[at[i]].name);
+    return list;
+}
+
+static ax_status node(struct pool *pool, const struct ax_graph *g,
+                      const struct ax_node *n, Onnx__NodeProto *out,
+                      struct ax_err *err)
+{
+    const char *op = ax_op_name(n->op), *dot = strrchr(op, '.');
+
+    out->has_op_type = 1;
+    out->op_type = text(dot ? dot + 1 : op);
+    out->has_domain = dot != NULL;
+    if (dot)
+        out->domain = bytes(op, (size_t)(dot - op));
+    out->has_name = n->name[0] != '\0';
+    out->name = text(n->name);
+    out->input = names(pool, g, n->in, n->n_in);
+    out->n_input = out->input ? n->n_in : 0;
+    out->output = names(pool, g, n->out, n->n_out);
+    out->n_output = out->output ? n->n_out : 0;
+    out->attribute = LIST(pool, n->n_attrs, Onnx__AttributeProto,
+                          attribute_proto);
+    for (uint32_t i = 0; out->attribute && i < n->n_attrs; i++) {
+        out->n_attribute++;
+        AX_TRY(attribute(pool, &n->attrs[i], out->attribute[i], err));
+    }
+    return AX_OK;
+}
+
+static ax_status graph(struct pool *pool, const struct ax_model *m,
+                       const struct ax_graph *g, Onnx__GraphProto *out,
+                       struct ax_err *err)
+{
+    out->has_name = 1;
+    out->name = text(g->name && g->name[0] ? g->name : "ax");
+    ends(pool, g, g->inputs, g->n_inputs, &out->n_input, &out->input);
+    ends(pool, g, g->outputs, g->n_outputs, &out->n_output, &out->output);
+    between(pool, g, out);
+    initializers(pool, m, g, out);
+    out->node = LIST(pool, g->n_nodes, Onnx__NodeProto, node_proto);
+    for (uint32_t i = 0; out->node && i < g->n_nodes; i++) {
+        out->n_node++;
+        if (node(pool, g, &g->nodes[i], out->node[i], err) != AX_OK)
+            return ax_fail_in(err, "node %u (%s '%s')", i,
+                              ax_op_name(g->nodes[i].op), g->nodes[i].name);
+    }
+    return AX_OK;
+}
+
+/* ---- the model ---- */
+
+static bool has_ml(const struct ax_graph *g)
+{
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        if (strchr(ax_op_name(g->nodes[i].op), '.'))
+            return true;
+    return false;
+}
+
+static void head(struct pool *pool, const struct ax_model *m,
+                 Onnx__ModelProto *out)
+{
+    bool ml = has_ml(m->graph);
+
+    out->has_ir_version = 1;
+    out->ir_version = IR_VERSION;
+    out->has_producer_name = 1;
+    out->producer_name = text("ax");
+    out->opset_import = LIST(pool, 2, Onnx__OperatorSetIdProto,
+                             operator_set_id_proto);
+    out->metadata_props = LIST(pool, m->n_meta, Onnx__StringStringEntryProto,
+                               string_string_entry_proto);
+    if (!out->opset_import || !out->metadata_props)
+        return;
+    out->n_opset_import = ml ? 2 : 1;
+    for (int i = 0; i < 2; i++) {
+        out->opset_import[i]->has_domain = 1;
+        out->opset_import[i]->domain = text(i ? "ai.onnx.ml" : "");
+        out->opset_import[i]->has_version = 1;
+        out->opset_import[i]->version = i ? 3 : OPSET;
+    }
+    for (uint32_t i = 0; i < m->n_meta; i++) {
+        Onnx__StringStringEntryProto *e =
+            out->metadata_props[out->n_metadata_props++];
+
+        e->has_key = e->has_value = 1;
+        e->key = text(m->meta[i].key);
+        e->value = text(m->meta[i].value);
+    }
+}
+
+/* protobuf-c's way of writing piece by piece. */
+struct to_file {
+    ProtobufCBuffer base;
+    FILE *f;
+    bool failed;
+};
+
+static void append(ProtobufCBuffer *base, size_t n, const uint8_t *data)
+{
+    struct to_file *to = (struct to_file *)base;
+
+    if (!to->failed && n && fwrite(data, 1, n, to->f) != n)
+        to->failed = true;
+}
+
+ax_status onnx_write(FILE *f, struct ax_model *m,
+                     const struct ax_format_options *opt, struct ax_err *err)
+{
+    Onnx__ModelProto model;
+    struct pool pool = {0};
+    struct to_file to = {{append}, f, false};
+    Onnx__GraphProto **g;
+    ax_status st = ax_model_normalise(m, err);
+
+    if (st == AX_OK && opt && opt->opset && opt->opset != OPSET)
+        st = ax_fail(err, AX_EUNSUPPORTED,
+                     "opset %d cannot be written, only %d", opt->opset,
+                     OPSET);
+    if (st != AX_OK)
+        return st;
+    onnx__model_proto__init(&model);
+    head(&pool, m, &model);
+    g = LIST(&pool, 1, Onnx__GraphProto, graph_proto);
+    if (g) {
+        model.graph = g[0];
+        st = graph(&pool, m, m->graph, g[0], err);
+    }
+    if (st == AX_OK && pool.full)
+        st = ax_fail(err, AX_ENOMEM, "no memory for the message");
+    if (st == AX_OK)
+        onnx__model_proto__pack_to_buffer(&model, &to.base);
+    if (st == AX_OK && to.failed)
+        st = ax_fail(err, AX_EIO, "%s", strerror(errno));
+    pool_free(&pool);
+    return st;
+}
