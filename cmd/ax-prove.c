@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ax/model.h"
@@ -41,6 +42,7 @@ struct job {
     uint32_t n_y;
     struct cmd_progress progress;
     struct cmd_out trace;
+    double began;
 };
 
 static void job_free(struct job *j)
@@ -70,6 +72,14 @@ static void show(void *self, const struct ax_prove_stats *s)
                  s->depth, 100 * s->done, s->bound);
 }
 
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* One box a line, for pictures and for people who look for the reason. */
 static ax_status trace_step(void *self, const struct ax_step *s,
                             struct ax_err *err)
@@ -77,8 +87,8 @@ static ax_status trace_step(void *self, const struct ax_step *s,
     struct job *j = self;
     FILE *f = j->trace.f;
 
-    fprintf(f, "{\"group\":%u,\"box\":%" PRIu64 ",\"depth\":%u", s->group,
-            s->id, s->depth);
+    fprintf(f, "{\"group\":%u,\"box\":%" PRIu64 ",\"depth\":%u,\"ms\":%.3f",
+            s->group, s->id, s->depth, 1e3 * (seconds() - j->began));
     if (!s->leaf)
         fprintf(f, ",\"split\":%u,\"at\":%.17g,\"child\":%" PRIu64, s->dim,
                 ldexp((double)s->value, -s->p), s->child);
@@ -170,6 +180,7 @@ static ax_status search(struct job *j, const struct args *a,
     }
     if (a->trace) {
         AX_TRY(cmd_out_open(&j->trace, a->trace, 0, err));
+        j->began = seconds();
         sinks[n++] = (struct ax_sink){trace_step, j};
     }
     st = ax_prove(&j->result, j->net, j->prop, &opt, err);
