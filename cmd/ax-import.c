@@ -40,8 +40,7 @@ static ax_status choose(const struct ax_format **out, const struct args *a,
                        "ax-import --formats",
                        a->format);
     }
-    *out =
-        ax_format_sniff(j->data, j->n < HEAD_SIZE ? j->n : HEAD_SIZE);
+    *out = ax_format_sniff(j->data, j->n < HEAD_SIZE ? j->n : HEAD_SIZE);
     if (*out && (*out)->read)
         return AX_OK;
     return ax_fail(err, AX_EFORMAT,
@@ -55,7 +54,7 @@ static ax_status folder_of(char **out, const char *path, struct ax_err *err)
 {
     const char *slash = strrchr(path, '/');
 
-    *out = !slash           ? strdup(".")
+    *out = !slash          ? strdup(".")
            : slash == path ? strdup("/")
                            : strndup(path, (size_t)(slash - path));
     return *out ? AX_OK : ax_fail(err, AX_ENOMEM, "no memory for a path");
@@ -76,8 +75,8 @@ static ax_status import(struct job *j, const struct cmd *cmd,
     const struct ax_format *format;
     struct ax_format_options opt = {0};
 
-    AX_TRY(cmd_in_read(&j->data, &j->n, a->in, (size_t)a->max_mib << 20,
-                       err));
+    AX_TRY(
+        cmd_in_read(&j->data, &j->n, a->in, (size_t)a->max_mib << 20, err));
     AX_TRY(choose(&format, a, j, err));
     if (a->in && strcmp(a->in, "-") != 0)
         AX_TRY(folder_of(&j->folder, a->in, err));

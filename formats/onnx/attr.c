@@ -1,5 +1,6 @@
 /* The operators that we read, and their attributes, as opsets 7 to 17 have
- * them, and what becomes of these. Source: Operators.md and Changelog.md of ONNX. */
+ * them, and what becomes of these. Source: Operators.md and Changelog.md of
+ * ONNX. */
 #include <string.h>
 
 #include "formats/onnx/onnx.h"

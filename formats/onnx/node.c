@@ -140,8 +140,8 @@ static ax_status to_input(struct onnx_reader *r, struct ax_node *n,
 static ax_status attribute(struct onnx_reader *r, struct ax_node *n,
                            const Onnx__AttributeProto *p, struct ax_err *err)
 {
-    const struct onnx_attr_rule *rule =
-        onnx_attr_rule(n->op, &p->name, r->opset);
+    const struct onnx_attr_rule *rule = onnx_attr_rule(n->op, &p->name,
+                                                       r->opset);
 
     if (!rule)
         return ax_fail(err, AX_EUNSUPPORTED,
@@ -172,9 +172,8 @@ static int by_name(const void *a, const void *b)
 
 static int by_proto_name(const void *a, const void *b)
 {
-    const ProtobufCBinaryData
-        *x = &(*(Onnx__AttributeProto *const *)a)->name,
-        *y = &(*(Onnx__AttributeProto *const *)b)->name;
+    const ProtobufCBinaryData *x = &(*(Onnx__AttributeProto *const *)a)->name,
+                              *y = &(*(Onnx__AttributeProto *const *)b)->name;
     int c = memcmp(x->data ? x->data : (const uint8_t *)"",
                    y->data ? y->data : (const uint8_t *)"",
                    x->len < y->len ? x->len : y->len);
@@ -234,8 +233,8 @@ static ax_status constant_tensor(struct onnx_reader *r, struct ax_tensor *t,
             (int)a->type == forms[i].type) {
             const int64_t dims[] = {(int64_t)forms[i].n};
 
-            AX_TRY(ax_tensor_new(t, forms[i].dtype, forms[i].rank, dims,
-                                 err));
+            AX_TRY(
+                ax_tensor_new(t, forms[i].dtype, forms[i].rank, dims, err));
             if (t->nbytes)
                 memcpy(t->data, forms[i].data, t->nbytes);
             return AX_OK;
@@ -327,8 +326,7 @@ static ax_status dropout(struct onnx_reader *r, struct ax_node *n,
 {
     if (n->n_in > 2 && n->in[2] != AX_NONE) {
         uint32_t i = r->g->values[n->in[2]].tensor;
-        const struct ax_tensor *t =
-            i == AX_NONE ? NULL : &r->m->tensors[i];
+        const struct ax_tensor *t = i == AX_NONE ? NULL : &r->m->tensors[i];
 
         if (!t || t->dtype != AX_BOOL || t->nbytes != 1 ||
             *(const unsigned char *)t->data)
@@ -375,8 +373,8 @@ static ax_status values(struct onnx_reader *r, uint32_t **out, uint32_t *n,
     return AX_OK;
 }
 
-static ax_status operator_of(ax_op *out, const Onnx__NodeProto *p,
-                             int opset, struct ax_err *err)
+static ax_status operator_of(ax_op *out, const Onnx__NodeProto *p, int opset,
+                             struct ax_err *err)
 {
     bool onnx = p->domain.len == 0 || onnx_is(&p->domain, "ai.onnx");
     struct onnx_shown domain = onnx_show(&p->domain);

@@ -65,8 +65,8 @@ static void add_name(struct names *names, const ProtobufCBinaryData *name)
 }
 
 /* All names of values in the file, sorted, each once. */
-static ax_status collect_names(struct names *names,
-                               const Onnx__GraphProto *p, struct ax_err *err)
+static ax_status collect_names(struct names *names, const Onnx__GraphProto *p,
+                               struct ax_err *err)
 {
     size_t room = 1 + p->n_input + p->n_output + p->n_initializer, k = 0;
 
@@ -338,8 +338,8 @@ static ax_status initializers(struct onnx_reader *r, Onnx__GraphProto *p,
 
 /* The inputs or outputs; an input that has an initializer is none. */
 static ax_status ends(struct onnx_reader *r, uint32_t **out, uint32_t *n,
-                      Onnx__ValueInfoProto *const *p, size_t n_p,
-                      bool inputs, struct ax_err *err)
+                      Onnx__ValueInfoProto *const *p, size_t n_p, bool inputs,
+                      struct ax_err *err)
 {
     const char *what = inputs ? "input" : "output";
 
@@ -398,8 +398,8 @@ static ax_status read_graph(struct onnx_reader *r, Onnx__GraphProto *p,
     AX_TRY(onnx_text(&r->g->name, &p->name, err));
     AX_TRY(all_values(r, p, err));
     AX_TRY(initializers(r, p, err));
-    AX_TRY(ends(r, &r->g->inputs, &r->g->n_inputs, p->input, p->n_input,
-                true, err));
+    AX_TRY(ends(r, &r->g->inputs, &r->g->n_inputs, p->input, p->n_input, true,
+                err));
     AX_TRY(ends(r, &r->g->outputs, &r->g->n_outputs, p->output, p->n_output,
                 false, err));
     AX_TRY(nodes(r, p, err));
@@ -481,24 +481,27 @@ static ax_status read_model(struct onnx_reader *r, Onnx__ModelProto *p,
 
 /* ---- unpacking ---- */
 
-/* A message of two bytes may take 150 in memory: so much, and no more. */
+/* A message of two bytes may take 200 in memory; so much a byte is enough. */
 enum { BUDGET_FACTOR = 64, BUDGET_FIXED = 1 << 20 };
 
 struct budget {
     size_t left;
-    bool spent;
+    bool spent, no_memory;
 };
 
 static void *budget_alloc(void *self, size_t n)
 {
     struct budget *b = self;
+    void *p;
 
     if (n > b->left) {
         b->spent = true;
         return NULL;
     }
     b->left -= n;
-    return malloc(n);
+    p = malloc(n);
+    b->no_memory = b->no_memory || !p;
+    return p;
 }
 
 static void budget_free(void *self, void *p)
@@ -507,29 +510,42 @@ static void budget_free(void *self, void *p)
     free(p);
 }
 
-static ax_status read_onnx(struct ax_model **out, const unsigned char *data,
-                      size_t n, const struct ax_format_options *opt,
-                      struct ax_err *err)
+static ax_status unpack(Onnx__ModelProto **out, ProtobufCAllocator *allocator,
+                        const unsigned char *data, size_t n,
+                        struct ax_err *err)
 {
-    struct budget budget = {BUDGET_FIXED, false};
+    struct budget *b = allocator->allocator_data;
+
+    if (n > (SIZE_MAX - BUDGET_FIXED) / BUDGET_FACTOR)
+        return ax_fail(err, AX_EFORMAT, "%zu bytes are too many", n);
+    b->left = BUDGET_FIXED + n * BUDGET_FACTOR;
+    *out = onnx__model_proto__unpack(allocator, n, data);
+    if (*out)
+        return AX_OK;
+    if (b->no_memory)
+        return ax_fail(err, AX_ENOMEM, "no memory for %zu bytes of messages",
+                       n);
+    if (b->spent)
+        return ax_fail(err, AX_EFORMAT,
+                       "its messages would take more than %d times their "
+                       "size in memory",
+                       BUDGET_FACTOR);
+    return ax_fail(err, AX_EFORMAT,
+                   "is no ONNX model: malformed or cut short");
+}
+
+static ax_status read_onnx(struct ax_model **out, const unsigned char *data,
+                           size_t n, const struct ax_format_options *opt,
+                           struct ax_err *err)
+{
+    struct budget budget = {0};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
     struct onnx_reader r = {.opt = opt};
-    Onnx__ModelProto *p;
+    Onnx__ModelProto *p = NULL;
     ax_status st;
 
     *out = NULL;
-    if (n > (SIZE_MAX - BUDGET_FIXED) / BUDGET_FACTOR)
-        return ax_fail(err, AX_EFORMAT, "%zu bytes are too many", n);
-    budget.left += n * BUDGET_FACTOR;
-    p = onnx__model_proto__unpack(&allocator, n, data);
-    if (!p)
-        return budget.spent
-                   ? ax_fail(err, AX_EFORMAT,
-                             "its messages would take more than %d times "
-                             "their size in memory",
-                             BUDGET_FACTOR)
-                   : ax_fail(err, AX_EFORMAT,
-                             "is no ONNX model: malformed or cut short");
+    AX_TRY(unpack(&p, &allocator, data, n, err));
     st = read_model(&r, p, err);
     if (st == AX_OK)
         *out = r.m;

@@ -93,8 +93,7 @@ static ax_status same_pads(const struct ax_graph *g, struct ax_node *n,
     char *name;
 
     for (int i = 0; i < spatial; i++)
-        if (x->dims[i + 2] < 0 ||
-            (n->op == AX_OP_Conv && w->dims[i + 2] < 0))
+        if (x->dims[i + 2] < 0 || (n->op == AX_OP_Conv && w->dims[i + 2] < 0))
             return AX_OK;
     if (spatial < 1)
         return AX_OK;
@@ -106,7 +105,8 @@ static ax_status same_pads(const struct ax_graph *g, struct ax_node *n,
         return ax_fail(err, AX_ENOMEM, "no memory for pads");
     }
     for (int i = 0; i < spatial; i++) {
-        int64_t size = x->dims[i + 2], stride = element(find(n, "strides"), i);
+        int64_t size = x->dims[i + 2],
+                stride = element(find(n, "strides"), i);
         int64_t k = n->op == AX_OP_Conv ? w->dims[i + 2] : element(kernel, i);
         int64_t reach = element(find(n, "dilations"), i) * (k - 1) + 1;
         int64_t out = size / stride + (size % stride != 0);

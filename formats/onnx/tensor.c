@@ -23,10 +23,10 @@ static ax_status from_int32(struct ax_tensor *t, const int32_t *v,
         ax_dtype dtype;
         int32_t min, max;
     } ranges[] = {
-        {AX_U8, 0, 0xff},        {AX_I8, -0x80, 0x7f},
-        {AX_U16, 0, 0xffff},     {AX_I16, -0x8000, 0x7fff},
-        {AX_F16, 0, 0xffff},     {AX_BF16, 0, 0xffff},
-        {AX_BOOL, 0, 1},         {AX_I32, INT32_MIN, INT32_MAX},
+        {AX_U8, 0, 0xff},    {AX_I8, -0x80, 0x7f},
+        {AX_U16, 0, 0xffff}, {AX_I16, -0x8000, 0x7fff},
+        {AX_F16, 0, 0xffff}, {AX_BF16, 0, 0xffff},
+        {AX_BOOL, 0, 1},     {AX_I32, INT32_MIN, INT32_MAX},
     };
     size_t n = ax_tensor_count(t), size = ax_dtype_size(t->dtype), k = 0;
 
@@ -40,8 +40,8 @@ static ax_status from_int32(struct ax_tensor *t, const int32_t *v,
                            "element %zu is %" PRId32 ", which is no %s", i,
                            v[i], ax_dtype_name(t->dtype));
         for (size_t b = 0; b < size; b++)
-            ((unsigned char *)t->data)[i * size + b] =
-                (unsigned char)(bits >> 8 * b);
+            ((unsigned char *)t->data)[i * size + b] = (unsigned char)(bits >>
+                                                                       8 * b);
     }
     return AX_OK;
 }
@@ -196,7 +196,8 @@ static ax_status read_entries(struct external *x, const Onnx__TensorProto *p,
 static ax_status open_below(int *fd, const char *folder, char *location,
                             struct ax_err *err)
 {
-    int at = open(folder[0] ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int at = open(folder[0] ? folder : ".",
+                  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char *part = location, *slash;
 
     while (at >= 0) {
@@ -240,8 +241,7 @@ static ax_status read_at(int fd, struct ax_tensor *t, uint64_t offset,
         if (k < 0 && errno == EINTR)
             continue;
         if (k < 0)
-            return ax_fail(err, AX_EIO, "external data: %s",
-                           strerror(errno));
+            return ax_fail(err, AX_EIO, "external data: %s", strerror(errno));
         if (k == 0)
             return ax_fail(err, AX_EFORMAT, "external data are cut short");
         done += (size_t)k;

@@ -7,7 +7,7 @@
 struct fold {
     struct infer facts;
     struct ax_model *m;
-    bool *output; /* [n_values] the graph's */
+    bool *output;   /* [n_values] the graph's */
     uint32_t *uses; /* [n_values] */
     uint32_t n_new;
 };

@@ -35,8 +35,7 @@ struct infer_dim infer_add(struct infer_dim a, struct infer_dim b)
 
 struct infer_dim infer_div(struct infer_dim a, struct infer_dim b)
 {
-    if (a.p < 0 || b.p < 0 || a.p < b.p || b.k == 0 || b.k == -1 ||
-        a.k % b.k)
+    if (a.p < 0 || b.p < 0 || a.p < b.p || b.k == 0 || b.k == -1 || a.k % b.k)
         return infer_unknown();
     return (struct infer_dim){a.k / b.k, a.k ? a.p - b.p : 0};
 }
@@ -44,8 +43,8 @@ struct infer_dim infer_div(struct infer_dim a, struct infer_dim b)
 ax_status infer_axis(int64_t *out, int64_t axis, int rank, struct ax_err *err)
 {
     if (axis < -rank || axis >= rank)
-        return ax_fail(err, AX_ESHAPE, "axis %" PRId64 " does not fit rank %d",
-                       axis, rank);
+        return ax_fail(err, AX_ESHAPE,
+                       "axis %" PRId64 " does not fit rank %d", axis, rank);
     *out = axis < 0 ? axis + rank : axis;
     return AX_OK;
 }
@@ -149,8 +148,7 @@ static int64_t integer_at(const struct ax_tensor *t, size_t i)
         memcpy(&wide, (const char *)t->data + i * sizeof wide, sizeof wide);
         return wide;
     }
-    memcpy(&narrow, (const char *)t->data + i * sizeof narrow,
-           sizeof narrow);
+    memcpy(&narrow, (const char *)t->data + i * sizeof narrow, sizeof narrow);
     return narrow;
 }
 
@@ -219,11 +217,10 @@ static ax_status contradiction(const struct ax_value *v,
 
     for (int i = 0; i < f->rank; i++)
         dims[i] = f->d[i].p == 0 ? f->d[i].k : -1;
-    return ax_fail(err, AX_ESHAPE,
-                   "value '%.200s' is said to be %s, but is %s", v->name,
-                   ax_shape_text(said, sizeof said, v->dtype, v->rank,
-                                 v->dims),
-                   ax_shape_text(is, sizeof is, f->dtype, f->rank, dims));
+    return ax_fail(
+        err, AX_ESHAPE, "value '%.200s' is said to be %s, but is %s", v->name,
+        ax_shape_text(said, sizeof said, v->dtype, v->rank, v->dims),
+        ax_shape_text(is, sizeof is, f->dtype, f->rank, dims));
 }
 
 static ax_status set_dim(struct ax_value *v, int i, struct infer_dim d,

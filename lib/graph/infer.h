@@ -72,8 +72,8 @@ ax_status infer_numbers(struct infer *s, uint32_t k, bool *known,
     AX_MUST_CHECK;
 
 /* An axis counted from either end. */
-ax_status infer_axis(int64_t *out, int64_t axis, int rank,
-                     struct ax_err *err) AX_MUST_CHECK;
+ax_status infer_axis(int64_t *out, int64_t axis, int rank, struct ax_err *err)
+    AX_MUST_CHECK;
 
 /* Two shapes as one, after numpy. */
 ax_status infer_broadcast(struct infer_fact *out, const struct infer_fact *a,

@@ -99,9 +99,9 @@ static ax_status batch_norm(struct infer *s, struct ax_err *err)
     for (uint32_t k = 1; k < 5 && x->rank >= 2; k++) {
         const struct infer_fact *p = infer_in(s, k);
 
-        if (p->rank >= 0 && (p->rank != 1 || (p->d[0].p == 0 &&
-                                              x->d[1].p == 0 &&
-                                              p->d[0].k != x->d[1].k)))
+        if (p->rank >= 0 &&
+            (p->rank != 1 ||
+             (p->d[0].p == 0 && x->d[1].p == 0 && p->d[0].k != x->d[1].k)))
             return ax_fail(err, AX_ESHAPE,
                            "input %" PRIu32 " wants one number a channel", k);
     }
@@ -262,8 +262,7 @@ static ax_status gemm(struct infer *s, struct ax_err *err)
         return AX_OK;
     AX_TRY(infer_broadcast(&all, out, c, err));
     if (all.rank != 2 ||
-        (out->d[0].p == 0 && all.d[0].p == 0 &&
-         all.d[0].k != out->d[0].k) ||
+        (out->d[0].p == 0 && all.d[0].p == 0 && all.d[0].k != out->d[0].k) ||
         (out->d[1].p == 0 && all.d[1].p == 0 && all.d[1].k != out->d[1].k))
         return ax_fail(err, AX_ESHAPE, "input 2 does not fit the product");
     return AX_OK;
@@ -412,8 +411,7 @@ static ax_status gather(struct infer *s, struct ax_err *err)
     out->dtype = x->dtype;
     if (x->rank < 0 || at->rank < 0)
         return AX_OK;
-    AX_TRY(
-        infer_axis(&axis, ax_node_int(s->node, "axis", 0), x->rank, err));
+    AX_TRY(infer_axis(&axis, ax_node_int(s->node, "axis", 0), x->rank, err));
     if (x->rank - 1 + at->rank > AX_RANK_MAX)
         return too_many(x->rank - 1 + at->rank, err);
     for (int i = 0; i < axis; i++)
@@ -440,9 +438,8 @@ static ax_status concat(struct infer *s, struct ax_err *err)
         if (x->rank < 0 || all.rank < 0)
             return AX_OK;
         if (x->rank != all.rank)
-            return ax_fail(err, AX_ESHAPE,
-                           "inputs have %d and %d dimensions", all.rank,
-                           x->rank);
+            return ax_fail(err, AX_ESHAPE, "inputs have %d and %d dimensions",
+                           all.rank, x->rank);
         if (k == 0)
             AX_TRY(infer_axis(&axis, axis, x->rank, err));
         for (int i = 0; k && i < x->rank; i++)
@@ -476,14 +473,13 @@ static ax_status split(struct infer *s, struct ax_err *err)
                        n_out);
     if (x->rank < 0)
         return AX_OK;
-    AX_TRY(
-        infer_axis(&axis, ax_node_int(s->node, "axis", 0), x->rank, err));
+    AX_TRY(infer_axis(&axis, ax_node_int(s->node, "axis", 0), x->rank, err));
     for (uint32_t k = 0; known && k < n; k++)
         if (sizes[k] < 0 || __builtin_add_overflow(sum, sizes[k], &sum))
             return ax_fail(err, AX_ESHAPE, "a size is %" PRId64, sizes[k]);
-    if (x->d[axis].p == 0 && (known ? sum != x->d[axis].k
-                                    : !infer_in(s, 1) &&
-                                          x->d[axis].k % n_out != 0))
+    if (x->d[axis].p == 0 &&
+        (known ? sum != x->d[axis].k
+               : !infer_in(s, 1) && x->d[axis].k % n_out != 0))
         return ax_fail(err, AX_ESHAPE,
                        "%" PRId64 " cannot be split in this way",
                        x->d[axis].k);
@@ -593,12 +589,12 @@ static ax_status pad(struct infer *s, struct ax_err *err)
         out->d[i] = infer_unknown();
         if (!known || infer_in(s, 3))
             continue;
-        out->d[i] = infer_add(x->d[i], infer_add(infer_number(v[i]),
-                                                 infer_number(
-                                                     v[i + x->rank])));
+        out->d[i] = infer_add(
+            x->d[i],
+            infer_add(infer_number(v[i]), infer_number(v[i + x->rank])));
         if (out->d[i].p == 0 && out->d[i].k < 0)
-            return ax_fail(err, AX_ESHAPE, "dimension %d becomes %" PRId64,
-                           i, out->d[i].k);
+            return ax_fail(err, AX_ESHAPE, "dimension %d becomes %" PRId64, i,
+                           out->d[i].k);
     }
     return AX_OK;
 }

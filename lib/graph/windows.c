@@ -90,8 +90,8 @@ static ax_status spatial(struct infer *s, struct infer_fact *out,
                            "a window of %" PRId64 " does not fit %" PRId64,
                            k.k, size.k);
         if (strncmp(mode, "SAME_", 5) == 0)
-            out->d[i + 2] =
-                infer_number(size.k / stride + (size.k % stride != 0));
+            out->d[i + 2] = infer_number(size.k / stride +
+                                         (size.k % stride != 0));
         else
             AX_TRY(slide(&out->d[i + 2], size.k, dilation * (k.k - 1) + 1,
                          stride, pads && mode[0] == 'N' ? pads[i] : 0,
@@ -128,8 +128,8 @@ static ax_status conv_channels(const struct infer *s,
                        "want %" PRId64 " in %" PRId64 " groups",
                        x->d[1].k, k->d[1].k, group);
     if (b && b->rank >= 0 &&
-        (b->rank != 1 || (b->d[0].p == 0 && k->d[0].p == 0 &&
-                          b->d[0].k != k->d[0].k)))
+        (b->rank != 1 ||
+         (b->d[0].p == 0 && k->d[0].p == 0 && b->d[0].k != k->d[0].k)))
         return ax_fail(err, AX_ESHAPE, "the bias does not fit the weights");
     return AX_OK;
 }

@@ -113,7 +113,9 @@ bad() { # SAMPLE WORDS
         reach_prob_density rl_benchmarks dist_shift safenlp sri_resnet_a \
         soundness vit; do
         while read -r f; do
-            case $f in *.gz) gzip -dc "$f" >net.onnx ;; *) cp "$f" net.onnx ;; esac
+            cat=cat
+            [ "$f" = "${f%.gz}" ] || cat=zcat
+            "$cat" "$f" >net.onnx
             ax-import net.onnx >net.axm || { echo "$f"; return 1; }
             n=$((n + 1))
         done < <(find "$shared/$d" -name '*.onnx' -o -name '*.onnx.gz')
