@@ -142,9 +142,8 @@ struct scratch {
 
 /* All borrowed from S. *plain is PATH without its .gz; *model, which may be
  * asked for with NULL, is its container. */
-ax_status scratch_get(struct scratch *s, const char *path,
-                      const char **plain, const char **model,
-                      struct ax_err *err) AX_MUST_CHECK;
+ax_status scratch_get(struct scratch *s, const char *path, const char **plain,
+                      const char **model, struct ax_err *err) AX_MUST_CHECK;
 /* A name in the folder. */
 ax_status scratch_name(struct scratch *s, char *out, size_t size,
                        const char *base, struct ax_err *err) AX_MUST_CHECK;
@@ -174,10 +173,10 @@ struct task {
     enum peak peak;
     double peak_work; /* the work that the peak limits; 0: work */
     int threads;
-    bool process;     /* a run is a whole process, never run many at once */
-    double seconds;   /* of the last run if process: it knows better */
-    bool decides;     /* the answer is a verdict: holds, violated, unknown */
-    char expect[16];  /* "": nothing is expected */
+    bool process;    /* a run is a whole process, never run many at once */
+    double seconds;  /* of the last run if process: it knows better */
+    bool decides;    /* the answer is a verdict of ax-prove */
+    char expect[16]; /* "": nothing is expected */
     struct answer answer;
     const char *env[4]; /* for the command of --vs, ended by NULL */
 };
@@ -197,7 +196,7 @@ void task_list(void);
 
 /* The makers: words after the first are still to be read. They fill all of
  * T but its line, and leave T so that task_free is right, also on failure. */
-#define TASK_MAKER(name)                                             \
+#define TASK_MAKER(name)                                               \
     ax_status name(struct task *t, struct context *c, struct words *w, \
                    struct ax_err *err) AX_MUST_CHECK
 TASK_MAKER(make_gemm);
@@ -259,12 +258,12 @@ struct versus {
 
 struct measured {
     struct stats stats;
-    double rate;       /* units a second at the median */
-    double share;      /* of the measured peak; 0: none */
-    size_t repeats;    /* runs in one sample */
-    struct stats vs;   /* of the other command */
-    double ratio[3];   /* ours by theirs: median, quartiles */
-    double load;       /* load average */
+    double rate;     /* units a second at the median */
+    double share;    /* of the measured peak; 0: none */
+    size_t repeats;  /* runs in one sample */
+    struct stats vs; /* of the other command */
+    double ratio[3]; /* ours by theirs: median, quartiles */
+    double load;     /* load average */
 };
 
 ax_status measure(struct measured *out, struct task *t, struct versus *vs,

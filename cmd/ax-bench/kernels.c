@@ -1,7 +1,6 @@
 /* Problems of the executor: one operator, or a whole model, through a plan,
  * as ax-run computes it. */
 #include <string.h>
-#include <unistd.h>
 
 #include "ax/run.h"
 #include "bench.h"
@@ -124,7 +123,7 @@ static ax_status one_operator(struct task *t, struct shape *s,
                               struct words *w, struct ax_err *err)
 {
     struct knobs knobs;
-    struct kernel *k;
+    struct kernel *k = NULL;
     uint64_t seed;
     uint32_t in[2], y;
 
@@ -176,14 +175,6 @@ ax_status make_gemm(struct task *t, struct context *c, struct words *w,
     return one_operator(t, &s, w, err);
 }
 
-/* Bytes of the largest cache; what is larger comes from memory each time. */
-static double cache_bytes(void)
-{
-    long n = sysconf(_SC_LEVEL3_CACHE_SIZE);
-
-    return n > 0 ? (double)n : (double)(32 << 20);
-}
-
 ax_status make_gemv(struct task *t, struct context *c, struct words *w,
                     struct ax_err *err)
 {
@@ -198,10 +189,8 @@ ax_status make_gemv(struct task *t, struct context *c, struct words *w,
     s.w[1] = d[0];
     t->work = 2.0 * (double)d[0] * (double)d[1];
     AX_TRY(one_operator(t, &s, w, err));
-    if (2 * t->work > cache_bytes()) {
-        t->peak = PEAK_READ;
-        t->peak_work = 2 * t->work; /* four bytes for two operations */
-    }
+    t->peak = PEAK_READ;
+    t->peak_work = 2 * t->work; /* four bytes for two operations */
     return AX_OK;
 }
 
@@ -239,7 +228,7 @@ ax_status make_run(struct task *t, struct context *c, struct words *w,
     const char *name = words_next(w), *plain, *container;
     int64_t batch = 1;
     struct knobs knobs;
-    struct kernel *k;
+    struct kernel *k = NULL;
     char *path;
     ax_status st;
 

@@ -28,7 +28,7 @@ static void bytes_done(struct task *t)
 static ax_status bytes_new(struct bytes **out, struct task *t,
                            struct words *w, size_t *n, struct ax_err *err)
 {
-    struct bytes *b;
+    struct bytes *b = NULL;
 
     AX_TRY(words_bytes(n, w, err));
     AX_TRY(words_end(w, err));
@@ -58,7 +58,7 @@ static ax_status sha256_run(struct task *t, struct ax_err *err)
 ax_status make_sha256(struct task *t, struct context *c, struct words *w,
                       struct ax_err *err)
 {
-    struct bytes *b;
+    struct bytes *b = NULL;
     size_t n;
 
     (void)c;
@@ -136,7 +136,7 @@ static ax_status unpack_run(struct task *t, struct ax_err *err)
 ax_status make_pack(struct task *t, struct context *c, struct words *w,
                     struct ax_err *err)
 {
-    struct bytes *b;
+    struct bytes *b = NULL;
     size_t n;
 
     (void)c;
@@ -237,11 +237,12 @@ static ax_status dense_model(struct ax_model **out, const int64_t *n,
         AX_TRY(build_constant(&in[1], m, 2, w, scale, &seed, err));
         AX_TRY(build_constant(&in[2], m, 1, &n[k], 0.1, &seed, err));
         AX_TRY(build_node(&x, m, AX_OP_Gemm, 3, in, err));
+        in[0] = x;
         m->graph->values[x].rank = 2;
         memcpy(m->graph->values[x].dims, y, sizeof y);
         if (k + 1 == count)
             break;
-        AX_TRY(build_node(&x, m, AX_OP_Relu, 1, &x, err));
+        AX_TRY(build_node(&x, m, AX_OP_Relu, 1, in, err));
         m->graph->values[x].rank = 2;
         memcpy(m->graph->values[x].dims, y, sizeof y);
     }

@@ -93,7 +93,7 @@ static const char *verdict(const char *s)
 static char *instance(char *row, struct ax_err *err)
 {
     char *field[4] = {NULL}, *line = NULL, *end;
-    const char *expect;
+    const char *expect, *quote[2];
     int n = 0;
 
     for (char *s = row; s && n < 4; n++) {
@@ -109,9 +109,11 @@ static char *instance(char *row, struct ax_err *err)
         return NULL;
     }
     expect = verdict(field[3]);
-    if (asprintf(&line, "prove \"%s\" \"%s\" time=%s%s%s", field[0], field[1],
-                 field[2], expect ? " expect=" : "",
-                 expect ? expect : "") < 0) {
+    for (int i = 0; i < 2; i++)
+        quote[i] = strpbrk(field[i], " \t=") ? "\"" : "";
+    if (asprintf(&line, "prove %s%s%s %s%s%s time=%s%s%s", quote[0], field[0],
+                 quote[0], quote[1], field[1], quote[1], field[2],
+                 expect ? " expect=" : "", expect ? expect : "") < 0) {
         (void)ax_fail(err, AX_ENOMEM, "no memory for an instance");
         return NULL;
     }

@@ -100,8 +100,8 @@ int main(int argc, char **argv)
 {
     struct args a = {.seconds = -1, .max_ratio = 1.5, .threads = 2};
     const struct opt opts[] = {
-        {'f', "file", "FILE", "read problems, one a line; - is standard input",
-         .list = &a.files},
+        {'f', "file", "FILE",
+         "read problems, one a line; - is standard input", .list = &a.files},
         {'l', "list", "FILE.csv",
          "prove instances: model,property,timeout[,expected]",
          .str = &a.list},

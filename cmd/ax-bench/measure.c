@@ -17,8 +17,7 @@ static ax_status run_once(double *seconds, struct task *t, size_t repeats,
 
     for (size_t i = 0; i < repeats; i++)
         AX_TRY(t->run(t, err));
-    *seconds = t->process ? t->seconds
-                          : (now() - start) / (double)repeats;
+    *seconds = t->process ? t->seconds : (now() - start) / (double)repeats;
     return AX_OK;
 }
 
@@ -101,7 +100,8 @@ static void summarise(struct measured *out, struct samples *s,
     out->vs = samples_stats(&vs->times);
     (void)samples_stats(&vs->ratios); /* sorts */
     for (int i = 0; i < 3; i++)
-        out->ratio[i] = samples_quantile(&vs->ratios, i ? 0.5 * i - 0.25 : .5);
+        out->ratio[i] = samples_quantile(&vs->ratios,
+                                         i ? 0.5 * i - 0.25 : .5);
 }
 
 ax_status measure(struct measured *out, struct task *t, struct versus *vs,

@@ -104,8 +104,8 @@ static ax_status attribute(struct ax_attr **a, struct ax_model *m,
                            struct ax_err *err)
 {
     struct ax_node *node = &m->graph->nodes[m->graph->n_nodes - 1];
-    struct ax_attr *all = realloc(node->attrs, (node->n_attrs + 1u) *
-                                                   sizeof *node->attrs);
+    struct ax_attr *all = realloc(node->attrs,
+                                  (node->n_attrs + 1u) * sizeof *node->attrs);
 
     if (!all)
         return out_of_memory(err);

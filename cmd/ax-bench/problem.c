@@ -22,10 +22,8 @@ static const struct {
     {"run", "MODEL [batch=1] [backend=cpu] [threads=1] [seed=1]",
      "a model on random inputs", make_run},
     {"bound", "LAYERS [boxes=2000] [threads=1] [seed=1]",
-     "the prover's bounds on a random network, such as 5-50x6-5",
-     make_bound},
-    {"sha256", "SIZE", "the digest that identities are made of",
-     make_sha256},
+     "the prover's bounds on a random network, such as 5-50x6-5", make_bound},
+    {"sha256", "SIZE", "the digest that identities are made of", make_sha256},
     {"pack", "SIZE", "write a container of random floats", make_pack},
     {"unpack", "SIZE", "read it, all digests checked", make_unpack},
     {"prove",
@@ -258,7 +256,7 @@ static const char *const checks[] = {"accepted", "rejected", "undecided",
 static ax_status check_proof(struct task *t, struct command *c,
                              struct ax_err *err)
 {
-    const char *argv[] = {"ax-check", "--quiet", "-j",        "2",
+    const char *argv[] = {"ax-check", "--quiet",   "-j", "2",
                           c->proof,   c->property, NULL};
     char threads[16];
     struct answer a = {0};
@@ -304,7 +302,7 @@ ax_status make_prove(struct task *t, struct context *ctx, struct words *w,
     const char *model = words_next(w), *property = words_next(w);
     int64_t threads = ctx->threads, seed = 1;
     double seconds = 0;
-    struct command *c;
+    struct command *c = NULL;
 
     if (!property)
         return ax_fail(err, AX_EFORMAT, "wants a model and a property");
@@ -359,7 +357,7 @@ ax_status make_check(struct task *t, struct context *ctx, struct words *w,
     const char *model = words_next(w), *property = words_next(w);
     int64_t threads = ctx->threads;
     double seconds = 0;
-    struct command *c;
+    struct command *c = NULL;
 
     if (!model)
         return ax_fail(err, AX_EFORMAT, "wants a container");
@@ -371,7 +369,6 @@ ax_status make_check(struct task *t, struct context *ctx, struct words *w,
     AX_TRY(inputs(c, t, ctx, model, property, err));
     t->threads = (int)threads;
     t->run = check_run;
-    t->decides = true;
     c->limit = seconds;
     AX_TRY(arg(c, "ax-check", err));
     AX_TRY(arg_number(c, "-j", (double)threads, err));
@@ -399,7 +396,7 @@ static ax_status exec_run(struct task *t, struct ax_err *err)
 ax_status make_exec(struct task *t, struct context *ctx, struct words *w,
                     struct ax_err *err)
 {
-    struct command *c;
+    struct command *c = NULL;
 
     (void)ctx;
     if (w->n < 2)

@@ -33,8 +33,7 @@ void process_signals(void)
     memset(&act, 0, sizeof act);
     act.sa_handler = on_signal; /* without SA_RESTART: poll must end */
     for (int i = 0; i < 3; i++)
-        if (sigaction(sigs[i], NULL, &old) == 0 &&
-            old.sa_handler == SIG_DFL)
+        if (sigaction(sigs[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
             sigaction(sigs[i], &act, NULL);
 }
 
@@ -46,8 +45,9 @@ int process_stopped(void)
 /* The command beside this program, if it lies there. */
 static const char *beside(char *path, size_t size, const char *name)
 {
-    ssize_t n = strchr(name, '/') ? 0
-                                  : readlink("/proc/self/exe", path, size - 1);
+    ssize_t n = strchr(name, '/')
+                    ? 0
+                    : readlink("/proc/self/exe", path, size - 1);
     char *slash;
 
     if (n <= 0)

@@ -28,8 +28,11 @@ static const char *duration(char out[TEXT], double s)
         while (i < 3 && s < 0.9995 * units[i].size)
             i++;
     s /= units[i].size;
-    snprintf(out, TEXT, "%.*f %s", s < 10 ? 2 : s < 100 ? 1 : 0, s,
-             units[i].name);
+    snprintf(out, TEXT, "%.*f %s",
+             s < 10    ? 2
+             : s < 100 ? 1
+                       : 0,
+             s, units[i].name);
     return out;
 }
 
@@ -40,8 +43,21 @@ static const char *rate(char out[TEXT], const struct task *t,
     double r = m->rate / t->scale;
 
     if (t->unit && m->rate > 0)
-        snprintf(out, TEXT, "%.*f %s%s", r < 10 ? 2 : r < 1000 ? 1 : 0, r,
-                 prefix, t->unit);
+        snprintf(out, TEXT, "%.*f %s%s",
+                 r < 10     ? 2
+                 : r < 1000 ? 1
+                            : 0,
+                 r, prefix, t->unit);
+    else
+        snprintf(out, TEXT, "-");
+    return out;
+}
+
+/* Three samples are the fewest that have a spread. */
+static const char *spread(char out[TEXT], const struct stats *s)
+{
+    if (s->n >= 3 && s->median > 0)
+        snprintf(out, TEXT, "%.1f %%", 100 * s->mad / s->median);
     else
         snprintf(out, TEXT, "-");
     return out;
@@ -116,12 +132,12 @@ static ax_status count(struct totals *c, const struct task *t,
 {
     const struct answer *a = &t->answer;
 
+    c->wrong += wrong(t);
     if (!t->decides)
         return AX_OK;
-    c->holds += is(a->text, "holds") || is(a->text, "accepted");
-    c->violated += is(a->text, "violated") || is(a->text, "rejected");
-    c->unknown += is(a->text, "unknown") || is(a->text, "undecided");
-    c->wrong += wrong(t);
+    c->holds += is(a->text, "holds");
+    c->violated += is(a->text, "violated");
+    c->unknown += is(a->text, "unknown");
     c->boxes += a->boxes;
     c->prove_seconds += m->stats.median;
     if (a->certificate_bytes > 0) {
@@ -146,8 +162,8 @@ static void print_answer(const struct task *t)
     if (wrong(t))
         printf(", WRONG: %s was expected", t->expect);
     if (a->checked[0])
-        printf(", %s", is(a->checked, "accepted") ? "checked"
-                                                   : "THE CHECK SAYS NO");
+        printf(", %s",
+               is(a->checked, "accepted") ? "checked" : "THE CHECK SAYS NO");
     if (a->why[0]) {
         fputs(": ", stdout);
         cmd_text(stdout, a->why);
@@ -159,23 +175,20 @@ static void print_problem(struct report *r, const struct task *t,
                           double ratio)
 {
     char text[5][TEXT];
-    double spread = m->stats.median > 0 ? m->stats.mad / m->stats.median : 0;
 
     if (!r->heading)
         printf("%9s %9s %8s %14s %6s %6s  %s\n", "median", "min", "spread",
                "rate", "peak", "n", "problem");
     r->heading = true;
-    printf("%9s %9s %6.1f %% %14s %6s %6zu  ",
-           duration(text[0], m->stats.median), duration(text[1], m->stats.min),
-           100 * spread, rate(text[2], t, m), percent(text[3], m->share),
-           m->stats.n);
+    printf("%9s %9s %8s %14s %6s %6zu  ", duration(text[0], m->stats.median),
+           duration(text[1], m->stats.min), spread(text[4], &m->stats),
+           rate(text[2], t, m), percent(text[3], m->share), m->stats.n);
     cmd_text(stdout, t->line);
     print_answer(t);
     putchar('\n');
     if (vs->command) {
-        printf("%9s %9s %6.1f %% %14s %6s %6zu  ",
-               duration(text[0], m->vs.median), duration(text[1], m->vs.min),
-               m->vs.median > 0 ? 100 * m->vs.mad / m->vs.median : 0, "", "",
+        printf("%9s %9s %8s %14s %6s %6zu  ", duration(text[0], m->vs.median),
+               duration(text[1], m->vs.min), spread(text[4], &m->vs), "", "",
                m->vs.n);
         cmd_text(stdout, vs->command);
         printf(" = exit %d\n%9.3f [%.3f, %.3f] times its time\n", vs->code,
@@ -203,12 +216,12 @@ static json_t *problem_json(const struct task *t, const struct measured *m,
                             const struct versus *vs, double ratio)
 {
     const struct answer *a = &t->answer;
-    json_t *o = json_pack(
-        "{s:o, s:i, s:i, s:f, s:f, s:f, s:f, s:f}", "problem",
-        cmd_json_text(t->line), "n", (int)m->stats.n, "repeats",
-        (int)m->repeats, "median_s", m->stats.median, "min_s", m->stats.min,
-        "max_s", m->stats.max, "mean_s", m->stats.mean, "mad_s",
-        m->stats.mad);
+    json_t *o = json_pack("{s:o, s:i, s:i, s:f, s:f, s:f, s:f, s:f}",
+                          "problem", cmd_json_text(t->line), "n",
+                          (int)m->stats.n, "repeats", (int)m->repeats,
+                          "median_s", m->stats.median, "min_s", m->stats.min,
+                          "max_s", m->stats.max, "mean_s", m->stats.mean,
+                          "mad_s", m->stats.mad);
 
     if (!o)
         return NULL;
@@ -292,8 +305,11 @@ static void print_totals(struct report *r)
 
     if (s.n < 2)
         return;
-    printf("\n%zu problems: %zu %s, %zu %s, %zu undecided, %zu wrong\n", s.n,
-           c->holds, "yes", c->violated, "no", c->unknown, c->wrong);
+    printf("
+               % zu properties
+           : % zu hold, % zu violated, % zu unknown, % zu wrong ",
+                                                         s.n,
+             c->holds, c->violated, c->unknown, c->wrong);
     printf("%.2f s in all, median %s, slowest %s, %.0f boxes\n",
            c->prove_seconds, duration(text[0], s.median),
            duration(text[1], s.max), c->boxes);
@@ -333,12 +349,12 @@ static json_t *totals_json(struct totals *c)
     return json_pack(
         "{s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:i, s:f, s:f, s:f, "
         "s:i}",
-        "problems", (int)s.n, "yes", (int)c->holds, "no", (int)c->violated,
-        "undecided", (int)c->unknown, "wrong", (int)c->wrong, "seconds",
-        c->prove_seconds, "median_s", s.median, "slowest_s", s.max, "boxes",
-        c->boxes, "certificates", (int)c->certificates, "certificate_bytes",
-        c->bytes, "leaves", c->leaves, "check_s", c->check_seconds,
-        "not_accepted", (int)c->refused);
+        "properties", (int)s.n, "holds", (int)c->holds, "violated",
+        (int)c->violated, "unknown", (int)c->unknown, "wrong", (int)c->wrong,
+        "seconds", c->prove_seconds, "median_s", s.median, "slowest_s", s.max,
+        "boxes", c->boxes, "certificates", (int)c->certificates,
+        "certificate_bytes", c->bytes, "leaves", c->leaves, "check_s",
+        c->check_seconds, "not_accepted", (int)c->refused);
 }
 
 static ax_status json_end(struct report *r, const struct peaks *p,
@@ -363,8 +379,8 @@ static ax_status json_end(struct report *r, const struct peaks *p,
     if (o && r->baseline)
         set(o, "baseline",
             json_pack("{s:i, s:i, s:i, s:f}", "compared", (int)r->compared,
-                      "too_slow", (int)r->slower, "missing",
-                      (int)r->missing, "max_ratio", r->max_ratio));
+                      "too_slow", (int)r->slower, "missing", (int)r->missing,
+                      "max_ratio", r->max_ratio));
     return cmd_json(SCHEMA, o, err);
 }
 

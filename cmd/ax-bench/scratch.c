@@ -50,20 +50,15 @@ static ax_status make(const char *const *argv, const char *about,
         return ax_fail_in(err, "%s", about);
     if (o->code != 0)
         return ax_fail(err, AX_EFORMAT, "%s: %s", about,
-                       o->said && o->said[0] ? o->said
-                                             : "could not be read");
+                       o->said && o->said[0] ? o->said : "could not be read");
     return AX_OK;
 }
 
 static ax_status unpack(struct scratch *s, struct scratch_file *f,
                         struct ax_err *err)
 {
-    const char *argv[] = {"sh",
-                          "-c",
-                          "exec gzip -dc -- \"$0\" >\"$1\"",
-                          f->path,
-                          NULL,
-                          NULL};
+    const char *argv[] = {"sh",    "-c", "exec gzip -dc -- \"$0\" >\"$1\"",
+                          f->path, NULL, NULL};
     const char *slash = strrchr(f->path, '/');
     const char *base = slash ? slash + 1 : f->path;
     char name[4200], label[400];
@@ -172,9 +167,8 @@ static ax_status add(struct scratch *s, const char *path, struct ax_err *err)
     return st;
 }
 
-ax_status scratch_get(struct scratch *s, const char *path,
-                      const char **plain, const char **model,
-                      struct ax_err *err)
+ax_status scratch_get(struct scratch *s, const char *path, const char **plain,
+                      const char **model, struct ax_err *err)
 {
     struct scratch_file *f = known(s, path);
 

@@ -127,8 +127,7 @@ ax_status words_real(double *out, struct words *w, const char *key,
     v = strtod(s, &end);
     if (end == s || *end || !(v > 0 && v <= max))
         return ax_fail(err, AX_EFORMAT,
-                       "%s wants a number up to %.0f, not '%s'", key, max,
-                       s);
+                       "%s wants a number up to %.0f, not '%s'", key, max, s);
     *out = v;
     return AX_OK;
 }
