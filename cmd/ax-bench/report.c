@@ -305,11 +305,9 @@ static void print_totals(struct report *r)
 
     if (s.n < 2)
         return;
-    printf("
-               % zu properties
-           : % zu hold, % zu violated, % zu unknown, % zu wrong ",
-                                                         s.n,
-             c->holds, c->violated, c->unknown, c->wrong);
+    printf("\n%zu properties: %zu hold, %zu violated, %zu unknown, "
+           "%zu wrong\n",
+           s.n, c->holds, c->violated, c->unknown, c->wrong);
     printf("%.2f s in all, median %s, slowest %s, %.0f boxes\n",
            c->prove_seconds, duration(text[0], s.median),
            duration(text[1], s.max), c->boxes);
