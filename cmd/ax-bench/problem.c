@@ -84,16 +84,12 @@ ax_status task_new(struct task *t, struct context *c, const char *line,
 
 char *context_path(const struct context *c, const char *path)
 {
-    size_t n = strlen(c->folder);
-    char *s = malloc(n + strlen(path) + 2);
+    const char *folder = path[0] == '/' ? "" : c->folder;
+    char *s;
 
-    if (!s)
-        return NULL;
-    if (path[0] == '/' || n == 0)
-        strcpy(s, path);
-    else
-        sprintf(s, "%s/%s", c->folder, path);
-    return s;
+    return asprintf(&s, "%s%s%s", folder, folder[0] ? "/" : "", path) < 0
+               ? NULL
+               : s;
 }
 
 /* ---- commands ---- */

@@ -4,7 +4,6 @@ load common
 
 tutorial=$root/tests/data/tutorial
 
-
 # The value of a key in the JSON of the last run: an expression of python.
 json() { # EXPRESSION
     python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' \
