@@ -1,0 +1,160 @@
+# ax-run: inputs, outputs, backends, refusals.
+load common
+
+# shellcheck disable=SC2154 # common.bash sets root
+data=$root/tests/data/run
+
+import() { # NAME: NAME.axm out of the sample of that name
+    command -v ax-import >/dev/null || skip "ax-import is not built"
+    ax-import "$data/$1.onnx" -o "$1.axm"
+}
+
+@test "the samples agree with the outputs that came with them" {
+    for name in mlp cnn lstm two; do
+        import "$name"
+        for b in ref cpu; do
+            "$root/tests/diff/npy-close" 1e-5 \
+                <(ax-run --backend $b --format npz "$name.axm" \
+                    "$data/$name".in?.npy) "$data/$name".out?.npy
+        done
+    done
+}
+
+@test "rows of csv, with a heading, from standard input" {
+    import mlp
+    printf 'a,b,c,d\n1,0,0,0\n0,1,0,0\n' >two.csv
+    ax-run --backend ref --format csv mlp.axm two.csv >all
+    [ "$(wc -l <all)" -eq 2 ]
+    printf '0,1,0,0\n' | ax-run --backend ref --format csv mlp.axm >one
+    [ "$(tail -1 all)" = "$(cat one)" ]
+    gives 0 "$(cat one)" ax-run --backend ref --format csv mlp.axm - <<<"0,1,0,0"
+}
+
+@test "a model of batch 1 runs once for each row" {
+    import cnn
+    row=$(printf '0.5,%.0s' {1..127})0.5
+    printf '%s\n%s\n%s\n' "$row" "$row" "$row" |
+        ax-run --format csv cnn.axm >three
+    [ "$(sort -u three | wc -l)" -eq 1 ]
+    [ "$(wc -l <three)" -eq 3 ]
+}
+
+@test "a free batch in parts gives the same rows" {
+    import mlp
+    ax-run --backend ref --format csv mlp.axm "$data/mlp.in0.npy" >whole
+    ax-run --backend ref --format csv --batch 2 mlp.axm "$data/mlp.in0.npy" >parts
+    cmp whole parts
+}
+
+@test "inputs by name, in npz, and by position" {
+    import two
+    ax-run -o a.npy two.axm "$data/two.in0.npy" "$data/two.in1.npy"
+    ax-run -o b.npy two.axm -i scale="$data/two.in1.npy" -i ids="$data/two.in0.npy"
+    ax-run -o c.npy two.axm -i scale="$data/two.in1.npy" "$data/two.in0.npy"
+    cmp a.npy b.npy
+    cmp a.npy c.npy
+    echo 2 >scale.csv
+    printf '0\n5\n2\n' >ids.csv
+    refuses 65 "wants int64, has float32" ax-run two.axm "$data/two.in1.npy" scale.csv
+    refuses 64 "no input 'x'" ax-run two.axm -i x=scale.csv
+    refuses 64 "NAME=FILE" ax-run two.axm -i scale.csv
+    refuses 64 "'scale' is not given" ax-run two.axm "$data/two.in0.npy"
+    refuses 64 "given twice" ax-run two.axm -i ids="$data/two.in0.npy" \
+        -i ids="$data/two.in0.npy"
+}
+
+@test "the model from standard input" {
+    import mlp
+    ax-run -o a.npy mlp.axm "$data/mlp.in0.npy"
+    ax-run -o b.npy - "$data/mlp.in0.npy" <mlp.axm
+    cmp a.npy b.npy
+    refuses 64 "name a file" ax-run - <mlp.axm
+}
+
+@test "standard output is npy for one output, npz for several" {
+    import mlp
+    import lstm
+    ax-run mlp.axm "$data/mlp.in0.npy" >out
+    [ "$(head -c 6 out | tail -c 5)" = NUMPY ]
+    ax-run lstm.axm "$data/lstm.in0.npy" >out
+    [ "$(head -c 2 out)" = PK ]
+    refuses 64 "3 outputs" ax-run -o out.npy lstm.axm "$data/lstm.in0.npy"
+    [ ! -e out.npy ]
+    refuses 64 "ends neither" ax-run -o out.txt mlp.axm "$data/mlp.in0.npy"
+}
+
+@test "JSON is one object with the outputs" {
+    import mlp
+    ax-run --json mlp.axm "$data/mlp.in0.npy" >out.json
+    [ "$(wc -l <out.json)" -eq 1 ]
+    grep -q '^{"schema": *"ax.run/1"' out.json
+    grep -q '"shape": *\[5, *3\]' out.json
+}
+
+@test "two backends are compared" {
+    import cnn
+    run -0 ax-run --check ref cnn.axm "$data/cnn.in0.npy"
+    [[ $output == "y: largest difference "* ]]
+    run -1 ax-run --backend ref --check cpu --tolerance 0 cnn.axm "$data/cnn.in0.npy"
+    run -0 ax-run --backend ref --check ref --tolerance 0 cnn.axm "$data/cnn.in0.npy"
+    [ "$output" = "y: largest difference 0, relative 0" ]
+}
+
+@test "time is measured on demand" {
+    import mlp
+    run -0 ax-run --time 3 mlp.axm "$data/mlp.in0.npy"
+    [[ ${lines[3]} == "median "*" s of 3" ]]
+}
+
+@test "every operator has a reference kernel" {
+    ax-run --operators >list
+    [ "$(wc -l <list)" -gt 100 ]
+    run -1 grep -v -P '\tref' list
+}
+
+@test "bad data are refused with file and place" {
+    import mlp
+    printf '1,2,3,4\n1,2,x,4\n' >bad.csv
+    refuses 65 "bad.csv: line 2, column 3: 'x'" ax-run mlp.axm bad.csv
+    printf '1,2,3\n' >short.csv
+    refuses 65 "'x' wants float32 [?,4]" ax-run mlp.axm short.csv
+    head -c 100 "$data/mlp.in0.npy" >cut.npy
+    refuses 65 "cut.npy: npy" ax-run mlp.axm cut.npy
+    refuses 66 "missing.npy" ax-run mlp.axm missing.npy
+    refuses 66 "missing.axm" ax-run missing.axm
+    refuses 65 "bad.csv" ax-run bad.csv bad.csv
+    refuses 64 "no model" ax-run
+}
+
+@test "tensors over the limit of memory are refused" {
+    import two
+    echo 2 >scale.csv
+    seq 100000 | sed 's/.*/1/' >ids.csv
+    refuses 75 "node 'gather' (Gather): 1200000 bytes for a tensor" \
+        ax-run --max-mib 1 two.axm -i ids=ids.csv -i scale=scale.csv
+    ax-run --max-mib 4 -o out.npy two.axm -i ids=ids.csv -i scale=scale.csv
+}
+
+@test "an index outside its range names the node" {
+    import two
+    printf '9\n' >ids.csv
+    printf '2\n' >scale.csv
+    refuses 65 "node 'gather' (Gather): index 9 of 6" \
+        ax-run two.axm -i ids=ids.csv -i scale=scale.csv
+}
+
+@test "a full disk is noticed, and leaves no file" {
+    import mlp
+    refuses 74 "space left" ax-run -o /dev/full --format npy mlp.axm "$data/mlp.in0.npy"
+    code=0
+    ax-run mlp.axm "$data/mlp.in0.npy" >/dev/full 2>err || code=$?
+    [ "$code" -eq 74 ]
+}
+
+# The networks that come with outputs of ONNX Runtime; halves are rounded in
+# other places there.
+@test "real networks agree with ONNX Runtime" {
+    command -v ax-import >/dev/null || skip "ax-import is not built"
+    need_shared data/ref/onnx
+    "$root/tests/diff/run-ref" "$AX_SHARED/data"
+}
