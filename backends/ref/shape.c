@@ -191,34 +191,16 @@ static ax_status cast_like(struct ax_call *c, struct ax_err *err)
     return cast_to(c, c->in[1]->dtype, err);
 }
 
-static void fill(struct ax_tensor *t, const void *element)
-{
-    size_t size = ax_dtype_size(t->dtype), n = ax_tensor_count(t);
-
-    for (size_t i = 0; i < n; i++)
-        memcpy((char *)t->data + i * size, element, size);
-}
-
-/* The value is a second input here where ONNX has a tensor attribute; see
- * lib/graph/README. Without one: float32 zeros. */
+/* Zeros in float32: another value is an Expand here. */
 static ax_status constant_of_shape(struct ax_call *c, struct ax_err *err)
 {
-    static const float zero = 0;
-    const void *element = &zero;
-    ax_dtype dtype = AX_F32;
     int64_t dims[AX_RANK_MAX];
     int rank;
 
     AX_TRY(ref_want(c, 0, BIT(AX_I64), err));
     AX_TRY(ref_ints(dims, &rank, AX_RANK_MAX, c, 0, err));
-    if (ax_call_has(c, 1)) {
-        if (ax_tensor_count(c->in[1]) != 1)
-            return ax_fail(err, AX_ESHAPE, "the value wants one element");
-        element = c->in[1]->data;
-        dtype = c->in[1]->dtype;
-    }
-    AX_TRY(ax_call_out(c, 0, dtype, rank, dims, err));
-    fill(c->out[0], element);
+    AX_TRY(ax_call_out(c, 0, AX_F32, rank, dims, err));
+    memset(c->out[0]->data, 0, c->out[0]->nbytes);
     return AX_OK;
 }
 
