@@ -5,12 +5,11 @@ load common
 data=$root/tests/data/run
 
 import() { # NAME: NAME.axm out of the sample of that name
-    command -v ax-import >/dev/null || skip "ax-import is not built"
     ax-import "$data/$1.onnx" -o "$1.axm"
 }
 
 @test "the samples agree with the outputs that came with them" {
-    for name in mlp cnn lstm two; do
+    for name in mlp cnn halves two; do
         import "$name"
         for b in ref cpu; do
             "$root/tests/diff/npy-close" 1e-5 \
@@ -73,12 +72,12 @@ import() { # NAME: NAME.axm out of the sample of that name
 
 @test "standard output is npy for one output, npz for several" {
     import mlp
-    import lstm
+    import halves
     ax-run mlp.axm "$data/mlp.in0.npy" >out
     [ "$(head -c 6 out | tail -c 5)" = NUMPY ]
-    ax-run lstm.axm "$data/lstm.in0.npy" >out
+    ax-run halves.axm "$data/halves.in0.npy" >out
     [ "$(head -c 2 out)" = PK ]
-    refuses 64 "3 outputs" ax-run -o out.npy lstm.axm "$data/lstm.in0.npy"
+    refuses 64 "2 outputs" ax-run -o out.npy halves.axm "$data/halves.in0.npy"
     [ ! -e out.npy ]
     refuses 64 "ends neither" ax-run -o out.txt mlp.axm "$data/mlp.in0.npy"
 }
@@ -154,7 +153,12 @@ import() { # NAME: NAME.axm out of the sample of that name
 # The networks that come with outputs of ONNX Runtime; halves are rounded in
 # other places there.
 @test "real networks agree with ONNX Runtime" {
-    command -v ax-import >/dev/null || skip "ax-import is not built"
     need_shared data/ref/onnx
-    "$root/tests/diff/run-ref" "$AX_SHARED/data"
+    "$root/tests/diff/run-ref" "$AX_SHARED/data" >report || {
+        cat report
+        return 1
+    }
+    # What ax-import refuses is no disagreement, but it is said.
+    grep '^skipped' report | sed 's/^/# /' >&3 || true
+    [ "$(grep -c '^passed' report)" -ge 20 ]
 }
