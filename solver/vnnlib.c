@@ -426,10 +426,11 @@ static ax_status make_bound(struct parser *p, struct formula *f, int sign,
 
 static bool is_bound(const struct parser *p, struct decimal d)
 {
-    const struct decimal *c = &p->terms[0].coef;
+    const struct term *t = p->terms;
 
-    return p->n_terms == 1 && c->e == 0 && (c->m == 1 || c->m == -1) &&
-           !d.digits && d.m == (int64_t)d.m;
+    return p->n_terms == 1 && t->coef.e == 0 &&
+           (t->coef.m == 1 || t->coef.m == -1) && !d.digits &&
+           d.m == (int64_t)d.m;
 }
 
 /* The row SIGN (sum of terms) <= d, or if there are no terms, what it says
