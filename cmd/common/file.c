@@ -222,7 +222,7 @@ static ax_status open_temp(struct cmd_out *out, const struct stat *old,
 ax_status cmd_out_open(struct cmd_out *out, const char *path, unsigned flags,
                        struct ax_err *err)
 {
-    struct stat old;
+    struct stat old, link;
     bool exists;
     ax_status st;
 
@@ -238,7 +238,7 @@ ax_status cmd_out_open(struct cmd_out *out, const char *path, unsigned flags,
         return AX_OK;
     }
     exists = stat(path, &old) == 0;
-    if (exists && (flags & CMD_OUT_NEW))
+    if ((flags & CMD_OUT_NEW) && (exists || lstat(path, &link) == 0))
         return ax_fail(err, AX_EUSAGE, "%s: exists and is not replaced",
                        path);
     if (exists && !S_ISREG(old.st_mode)) {

@@ -6,6 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool failed;
+
+static void *allocate(size_t n)
+{
+    void *p = malloc(n);
+
+    failed |= !p;
+    return p;
+}
+
+void cmd_json_watch(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+bool cmd_json_failed(void)
+{
+    return failed;
+}
+
 ax_status cmd_json(const char *schema, json_t *obj, struct ax_err *err)
 {
     json_t *all = json_pack("{s:s}", "schema", schema);

@@ -41,6 +41,7 @@ struct ax_model {
      * false, and drops the attachments: they speak of another model. */
     bool has_identity;
     unsigned char identity[32];
+    bool raw; /* it was read from the raw profile */
 };
 
 void ax_model_free(struct ax_model *m); /* NULL is harmless */
@@ -77,6 +78,21 @@ ax_status ax_model_read(struct ax_model **out, FILE *f, struct ax_err *err)
     AX_MUST_CHECK;
 ax_status ax_model_open(struct ax_model **out, const char *path,
                         struct ax_err *err) AX_MUST_CHECK;
+
+/* What the end of a file says, without reading the rest. */
+struct ax_model_end {
+    bool raw;                   /* profile */
+    unsigned char identity[32]; /* claimed, not recomputed */
+    uint64_t stream_bytes;
+    uint32_t n_attachments;
+};
+
+/* Is a container of either profile complete? Reads the first and last bytes
+ * of a regular file alone, so it notices a file that was cut short or added
+ * to, and no other damage. F is left anywhere.
+ * AX_EUSAGE f is a pipe; AX_EFORMAT, AX_EIO, AX_ENOMEM. */
+ax_status ax_model_quick(struct ax_model_end *out, FILE *f,
+                         struct ax_err *err) AX_MUST_CHECK;
 
 typedef enum ax_profile { AX_PROFILE_ZSTD, AX_PROFILE_RAW } ax_profile;
 

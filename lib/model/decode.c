@@ -351,15 +351,35 @@ static ax_status check_packed(const Ax__V1__Model *pb, const uint8_t *data,
     return AX_OK;
 }
 
+/* protobuf-c gives NULL for no memory too: this allocator remembers. */
+static void *pb_alloc(void *failed, size_t n)
+{
+    void *p = malloc(n);
+
+    if (!p)
+        *(bool *)failed = true;
+    return p;
+}
+
+static void pb_free(void *failed, void *p)
+{
+    (void)failed;
+    free(p);
+}
+
 ax_status axm_decode(struct ax_model **out, const uint8_t *data, size_t n,
                      struct ax_err *err)
 {
+    bool failed = false;
+    ProtobufCAllocator allocator = {pb_alloc, pb_free, &failed};
     Ax__V1__Model *pb;
     ax_status st;
 
     *out = NULL;
     AX_TRY(axm_check_header(data, n, err));
-    pb = ax__v1__model__unpack(NULL, n, data);
+    pb = ax__v1__model__unpack(&allocator, n, data);
+    if (!pb && failed)
+        return no_memory(n, "bytes of header", err);
     if (!pb)
         return ax_fail(err, AX_EFORMAT,
                        "header is no message of type ax.v1.Model");
@@ -374,6 +394,6 @@ ax_status axm_decode(struct ax_model **out, const uint8_t *data, size_t n,
         *out = NULL;
     }
 out:
-    ax__v1__model__free_unpacked(pb, NULL);
+    ax__v1__model__free_unpacked(pb, &allocator);
     return st;
 }

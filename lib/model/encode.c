@@ -4,37 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ax/arena.h"
 #include "lib/model/axm.pb-c.h"
 #include "model/internal.h"
-
-/* Memory that is freed all at once. */
-struct arena {
-    struct block {
-        struct block *next;
-        max_align_t data[];
-    } * blocks;
-};
-
-static void *take(struct arena *a, size_t n, size_t size)
-{
-    struct block *b = calloc(1, sizeof *b + n * size);
-
-    if (!b)
-        return NULL;
-    b->next = a->blocks;
-    a->blocks = b;
-    return b->data;
-}
-
-static void arena_free(struct arena *a)
-{
-    while (a->blocks) {
-        struct block *b = a->blocks;
-
-        a->blocks = b->next;
-        free(b);
-    }
-}
 
 static ax_status no_memory(struct ax_err *err)
 {
@@ -51,22 +23,23 @@ static char *text(char *s)
 
 /* N structs of TYPE, started with INIT, and the array of pointers to them
  * that protobuf-c wants; leaves the function if there is no memory. */
-#define NEW_ARRAY(arena, ptrs, structs, n, init, err)                \
-    do {                                                             \
-        (structs) = take(arena, (size_t)(n) + 1, sizeof *(structs)); \
-        (ptrs) = take(arena, (size_t)(n) + 1, sizeof *(ptrs));       \
-        if (!(structs) || !(ptrs))                                   \
-            return no_memory(err);                                   \
-        for (size_t i_ = 0; i_ < (n); i_++) {                        \
-            init(&(structs)[i_]);                                    \
-            (ptrs)[i_] = &(structs)[i_];                             \
-        }                                                            \
+#define NEW_ARRAY(arena, ptrs, structs, n, init, err)                     \
+    do {                                                                  \
+        (structs) = ax_arena_zalloc(arena, (size_t)(n) + 1,               \
+                                    sizeof *(structs));                   \
+        (ptrs) = ax_arena_zalloc(arena, (size_t)(n) + 1, sizeof *(ptrs)); \
+        if (!(structs) || !(ptrs))                                        \
+            return no_memory(err);                                        \
+        for (size_t i_ = 0; i_ < (n); i_++) {                             \
+            init(&(structs)[i_]);                                         \
+            (ptrs)[i_] = &(structs)[i_];                                  \
+        }                                                                 \
     } while (0)
 
-static ax_status put_graph(struct arena *a, Ax__V1__Graph **out,
+static ax_status put_graph(struct ax_arena *a, Ax__V1__Graph **out,
                            const struct ax_graph *g, struct ax_err *err);
 
-static ax_status put_value(struct arena *a, Ax__V1__Value *out,
+static ax_status put_value(struct ax_arena *a, Ax__V1__Value *out,
                            struct ax_value *v, struct ax_err *err)
 {
     bool named = false;
@@ -89,7 +62,7 @@ static ax_status put_value(struct arena *a, Ax__V1__Value *out,
     if (!named)
         return AX_OK;
     out->n_dim_names = out->n_dims;
-    out->dim_names = take(a, out->n_dims, sizeof *out->dim_names);
+    out->dim_names = ax_arena_zalloc(a, out->n_dims, sizeof *out->dim_names);
     if (!out->dim_names)
         return no_memory(err);
     for (int i = 0; i < v->rank; i++)
@@ -103,7 +76,7 @@ static void put_bytes(ProtobufCBinaryData *out, char *s)
     out->len = strlen(s);
 }
 
-static ax_status put_attr(struct arena *a, Ax__V1__Attr *out,
+static ax_status put_attr(struct ax_arena *a, Ax__V1__Attr *out,
                           const struct ax_attr *in, struct ax_err *err)
 {
     out->name = in->name;
@@ -124,7 +97,7 @@ static ax_status put_attr(struct arena *a, Ax__V1__Attr *out,
         break;
     case AX_ATTR_FLOATS:
         out->n_floats = in->n;
-        out->floats = take(a, in->n + 1, sizeof *out->floats);
+        out->floats = ax_arena_zalloc(a, in->n + 1, sizeof *out->floats);
         if (!out->floats)
             return no_memory(err);
         if (in->n)
@@ -132,7 +105,7 @@ static ax_status put_attr(struct arena *a, Ax__V1__Attr *out,
         break;
     case AX_ATTR_STRINGS:
         out->n_strings = in->n;
-        out->strings = take(a, in->n + 1, sizeof *out->strings);
+        out->strings = ax_arena_zalloc(a, in->n + 1, sizeof *out->strings);
         if (!out->strings)
             return no_memory(err);
         for (size_t i = 0; i < in->n; i++)
@@ -144,9 +117,9 @@ static ax_status put_attr(struct arena *a, Ax__V1__Attr *out,
     return AX_OK;
 }
 
-static uint32_t *plus_1(struct arena *a, const uint32_t *index, size_t n)
+static uint32_t *plus_1(struct ax_arena *a, const uint32_t *index, size_t n)
 {
-    uint32_t *out = take(a, n + 1, sizeof *out);
+    uint32_t *out = ax_arena_zalloc(a, n + 1, sizeof *out);
 
     for (size_t i = 0; out && i < n; i++)
         out[i] = index[i] + 1; /* AX_NONE becomes 0, absent */
@@ -163,7 +136,7 @@ static char *op_text(ax_op op)
     return name.out;
 }
 
-static ax_status put_node(struct arena *a, Ax__V1__Node *out,
+static ax_status put_node(struct ax_arena *a, Ax__V1__Node *out,
                           const struct ax_node *in, struct ax_err *err)
 {
     Ax__V1__Attr *attrs;
@@ -183,10 +156,10 @@ static ax_status put_node(struct arena *a, Ax__V1__Node *out,
     return AX_OK;
 }
 
-static ax_status put_graph(struct arena *a, Ax__V1__Graph **out,
+static ax_status put_graph(struct ax_arena *a, Ax__V1__Graph **out,
                            const struct ax_graph *g, struct ax_err *err)
 {
-    Ax__V1__Graph *pb = take(a, 1, sizeof *pb);
+    Ax__V1__Graph *pb = ax_arena_zalloc(a, 1, sizeof *pb);
     Ax__V1__Value *values;
     Ax__V1__Node *nodes;
 
@@ -210,7 +183,7 @@ static ax_status put_graph(struct arena *a, Ax__V1__Graph **out,
     return AX_OK;
 }
 
-static ax_status put_tensors(struct arena *a, Ax__V1__Model *pb,
+static ax_status put_tensors(struct ax_arena *a, Ax__V1__Model *pb,
                              const struct ax_model *m, struct ax_err *err)
 {
     Ax__V1__Tensor *tensors;
@@ -225,7 +198,8 @@ static ax_status put_tensors(struct arena *a, Ax__V1__Model *pb,
         tensors[i].dtype = (uint32_t)t->dtype;
         tensors[i].offset = start;
         tensors[i].length = t->nbytes;
-        tensors[i].dims = take(a, AX_RANK_MAX, sizeof *tensors[i].dims);
+        tensors[i].dims = ax_arena_zalloc(a, AX_RANK_MAX,
+                                          sizeof *tensors[i].dims);
         if (!tensors[i].dims)
             return no_memory(err);
         tensors[i].n_dims = (size_t)t->rank;
@@ -238,7 +212,7 @@ static ax_status put_tensors(struct arena *a, Ax__V1__Model *pb,
     return AX_OK;
 }
 
-static ax_status put_meta(struct arena *a, Ax__V1__Model *pb,
+static ax_status put_meta(struct ax_arena *a, Ax__V1__Model *pb,
                           const struct ax_model *m, struct ax_err *err)
 {
     Ax__V1__Meta *meta;
@@ -275,19 +249,21 @@ static ax_status pack(struct axm_buf *out, const Ax__V1__Model *pb,
 ax_status axm_encode(struct axm_buf *out, const struct ax_model *m,
                      struct ax_err *err)
 {
-    struct arena a = {0};
+    struct ax_arena *a = ax_arena_new();
     Ax__V1__Model pb;
     ax_status st;
 
+    if (!a)
+        return no_memory(err);
     ax__v1__model__init(&pb);
     pb.version = 1;
-    st = put_graph(&a, &pb.graph, m->graph, err);
+    st = put_graph(a, &pb.graph, m->graph, err);
     if (st == AX_OK)
-        st = put_tensors(&a, &pb, m, err);
+        st = put_tensors(a, &pb, m, err);
     if (st == AX_OK)
-        st = put_meta(&a, &pb, m, err);
+        st = put_meta(a, &pb, m, err);
     if (st == AX_OK)
         st = pack(out, &pb, err);
-    arena_free(&a);
+    ax_arena_free(a);
     return st;
 }

@@ -1,17 +1,22 @@
 /* Digests: SHA-256, and the Merkle tree of RFC 6962 that gives a model its
- * identity. */
-#include <openssl/evp.h>
-#include <openssl/sha.h>
-#include <sodium.h>
+ * identity.
+ *
+ * OpenSSL's SHA256_Update and its like are called deprecated since 3.0. What
+ * should replace them, EVP, makes about 4900 allocations when it starts, and
+ * OpenSSL 3.0 crashes when one of the first of them fails; these make none,
+ * and cannot fail. The code behind both is the same. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <string.h>
 
 #include "model/internal.h"
 
 void ax_sha256(unsigned char out[32], const void *data, size_t n)
 {
-    /* OpenSSL is three times as fast, but may run out of memory. */
-    if (!SHA256(data, n, out))
-        crypto_hash_sha256(out, data, n);
+    SHA256_CTX c;
+
+    SHA256_Init(&c);
+    SHA256_Update(&c, data, n);
+    SHA256_Final(out, &c);
 }
 
 void ax_hex32(char out[65], const unsigned char digest[32])
@@ -23,76 +28,52 @@ void ax_hex32(char out[65], const unsigned char digest[32])
     out[64] = '\0';
 }
 
-static ax_status no_hash(struct ax_err *err)
+/* SHA-256 that starts with one byte. */
+static void begin(SHA256_CTX *c, uint8_t tag)
 {
-    return ax_fail(err, AX_ENOMEM, "no memory for SHA-256");
+    SHA256_Init(c);
+    SHA256_Update(c, &tag, 1);
 }
 
-/* SHA-256 of one byte and the data. */
-static ax_status tagged(uint8_t out[32], uint8_t tag, const void *data,
-                        size_t n, struct ax_err *err)
+void axm_leaf_hash(uint8_t out[32], const void *data, size_t n)
 {
-    EVP_MD_CTX *c = EVP_MD_CTX_new();
-    bool good = c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) &&
-                EVP_DigestUpdate(c, &tag, 1) &&
-                EVP_DigestUpdate(c, data, n) &&
-                EVP_DigestFinal_ex(c, out, NULL);
+    SHA256_CTX c;
 
-    EVP_MD_CTX_free(c);
-    return good ? AX_OK : no_hash(err);
-}
-
-ax_status axm_leaf_hash(uint8_t out[32], const void *data, size_t n,
-                        struct ax_err *err)
-{
-    return tagged(out, 0, data, n, err);
+    begin(&c, 0);
+    SHA256_Update(&c, data, n);
+    SHA256_Final(out, &c);
 }
 
 /* Replace the two smallest subtrees by their parent. */
-static ax_status join(struct axm_tree *t, struct ax_err *err)
+static void join(struct axm_tree *t)
 {
-    uint8_t pair[64];
+    SHA256_CTX c;
 
-    memcpy(pair, t->stack[t->depth - 2], sizeof pair);
     t->depth--;
-    return tagged(t->stack[t->depth - 1], 1, pair, sizeof pair, err);
+    begin(&c, 1);
+    SHA256_Update(&c, t->stack[t->depth - 1], 64);
+    SHA256_Final(t->stack[t->depth - 1], &c);
 }
 
 /* Full subtrees are joined as soon as there are two of a size, as in a
  * binary counter: that splits every tree at the largest power of two. */
-ax_status axm_tree_add_leaf(struct axm_tree *t, const uint8_t hash[32],
-                            struct ax_err *err)
+void axm_tree_add_leaf(struct axm_tree *t, const uint8_t hash[32])
 {
     memcpy(t->stack[t->depth++], hash, 32);
     for (uint64_t n = t->n++; n & 1; n >>= 1)
-        AX_TRY(join(t, err));
-    return AX_OK;
+        join(t);
 }
 
-static ax_status begin_leaf(struct axm_tree *t, struct ax_err *err)
-{
-    const uint8_t tag = 0;
-
-    if (!t->leaf)
-        t->leaf = EVP_MD_CTX_new();
-    if (!t->leaf || !EVP_DigestInit_ex(t->leaf, EVP_sha256(), NULL) ||
-        !EVP_DigestUpdate(t->leaf, &tag, 1))
-        return no_hash(err);
-    return AX_OK;
-}
-
-static ax_status end_leaf(struct axm_tree *t, struct ax_err *err)
+static void end_leaf(struct axm_tree *t)
 {
     uint8_t hash[32];
 
-    if (!EVP_DigestFinal_ex(t->leaf, hash, NULL))
-        return no_hash(err);
+    SHA256_Final(hash, &t->leaf);
     t->fill = 0;
-    return axm_tree_add_leaf(t, hash, err);
+    axm_tree_add_leaf(t, hash);
 }
 
-ax_status axm_tree_add(struct axm_tree *t, const void *data, size_t n,
-                       struct ax_err *err)
+void axm_tree_add(struct axm_tree *t, const void *data, size_t n)
 {
     const uint8_t *p = data;
 
@@ -100,31 +81,21 @@ ax_status axm_tree_add(struct axm_tree *t, const void *data, size_t n,
         size_t k = AXM_LEAF - t->fill < n ? AXM_LEAF - t->fill : n;
 
         if (!t->fill)
-            AX_TRY(begin_leaf(t, err));
-        if (!EVP_DigestUpdate(t->leaf, p, k))
-            return no_hash(err);
+            begin(&t->leaf, 0);
+        SHA256_Update(&t->leaf, p, k);
         t->fill += k;
         p += k;
         n -= k;
         if (t->fill == AXM_LEAF)
-            AX_TRY(end_leaf(t, err));
+            end_leaf(t);
     }
-    return AX_OK;
 }
 
-ax_status axm_tree_root(struct axm_tree *t, uint8_t root[32],
-                        struct ax_err *err)
+void axm_tree_root(struct axm_tree *t, uint8_t root[32])
 {
     if (t->fill)
-        AX_TRY(end_leaf(t, err));
+        end_leaf(t);
     while (t->depth > 1)
-        AX_TRY(join(t, err));
+        join(t);
     memcpy(root, t->stack[0], 32);
-    return AX_OK;
-}
-
-void axm_tree_free(struct axm_tree *t)
-{
-    EVP_MD_CTX_free(t->leaf);
-    t->leaf = NULL;
 }

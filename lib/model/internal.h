@@ -4,6 +4,7 @@
 #ifndef MODEL_INTERNAL_H
 #define MODEL_INTERNAL_H
 
+#include <openssl/sha.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -68,23 +69,19 @@ ax_status axm_buf_add(struct axm_buf *b, const void *data, size_t n,
 /* The Merkle tree of RFC 6962, fed either with bytes or with the hashes of
  * whole leaves, not both. Start it as = {0}. */
 struct axm_tree {
-    void *leaf;            /* EVP_MD_CTX of the leaf under way, or NULL */
+    SHA256_CTX leaf;       /* the leaf under way */
     size_t fill;           /* bytes in it */
     uint64_t n;            /* leaves before it */
     uint8_t stack[64][32]; /* roots of full subtrees, largest first */
     int depth;
 };
 
-ax_status axm_tree_add(struct axm_tree *t, const void *data, size_t n,
-                       struct ax_err *err) AX_MUST_CHECK;
-ax_status axm_tree_add_leaf(struct axm_tree *t, const uint8_t hash[32],
-                            struct ax_err *err) AX_MUST_CHECK;
-ax_status axm_tree_root(struct axm_tree *t, uint8_t root[32],
-                        struct ax_err *err) AX_MUST_CHECK;
-void axm_tree_free(struct axm_tree *t);
+void axm_tree_add(struct axm_tree *t, const void *data, size_t n);
+void axm_tree_add_leaf(struct axm_tree *t, const uint8_t hash[32]);
+/* There must have been a leaf. */
+void axm_tree_root(struct axm_tree *t, uint8_t root[32]);
 /* The hash of a leaf: at most AXM_LEAF bytes. */
-ax_status axm_leaf_hash(uint8_t out[32], const void *data, size_t n,
-                        struct ax_err *err) AX_MUST_CHECK;
+void axm_leaf_hash(uint8_t out[32], const void *data, size_t n);
 
 /* The header message of a model in normal form, after 16 bytes of
  * prefix and before the zeros up to the tensor region: R bytes in all.

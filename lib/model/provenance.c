@@ -119,9 +119,11 @@ static json_t *record(const struct ax_provenance *p,
     return o;
 }
 
-/* json_dumps of jansson 2.14 loses text when its buffer cannot grow. */
+/* jansson 2.14 goes on when what it writes keys with has failed, so that is
+ * remembered. */
 struct sink {
     struct axm_buf buf;
+    bool failed;
     struct ax_err *err;
 };
 
@@ -129,7 +131,8 @@ static int add(const char *text, size_t n, void *arg)
 {
     struct sink *s = arg;
 
-    return axm_buf_add(&s->buf, text, n, s->err) == AX_OK ? 0 : -1;
+    s->failed |= axm_buf_add(&s->buf, text, n, s->err) != AX_OK;
+    return s->failed ? -1 : 0;
 }
 
 static bool all_utf8(const struct ax_provenance *p)
@@ -156,7 +159,8 @@ ax_status ax_provenance_append(struct ax_model *m,
         return ax_fail(err, AX_EFORMAT, "an argument is not UTF-8");
     AX_TRY(ax_model_identity(identity, m, err));
     o = record(p, identity);
-    if (!o || json_dump_callback(o, add, &s, JSON_COMPACT | JSON_SORT_KEYS))
+    if (!o || json_dump_callback(o, add, &s, JSON_COMPACT | JSON_SORT_KEYS) ||
+        s.failed)
         st = ax_fail(err, AX_ENOMEM, "no memory for a provenance record");
     else
         st = ax_model_attach(m, "provenance", p->command, s.buf.data, s.buf.n,

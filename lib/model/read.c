@@ -1,9 +1,4 @@
-/* Read a container of either profile: axm(5). The bytes are hostile.
- *
- * Two parts: a source gives the bytes of the file, from a stream or from a
- * mapping; the intake takes the logical stream piece by piece, hashes it,
- * and puts tensors where they belong. Memory grows with what has come, not
- * with what a header promises. */
+/* Read a container of either profile: axm(5). The bytes are hostile. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,320 +6,17 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
-#include "model/internal.h"
-
-/* A tensor may be allocated at once if it is not larger than this, or than
- * so many times of what has come before it. */
-enum { TRUST_BYTES = 4 << 20, TRUST_FACTOR = 8 };
+#include "model/read.h"
 
 /* The largest window of a zstd frame, 8 MiB: it is allocated as soon as the
  * frame asks for it. */
 enum { WINDOW_LOG = 23 };
 
-/* ---- The source. ---- */
-
-struct source {
-    FILE *f;            /* NULL: all of it lies in buf, a mapping */
-    const uint8_t *map; /* the mapping, or NULL */
-    uint8_t *buf;       /* [cap] read ahead, or NULL */
-    size_t cap, pos, n; /* buffered: pos..n */
-    uint64_t base;      /* of buf[0], in the file */
-};
-
-static uint64_t where(const struct source *s)
-{
-    return s->base + s->pos;
-}
-
-static const uint8_t *ahead(const struct source *s)
-{
-    return (s->map ? s->map : s->buf) + s->pos;
-}
-
-static ax_status cut_short(const struct source *s, const char *in,
-                           struct ax_err *err)
-{
-    return ax_fail(err, AX_EFORMAT, "cut short at byte %" PRIu64 ", in %s",
-                   s->base + s->n, in);
-}
-
-static ax_status read_error(FILE *f, struct ax_err *err)
-{
-    return ferror(f) ? ax_fail(err, AX_EIO, "%s",
-                               errno ? strerror(errno) : "read failed")
-                     : AX_OK;
-}
-
-/* Have WANT bytes ahead, at most cap, or all that come before the end. */
-static ax_status fill(struct source *s, size_t want, struct ax_err *err)
-{
-    if (s->map || s->n - s->pos >= want)
-        return AX_OK;
-    memmove(s->buf, s->buf + s->pos, s->n - s->pos);
-    s->base += s->pos;
-    s->n -= s->pos;
-    s->pos = 0;
-    errno = 0;
-    s->n += fread(s->buf + s->n, 1, s->cap - s->n, s->f);
-    return read_error(s->f, err);
-}
-
-/* Read N bytes to OUT; IN names the part for messages. */
-static ax_status get(struct source *s, void *out, size_t n, const char *in,
-                     struct ax_err *err)
-{
-    size_t k = s->n - s->pos < n ? s->n - s->pos : n;
-
-    if (k)
-        memcpy(out, ahead(s), k);
-    s->pos += k;
-    if (k < n && s->f) {
-        size_t more;
-
-        errno = 0;
-        more = fread((uint8_t *)out + k, 1, n - k, s->f);
-        s->base += s->n + more;
-        s->pos = s->n = 0;
-        k += more;
-        AX_TRY(read_error(s->f, err));
-    }
-    return k == n ? AX_OK : cut_short(s, in, err);
-}
-
-/* Append N bytes, growing as they come. */
-static ax_status get_growing(struct source *s, struct axm_buf *out, size_t n,
-                             const char *in, struct ax_err *err)
-{
-    while (n) {
-        size_t k = out->n < 65536 ? 65536 : out->n;
-
-        k = k < n ? k : n;
-        AX_TRY(axm_buf_room(out, k, err));
-        AX_TRY(get(s, out->data + out->n, k, in, err));
-        out->n += k;
-        n -= k;
-    }
-    return AX_OK;
-}
-
-/* ---- The intake of the logical stream. ---- */
-
-struct intake {
-    struct axm_tree tree;
-    uint64_t pos;          /* bytes taken */
-    uint64_t header_end;   /* 16 + H, once the prefix is known */
-    uint64_t region;       /* R */
-    uint64_t end;          /* of the stream, once the header is known */
-    struct axm_buf head;   /* prefix and header */
-    struct ax_model *m;    /* once the header is known */
-    uint32_t tensor;       /* the tensor under way */
-    uint64_t start;        /* where it starts, in the region */
-    size_t room;           /* bytes allocated for it */
-    const uint8_t *borrow; /* mapping of the stream, or NULL */
-    const uint8_t
-        *in_place; /* the next bytes to come lie where they belong */
-};
-
-static ax_status take_prefix(struct intake *in, struct ax_err *err)
-{
-    uint64_t n = axm_get64(in->head.data + 8);
-
-    if (axm_get32(in->head.data) != AXM_MAGIC)
-        return ax_fail(err, AX_EFORMAT,
-                       "no container of version 1: the "
-                       "stream starts with %02x %02x %02x %02x",
-                       in->head.data[0], in->head.data[1], in->head.data[2],
-                       in->head.data[3]);
-    if (axm_get32(in->head.data + 4) != 0)
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "flags %08" PRIx32 ", this reader knows none",
-                       axm_get32(in->head.data + 4));
-    if (n > AXM_HEADER_MAX)
-        return ax_fail(err, AX_EFORMAT,
-                       "the header has %" PRIu64
-                       " bytes, at most %u are allowed",
-                       n, AXM_HEADER_MAX);
-    in->header_end = 16 + n;
-    in->region = axm_aligned(in->header_end);
-    return AX_OK;
-}
-
-static ax_status take_header(struct intake *in, struct ax_err *err)
-{
-    uint64_t start = 0;
-
-    AX_TRY(axm_decode(&in->m, in->head.data + 16, in->head.n - 16, err));
-    free(in->head.data);
-    in->head = (struct axm_buf){0};
-    in->end = in->region;
-    for (uint32_t i = 0; i < in->m->n_tensors; i++) {
-        in->end = in->region + start + in->m->tensors[i].nbytes;
-        start = axm_next_tensor(&in->m->tensors[i], start);
-    }
-    if (in->end > AXM_STREAM_MAX)
-        return ax_fail(err, AX_EFORMAT, "the stream ends after 2^48 bytes");
-    return AX_OK;
-}
-
-/* Room for the first N bytes of the tensor under way. */
-static ax_status tensor_room(struct intake *in, size_t n, struct ax_err *err)
-{
-    struct ax_tensor *t = &in->m->tensors[in->tensor];
-    uint64_t trusted = TRUST_BYTES + TRUST_FACTOR * in->pos;
-    size_t room = in->room ? in->room : 4096;
-    void *data;
-
-    if (t->data && n <= in->room)
-        return AX_OK;
-    while (room < n)
-        room *= 2;
-    if (room < trusted)
-        room = trusted < t->nbytes ? (size_t)trusted : t->nbytes;
-    if (room > t->nbytes)
-        room = t->nbytes;
-    if (posix_memalign(&data, AXM_ALIGN, room ? room : 1))
-        return ax_fail(err, AX_ENOMEM, "no memory for a tensor of %zu bytes",
-                       t->nbytes);
-    if (t->data)
-        memcpy(data, t->data, in->room);
-    free(t->data);
-    t->data = data;
-    t->owned = true;
-    in->room = room;
-    return AX_OK;
-}
-
-/* The tensors that are complete are left behind; empty ones with them. */
-static ax_status next_tensors(struct intake *in, struct ax_err *err)
-{
-    while (in->tensor < in->m->n_tensors) {
-        struct ax_tensor *t = &in->m->tensors[in->tensor];
-
-        if (in->pos < in->region + in->start + t->nbytes)
-            return AX_OK;
-        if (!t->nbytes)
-            AX_TRY(tensor_room(in, 0, err));
-        in->start = axm_next_tensor(t, in->start);
-        in->tensor++;
-        in->room = 0;
-    }
-    return AX_OK;
-}
-
-/* If the next N bytes all belong to one tensor, where they go. */
-static ax_status direct_place(struct intake *in, uint8_t **out, size_t n,
-                              struct ax_err *err)
-{
-    uint64_t first = in->region + in->start;
-    struct ax_tensor *t;
-
-    *out = NULL;
-    if (!in->m || in->borrow || in->tensor >= in->m->n_tensors ||
-        in->pos < first)
-        return AX_OK;
-    t = &in->m->tensors[in->tensor];
-    if (n > first + t->nbytes - in->pos)
-        return AX_OK;
-    AX_TRY(tensor_room(in, (size_t)(in->pos - first) + n, err));
-    *out = (uint8_t *)t->data + (in->pos - first);
-    in->in_place = *out;
-    return AX_OK;
-}
-
-static ax_status take_zeros(struct intake *in, const uint8_t *p, size_t n,
-                            struct ax_err *err)
-{
-    for (size_t i = 0; i < n; i++)
-        if (p[i])
-            return ax_fail(err, AX_EFORMAT,
-                           "byte %" PRIu64
-                           " of the stream is %02x, wants 00: it lies "
-                           "between tensors",
-                           in->pos + i, p[i]);
-    return AX_OK;
-}
-
-static ax_status take_tensor(struct intake *in, const uint8_t *p, size_t n,
-                             struct ax_err *err)
-{
-    struct ax_tensor *t = &in->m->tensors[in->tensor];
-    uint64_t off = in->pos - (in->region + in->start);
-
-    if (in->borrow) {
-        union {
-            const uint8_t *in;
-            void *out;
-        } data = {in->borrow + in->region + in->start};
-
-        t->data = data.out;
-        return AX_OK;
-    }
-    if (p == in->in_place)
-        return AX_OK;
-    AX_TRY(tensor_room(in, (size_t)off + n, err));
-    memcpy((uint8_t *)t->data + off, p, n);
-    return AX_OK;
-}
-
-/* How many of the next N bytes belong together, and what to do with them. */
-static ax_status take_some(struct intake *in, const uint8_t *p, size_t n,
-                           size_t *took, struct ax_err *err)
-{
-    uint64_t stop = in->pos < 16                     ? 16
-                    : in->pos < in->header_end       ? in->header_end
-                    : in->pos < in->region           ? in->region
-                    : in->tensor >= in->m->n_tensors ? in->pos
-                    : in->pos < in->region + in->start
-                        ? in->region + in->start
-                        : in->region + in->start +
-                              in->m->tensors[in->tensor].nbytes;
-
-    *took = stop - in->pos < n ? (size_t)(stop - in->pos) : n;
-    if (!*took)
-        return ax_fail(err, AX_EFORMAT,
-                       "the stream goes on after its end, "
-                       "at %" PRIu64,
-                       in->pos);
-    if (in->pos < 16 || in->pos < in->header_end)
-        return axm_buf_add(&in->head, p, *took, err);
-    if (in->pos < in->region + in->start)
-        return take_zeros(in, p, *took, err);
-    return take_tensor(in, p, *took, err);
-}
-
-static ax_status take(struct intake *in, const uint8_t *p, size_t n,
-                      struct ax_err *err)
-{
-    AX_TRY(axm_tree_add(&in->tree, p, n, err));
-    while (n) {
-        size_t k;
-
-        AX_TRY(take_some(in, p, n, &k, err));
-        in->pos += k;
-        p += k;
-        n -= k;
-        if (in->pos == 16)
-            AX_TRY(take_prefix(in, err));
-        if (in->pos >= 16 && in->pos == in->header_end)
-            AX_TRY(take_header(in, err));
-        if (in->pos >= 16 && in->pos >= in->region && in->m)
-            AX_TRY(next_tensors(in, err));
-        in->in_place = NULL;
-    }
-    return AX_OK;
-}
-
-static bool complete(const struct intake *in)
-{
-    return in->m && in->pos == in->end;
-}
-
-/* ---- The file. ---- */
-
 struct reader {
-    struct source src;
-    struct intake in;
+    struct axm_source src;
+    struct axm_intake in;
     struct axm_buf index; /* the seek table that the file should have */
     ZSTD_DCtx *zstd;
     uint8_t *scratch; /* [AXM_LEAF] */
@@ -342,9 +34,9 @@ static ax_status note(struct reader *r, uint64_t compressed,
 
 static ax_status read_raw_stream(struct reader *r, struct ax_err *err)
 {
-    struct intake *in = &r->in;
+    struct axm_intake *in = &r->in;
 
-    while (!complete(in)) {
+    while (!axm_complete(in)) {
         uint64_t stop = in->pos < 16 ? 16 : !in->m ? in->header_end : in->end;
         size_t n = stop - in->pos < AXM_LEAF ? (size_t)(stop - in->pos)
                                              : AXM_LEAF;
@@ -352,9 +44,9 @@ static ax_status read_raw_stream(struct reader *r, struct ax_err *err)
 
         if (r->src.map) {
             if (r->src.n - r->src.pos < n)
-                return cut_short(&r->src, "the logical stream", err);
+                return axm_cut_short(&r->src, "the logical stream", err);
             r->src.pos += n;
-            AX_TRY(take(in, ahead(&r->src) - n, n, err));
+            AX_TRY(axm_take(in, axm_ahead(&r->src) - n, n, err));
             continue;
         }
         if (in->m && in->tensor < in->m->n_tensors &&
@@ -364,57 +56,57 @@ static ax_status read_raw_stream(struct reader *r, struct ax_err *err)
 
             n = left < n ? (size_t)left : n;
         }
-        AX_TRY(direct_place(in, &to, n, err));
+        AX_TRY(axm_direct_place(in, &to, n, err));
         if (!to)
             to = r->scratch;
-        AX_TRY(get(&r->src, to, n, "the logical stream", err));
-        AX_TRY(take(in, to, n, err));
+        AX_TRY(axm_get(&r->src, to, n, "the logical stream", err));
+        AX_TRY(axm_take(in, to, n, err));
     }
     return AX_OK;
 }
 
-static ax_status bad_frame(const struct source *s, const char *what,
+static ax_status bad_frame(const struct axm_source *s, const char *what,
                            struct ax_err *err)
 {
-    return ax_fail(err, AX_EFORMAT, "frame at byte %" PRIu64 ": %s", where(s),
-                   what);
+    return ax_fail(err, AX_EFORMAT, "frame at byte %" PRIu64 ": %s",
+                   axm_where(s), what);
 }
 
 /* One frame of the stream: checked by itself, then decompressed. */
 static ax_status read_frame(struct reader *r, struct ax_err *err)
 {
-    struct source *s = &r->src;
-    struct intake *in = &r->in;
+    struct axm_source *s = &r->src;
+    struct axm_intake *in = &r->in;
     unsigned long long n;
     size_t size, k;
     uint8_t *to;
 
-    AX_TRY(fill(s, AXM_FRAME_MAX, err));
+    AX_TRY(axm_fill(s, AXM_FRAME_MAX, err));
     if (s->n - s->pos < 5)
-        return cut_short(s, "a zstd frame", err);
-    size = ZSTD_findFrameCompressedSize(ahead(s), s->n - s->pos);
+        return axm_cut_short(s, "a zstd frame", err);
+    size = ZSTD_findFrameCompressedSize(axm_ahead(s), s->n - s->pos);
     if (ZSTD_isError(size))
         return s->n - s->pos < AXM_FRAME_MAX
-                   ? cut_short(s, "a zstd frame", err)
+                   ? axm_cut_short(s, "a zstd frame", err)
                    : bad_frame(s, "is no zstd frame, or is too long", err);
     if (size > AXM_FRAME_MAX)
         return bad_frame(s, "is too long", err);
-    n = ZSTD_getFrameContentSize(ahead(s), size);
+    n = ZSTD_getFrameContentSize(axm_ahead(s), size);
     if (n == 0 || n > AXM_LEAF)
         return bad_frame(s, "has no content size from 1 to 1048576", err);
-    if (!(ahead(s)[4] & 4))
+    if (!(axm_ahead(s)[4] & 4))
         return bad_frame(s, "has no checksum", err);
-    AX_TRY(direct_place(in, &to, (size_t)n, err));
+    AX_TRY(axm_direct_place(in, &to, (size_t)n, err));
     if (!to)
         to = r->scratch;
-    k = ZSTD_decompressDCtx(r->zstd, to, (size_t)n, ahead(s), size);
+    k = ZSTD_decompressDCtx(r->zstd, to, (size_t)n, axm_ahead(s), size);
     if (ZSTD_isError(k))
         return bad_frame(s, ZSTD_getErrorName(k), err);
     if (k != n)
         return bad_frame(s, "has another size than it says", err);
-    if (take(in, to, (size_t)n, err) != AX_OK)
-        return ax_fail_in(err, "frame at byte %" PRIu64, where(s));
-    if (n < AXM_LEAF && !complete(in))
+    if (axm_take(in, to, (size_t)n, err) != AX_OK)
+        return ax_fail_in(err, "frame at byte %" PRIu64, axm_where(s));
+    if (n < AXM_LEAF && !axm_complete(in))
         return bad_frame(s, "is shorter than 1 MiB but not the last", err);
     AX_TRY(note(r, size, n, err));
     s->pos += size;
@@ -423,11 +115,11 @@ static ax_status read_frame(struct reader *r, struct ax_err *err)
 
 static ax_status read_zstd_stream(struct reader *r, struct ax_err *err)
 {
-    while (!complete(&r->in)) {
-        AX_TRY(fill(&r->src, 4, err));
+    while (!axm_complete(&r->in)) {
+        AX_TRY(axm_fill(&r->src, 4, err));
         if (r->src.n - r->src.pos < 4)
-            return cut_short(&r->src, "the logical stream", err);
-        if (axm_get32(ahead(&r->src)) != AXM_MAGIC_ZSTD)
+            return axm_cut_short(&r->src, "the logical stream", err);
+        if (axm_get32(axm_ahead(&r->src)) != AXM_MAGIC_ZSTD)
             return bad_frame(&r->src,
                              "is no zstd frame, but the stream has "
                              "not ended",
@@ -442,8 +134,8 @@ static ax_status read_identity(struct reader *r, struct ax_err *err)
     struct ax_model *m = r->in.m;
     uint8_t frame[8 + AXM_IDENT_SIZE];
 
-    AX_TRY(axm_tree_root(&r->in.tree, m->identity, err));
-    AX_TRY(get(&r->src, frame, sizeof frame, "the identity", err));
+    axm_tree_root(&r->in.tree, m->identity);
+    AX_TRY(axm_get(&r->src, frame, sizeof frame, "the identity", err));
     if (axm_get32(frame) != AXM_MAGIC_IDENT ||
         axm_get32(frame + 4) != AXM_IDENT_SIZE)
         return ax_fail(err, AX_EFORMAT, "no identity frame after the stream");
@@ -464,6 +156,15 @@ static ax_status read_identity(struct reader *r, struct ax_err *err)
     }
     m->has_identity = true;
     return note(r, sizeof frame, 0, err);
+}
+
+static ax_status bad_zstd(size_t code, struct ax_err *err)
+{
+    return ax_fail(err,
+                   ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation
+                       ? AX_ENOMEM
+                       : AX_EFORMAT,
+                   "zstd: %s", ZSTD_getErrorName(code));
 }
 
 /* Decompress the attachment's one frame; OUT grows as it does. */
@@ -487,7 +188,7 @@ static ax_status inflate(ZSTD_DCtx *d, struct axm_buf *out,
         to = (ZSTD_outBuffer){out->data + out->n, out->cap - out->n, 0};
         left = ZSTD_decompressStream(d, &to, &in);
         if (ZSTD_isError(left))
-            return ax_fail(err, AX_EFORMAT, "%s", ZSTD_getErrorName(left));
+            return bad_zstd(left, err);
         if (!to.pos && in.pos == n)
             break;
         out->n += to.pos;
@@ -498,7 +199,7 @@ static ax_status inflate(ZSTD_DCtx *d, struct axm_buf *out,
 
         left = ZSTD_decompressStream(d, &to, &in);
         if (ZSTD_isError(left))
-            return ax_fail(err, AX_EFORMAT, "%s", ZSTD_getErrorName(left));
+            return bad_zstd(left, err);
     }
     if (left || out->n != size || in.pos != n)
         return ax_fail(err, AX_EFORMAT,
@@ -559,12 +260,12 @@ static ax_status read_attachment(struct reader *r, size_t n,
 
     if (n < 1)
         return ax_fail(err, AX_EFORMAT, "is empty");
-    AX_TRY(get(&r->src, &how, 1, "an attachment", err));
+    AX_TRY(axm_get(&r->src, &how, 1, "an attachment", err));
     if (how > 1)
         return ax_fail(err, AX_EFORMAT, "starts with %02x, wants 00 or 01",
                        how);
-    st = get_growing(&r->src, how ? &content : &logical, n - 1,
-                     "an attachment", err);
+    st = axm_get_growing(&r->src, how ? &content : &logical, n - 1,
+                         "an attachment", err);
     if (st == AX_OK && how)
         st = inflate(r->zstd, &logical, content.data, content.n, err);
     free(content.data);
@@ -585,9 +286,9 @@ static ax_status read_end(struct reader *r, size_t n, struct ax_err *err)
                        "the seek table has %zu bytes, wants "
                        "%zu",
                        n, r->index.n + sizeof footer);
-    st = get_growing(&r->src, &table, r->index.n, "the seek table", err);
+    st = axm_get_growing(&r->src, &table, r->index.n, "the seek table", err);
     if (st == AX_OK)
-        st = get(&r->src, footer, sizeof footer, "the seek table", err);
+        st = axm_get(&r->src, footer, sizeof footer, "the seek table", err);
     if (st == AX_OK &&
         (memcmp(table.data, r->index.data, r->index.n) != 0 ||
          axm_get32(footer) != r->index.n / 8 || footer[4] != 0 ||
@@ -596,12 +297,12 @@ static ax_status read_end(struct reader *r, size_t n, struct ax_err *err)
                      "the seek table does not agree with the frames");
     free(table.data);
     AX_TRY(st);
-    AX_TRY(fill(&r->src, 1, err));
+    AX_TRY(axm_fill(&r->src, 1, err));
     if (r->src.n > r->src.pos)
         return ax_fail(err, AX_EFORMAT,
                        "something follows the end, at byte "
                        "%" PRIu64,
-                       where(&r->src));
+                       axm_where(&r->src));
     return AX_OK;
 }
 
@@ -610,12 +311,12 @@ static ax_status read_rest(struct reader *r, struct ax_err *err)
 {
     AX_TRY(read_identity(r, err));
     for (;;) {
-        uint64_t at = where(&r->src);
+        uint64_t at = axm_where(&r->src);
         uint8_t head[8];
         uint32_t magic, n;
 
-        AX_TRY(
-            get(&r->src, head, sizeof head, "the rest: it has no end", err));
+        AX_TRY(axm_get(&r->src, head, sizeof head, "the rest: it has no end",
+                       err));
         magic = axm_get32(head);
         n = axm_get32(head + 4);
         if (magic == AXM_MAGIC_END)
@@ -631,29 +332,35 @@ static ax_status read_rest(struct reader *r, struct ax_err *err)
     }
 }
 
-/* Map the regular file that f reads, from its start. */
-static void try_map(struct source *s, FILE *f)
+/* Bytes in the regular file that f reads from its start; 0: it is none. */
+static uint64_t file_size(FILE *f)
 {
     struct stat st;
-    off_t at = ftello(f);
-    void *p;
 
-    if (at != 4 || fileno(f) < 0 || fstat(fileno(f), &st) != 0 ||
+    if (ftello(f) != 4 || fileno(f) < 0 || fstat(fileno(f), &st) != 0 ||
         !S_ISREG(st.st_mode) || st.st_size < 4)
-        return;
-    p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fileno(f), 0);
+        return 0;
+    return (uint64_t)st.st_size;
+}
+
+/* Map the N bytes of the regular file that f reads. Without a mapping, as
+ * in a file system that has none, it is read like a pipe. */
+static void try_map(struct axm_source *s, FILE *f, uint64_t n)
+{
+    void *p = mmap(NULL, (size_t)n, PROT_READ, MAP_PRIVATE, fileno(f), 0);
+
     if (p == MAP_FAILED)
         return;
     fseeko(f, 0, SEEK_END);
     s->map = p;
     s->f = NULL;
     s->pos = 0;
-    s->n = (size_t)st.st_size;
+    s->n = (size_t)n;
 }
 
 static ax_status reader_start(struct reader *r, FILE *f, struct ax_err *err)
 {
-    struct source *s = &r->src;
+    struct axm_source *s = &r->src;
 
     s->f = f;
     s->cap = AXM_FRAME_MAX;
@@ -667,21 +374,24 @@ static ax_status reader_start(struct reader *r, FILE *f, struct ax_err *err)
         return ax_fail(err, AX_EBUG, "zstd refuses its parameters");
     errno = 0;
     s->n = fread(s->buf, 1, 4, f);
-    AX_TRY(read_error(f, err));
+    AX_TRY(axm_read_error(f, err));
     if (s->n < 4)
-        return cut_short(s, "the first four bytes", err);
+        return axm_cut_short(s, "the first four bytes", err);
     return AX_OK;
 }
 
 static ax_status read_all(struct reader *r, FILE *f, struct ax_err *err)
 {
     AX_TRY(reader_start(r, f, err));
+    r->in.file_bytes = file_size(f);
     if (axm_get32(r->src.buf) == AXM_MAGIC_ZSTD) {
         AX_TRY(read_zstd_stream(r, err));
     } else {
-        try_map(&r->src, f);
+        if (r->in.file_bytes)
+            try_map(&r->src, f, r->in.file_bytes);
         r->in.borrow = r->src.map;
         AX_TRY(read_raw_stream(r, err));
+        r->in.m->raw = true;
     }
     return read_rest(r, err);
 }
@@ -707,7 +417,6 @@ ax_status ax_model_read(struct ax_model **out, FILE *f, struct ax_err *err)
     *out = st == AX_OK ? r.in.m : NULL;
     free(r.src.buf);
     free(r.in.head.data);
-    axm_tree_free(&r.in.tree);
     free(r.index.data);
     ZSTD_freeDCtx(r.zstd);
     free(r.scratch);

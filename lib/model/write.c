@@ -106,8 +106,9 @@ static void *work(void *arg)
 {
     struct leaf *l = arg;
 
-    l->st = axm_leaf_hash(l->hash, l->data, l->n, &l->err);
-    if (l->st == AX_OK && l->zstd) {
+    l->st = AX_OK;
+    axm_leaf_hash(l->hash, l->data, l->n);
+    if (l->zstd) {
         l->out_n = ZSTD_compress2(l->zstd, l->out, l->room, l->data, l->n);
         if (ZSTD_isError(l->out_n))
             l->st = zstd_fail(l->out_n, &l->err);
@@ -177,7 +178,6 @@ static void writer_free(struct writer *w)
         ZSTD_freeCCtx(w->leaves[i].zstd);
     }
     free(w->index.data);
-    axm_tree_free(&w->tree);
 }
 
 static ax_status put(struct writer *w, const void *data, size_t n,
@@ -224,7 +224,7 @@ static ax_status put_leaf(struct writer *w, const struct leaf *l,
         *err = l->err;
         return l->st;
     }
-    AX_TRY(axm_tree_add_leaf(&w->tree, l->hash, err));
+    axm_tree_add_leaf(&w->tree, l->hash);
     if (!w->f)
         return AX_OK;
     if (!l->zstd)
@@ -376,7 +376,7 @@ static ax_status write_all(struct writer *w, struct ax_model *m,
         st = put_stream(w, &s, err);
     free(s.header.data);
     if (st == AX_OK)
-        st = axm_tree_root(&w->tree, identity, err);
+        axm_tree_root(&w->tree, identity);
     if (st == AX_OK && w->f)
         st = put_identity(w, identity, n, err);
     if (st == AX_OK && w->f)

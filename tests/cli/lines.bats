@@ -14,6 +14,7 @@ ax-prove -p safe.vnnlib -j 1 --cert net.axm
 ax-prove -p unsafe.vnnlib -j 1 --json net.axm
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
+ax-sign -k key net.axm
 END
 }
 
@@ -22,6 +23,7 @@ prepare() {
     printf '0.5,-0.25\n' >input.csv
     ax-import -o net.axm net.onnx
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
+    ax-sign keygen -W
 }
 
 each_line() { # COMMAND: with the words of the line after it
