@@ -51,7 +51,8 @@ static void *need(void *p)
 
 /* Node k of n elements with the sources listed, by random weights. */
 static void make_node(struct ax_net *net, uint32_t k, uint32_t n,
-                      const uint32_t *sources, uint32_t n_sources, bool sparse)
+                      const uint32_t *sources, uint32_t n_sources,
+                      bool sparse)
 {
     struct ax_net_node *node = &net->nodes[k];
 
