@@ -70,12 +70,12 @@ static ax_status ask(struct passphrase *out, const char *prompt,
     quiet.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG);
     quiet.c_cc[VMIN] = 1;
     quiet.c_cc[VTIME] = 0;
-    if (write(tty, prompt, strlen(prompt)) < 0 ||
-        tcsetattr(tty, TCSAFLUSH, &quiet) != 0) {
-        close(tty);
-        return ax_fail(err, AX_EIO, "/dev/tty: %s", strerror(errno));
-    }
-    st = read_line(out, tty, err);
+    /* No echo before the prompt: who types ahead is not shown. */
+    if (tcsetattr(tty, TCSAFLUSH, &quiet) != 0 ||
+        write(tty, prompt, strlen(prompt)) < 0)
+        st = ax_fail(err, AX_EIO, "/dev/tty: %s", strerror(errno));
+    else
+        st = read_line(out, tty, err);
     (void)tcsetattr(tty, TCSAFLUSH, &old);
     if (write(tty, "\n", 1) < 0 && st == AX_OK)
         st = ax_fail(err, AX_EIO, "/dev/tty: %s", strerror(errno));

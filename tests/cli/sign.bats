@@ -123,6 +123,48 @@ sample() {
     [ ! -e e ] && [ ! -e e.pub ]
 }
 
+# Type LINE when the terminal shows PROMPT for the Nth time.
+answer() { # N PROMPT LINE
+    for ((i = 0; i < 600; i++)); do
+        [ "$(grep -o "$2" screen | wc -l)" -ge "$1" ] && break
+        sleep 0.05
+    done
+    echo "$3" >&7
+}
+
+@test "passphrases are asked for on the terminal, without echo" {
+    command -v script >/dev/null || skip "there is no script"
+    sample
+    mkfifo keyboard
+    : >screen
+    script -qefc "ax-sign keygen -o k; ax-sign -k k a.axm -o s.axm" \
+        /dev/null <keyboard >screen &
+    exec 7>keyboard
+    answer 1 "new key: " sesame
+    answer 1 "once more: " sesame
+    answer 1 "passphrase: " sesame
+    wait $!
+    exec 7>&-
+    run ! grep -q sesame screen
+    ax-sign verify --strict -k k.pub s.axm
+
+    # The two do not agree; an interrupt.
+    : >screen
+    script -qefc "ax-sign keygen -o l; ax-sign keygen -o l" /dev/null \
+        <keyboard >screen &
+    exec 7>keyboard
+    answer 1 "new key: " sesame
+    answer 1 "once more: " Sesame
+    answer 2 "new key: " "$(printf 'abc\003')"
+    code=0
+    wait $! || code=$?
+    exec 7>&-
+    [ "$code" -eq 64 ]
+    grep -q "the passphrases differ" screen
+    grep -q "no passphrase was given" screen
+    [ ! -e l ] && [ ! -e l.pub ]
+}
+
 @test "keys are not overwritten, and secret ones are secret" {
     sample
     ax-sign keygen -W -o k
