@@ -402,7 +402,8 @@ static ax_status read_node(struct onnx_reader *r, struct ax_node *n,
     if (n->op != AX_OP_ConstantOfShape)
         AX_TRY(attributes(r, n, p, err));
     AX_TRY(special(r, n, p, err));
-    qsort(n->attrs, n->n_attrs, sizeof *n->attrs, by_name);
+    if (n->n_attrs > 1)
+        qsort(n->attrs, n->n_attrs, sizeof *n->attrs, by_name);
     return AX_OK;
 }
 
