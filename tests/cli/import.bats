@@ -113,8 +113,8 @@ bad() { # SAMPLE WORDS
         reach_prob_density rl_benchmarks dist_shift safenlp sri_resnet_a \
         soundness vit; do
         while read -r f; do
-            cat=cat
-            [ "$f" = "${f%.gz}" ] || cat=zcat
+            cat='cat'
+            [ "$f" = "${f%.gz}" ] || cat='zcat'
             "$cat" "$f" >net.onnx
             ax-import net.onnx >net.axm || { echo "$f"; return 1; }
             n=$((n + 1))
