@@ -87,7 +87,7 @@ static bool pause_search(struct search *se)
     struct hunt *h = se->self;
 
     if (se->stats.boxes >= h->next_random) {
-        hunt_random(h, (unsigned)(4 + h->next_random / 512 / h->n_conj),
+        hunt_random(h, (unsigned)(4 + h->next_random / 1024 / h->n_conj),
                     se->deadline);
         h->next_random *= 2;
     }

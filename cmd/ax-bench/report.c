@@ -1,5 +1,6 @@
 /* What is said of the problems: a table or JSON, the comparison with a
  * baseline, and the totals of verdicts. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -197,7 +198,6 @@ static void print_problem(struct report *r, const struct task *t,
     if (ratio > 0)
         printf("%9.3f times the baseline%s\n", ratio,
                ratio > r->max_ratio ? ": TOO SLOW" : "");
-    fflush(stdout);
 }
 
 static void set(json_t *o, const char *key, json_t *v)
@@ -282,6 +282,10 @@ ax_status report_problem(struct report *r, const struct task *t,
     }
     if (!r->json) {
         print_problem(r, t, m, vs, ratio);
+        /* Seen at once, and a disk that is full ends it here. */
+        if (fflush(stdout) && errno != EPIPE)
+            return ax_fail(err, AX_EIO, "standard output: %s",
+                           strerror(errno));
         return AX_OK;
     }
     if (!r->problems)
