@@ -1,18 +1,12 @@
 /* arith.c - bounds of all neurons in one box, lower bounds of rows of the
- * property, and clipping: ax-cert(5), ARITHMETIC, by the letter.
- *
- * Rows go down the network side by side: a vec holds one number of each of
- * 8 rows, and v vecs stand side by side, so that row r is lane r % 8 of vec
- * r / 8. What is the same for all rows (a weight, a slope) is a scalar. */
+ * property, and clipping: ax-cert(5), ARITHMETIC, by the letter. */
 #include "island.h"
 
 #include <string.h>
 
 typedef int64_t vec __attribute__((vector_size(64)));
 
-enum { LANES = 8, VECS_MAX = 15, ROWS = LANES * VECS_MAX };
-
-/* The same code for several instruction sets, chosen at start. */
+/* The same loops for several instruction sets, chosen at start. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CLONES      \
@@ -22,69 +16,58 @@ enum { LANES = 8, VECS_MAX = 15, ROWS = LANES * VECS_MAX };
 #define CLONES
 #endif
 
-struct state {              /* of one node, in the box at hand */
-    uint32_t n_live, *live; /* the neurons that are not inactive */
-    uint8_t *on;            /* [n] is it live? */
-    int64_t *l, *u, *chord; /* [n] active: 0, 0, 2^28 */
-    int64_t *mask;          /* [n] -1 where mu >= 0 passes, else 0 */
+/* Of one node, in the box at hand, arrays padded to 8 neurons. With mu < 0
+ * a neuron passes on mu below >> 28, else mu & above. */
+struct state {
+    int64_t *l, *u;         /* 0 if the neuron is not unstable */
+    int64_t *below, *above; /* active 2^28, -1; inactive 0, 0 */
     int64_t scale, sum_m;   /* t; SM < 2^62 */
-    bool visited;           /* by the rows that go down now */
-    int64_t q[ROWS];        /* scale of nu there */
+    int64_t q;              /* scale of nu of the row that goes down now, */
+    bool visited;           /* if it came here */
 };
 
 struct work {
     const struct net *net;
-    struct state *state; /* [n_layers] */
-    vec **part;          /* [blocks] contributions, [columns][v] */
-    vec *sum, *nu;       /* [most columns or neurons][v] */
-    vec *x; /* [n_x] what rows of the property say of the input */
-    bool has_x;
-    const vec *e; /* coefficients over the input, NULL if there are none, */
-    int64_t q[ROWS];       /* and their scale */
-    i128 c[ROWS], s[ROWS]; /* C, of which to64(S, Q) is a part */
-    i128 *low, *up;        /* [most neurons] L and U */
-    uint32_t *open;        /* [most neurons] the unstable ones */
-    unsigned vecs;         /* the most side by side */
+    struct state *state;    /* [n_layers] */
+    int64_t **part;         /* [n_blocks] contributions, padded */
+    int64_t *sum, *nu;      /* [most neurons, padded] */
+    i128 *low, *up;         /* [most neurons] L and U of the unstable ones */
+    int64_t *own;           /* [n_x] what a row of the property says of it */
+    uint32_t *some, n_some; /* where nu is not 0 */
 };
+
+static uint64_t up8(uint64_t n)
+{
+    return (n + 7) / 8 * 8;
+}
 
 struct work *work_new(struct run *r, const struct net *net)
 {
     struct work *w = get(r, 1, sizeof *w);
-    uint64_t cells = 1, most = 8;
+    uint64_t most = 0;
 
     w->net = net;
     w->state = get(r, net->n_layers, sizeof *w->state);
+    w->part = get(r, net->n_blocks, sizeof *w->part);
     for (uint32_t k = 0; k < net->n_layers; k++) {
         const struct layer *layer = &net->layers[k];
         struct state *s = &w->state[k];
 
-        s->live = get(r, layer->n, sizeof *s->live);
-        s->on = get(r, layer->n, sizeof *s->on);
-        s->l = get(r, layer->n, sizeof *s->l);
-        s->u = get(r, layer->n, sizeof *s->u);
-        s->chord = get(r, layer->n, sizeof *s->chord);
-        s->mask = get(r, layer->n, sizeof *s->mask);
-        most = layer->n > most ? layer->n : most;
+        s->l = get(r, 4 * up8(layer->n), sizeof *s->l);
+        s->u = s->l + up8(layer->n);
+        s->below = s->u + up8(layer->n);
+        s->above = s->below + up8(layer->n);
+        most = up8(layer->n) > most ? up8(layer->n) : most;
         for (uint32_t i = 0; i < layer->n_blocks; i++)
-            cells += net->layers[layer->blocks[i].source].n;
+            w->part[layer->blocks[i].id] = get(
+                r, up8(net->layers[layer->blocks[i].source].n), 8);
     }
-    /* About 32 MiB of contributions, but at least one vec of rows. */
-    w->vecs = cells < 524288 / VECS_MAX ? VECS_MAX
-                                        : (unsigned)(524288 / cells + 1);
-    w->part = get(r, net->n_blocks, sizeof *w->part);
-    for (uint32_t k = 0; k < net->n_layers; k++)
-        for (uint32_t i = 0; i < net->layers[k].n_blocks; i++) {
-            const struct block *b = &net->layers[k].blocks[i];
-
-            w->part[b->id] = get(r, (uint64_t)net->layers[b->source].n + 7,
-                                 w->vecs * sizeof(vec));
-        }
-    w->sum = get(r, most, w->vecs * sizeof(vec));
-    w->nu = get(r, most, w->vecs * sizeof(vec));
-    w->x = get(r, net->layers[0].n, sizeof(vec));
+    w->sum = get(r, most, sizeof *w->sum);
+    w->nu = get(r, most, sizeof *w->nu);
+    w->some = get(r, most + 1, sizeof *w->some);
     w->low = get(r, most, sizeof *w->low);
     w->up = get(r, most, sizeof *w->up);
-    w->open = get(r, most, sizeof *w->open);
+    w->own = get(r, up8(net->layers[0].n), sizeof *w->own);
     return w;
 }
 
@@ -95,20 +78,25 @@ static i128 plus(struct run *r, i128 a, i128 b)
     return a;
 }
 
+/* floor(v 2^n) below limit in magnitude; limit itself if it is not. */
+static i128 shifted(i128 v, int64_t n, i128 limit)
+{
+    if (n <= 0)
+        v >>= n < -127 ? 127 : -n;
+    else if (v != 0 && (n > 125 || v >= limit >> n || v <= -(limit >> n)))
+        v = limit;
+    else
+        v *= (i128)1 << (n > 125 ? 0 : n);
+    return v >= limit || v <= -limit ? limit : v;
+}
+
 /* floor(v 2^(64 - q)) */
 static i128 to64(struct run *r, i128 v, int64_t q)
 {
     const i128 limit = (i128)1 << 120;
-    int64_t left = 64 - q;
 
-    if (left <= 0)
-        v >>= left < -127 ? 127 : -left;
-    else if (v != 0 &&
-             (left >= 120 || v >= limit >> left || v <= -(limit >> left)))
-        v = limit;
-    else
-        v *= (i128)1 << (left < 120 ? left : 0);
-    if (v >= limit || v <= -limit)
+    v = shifted(v, 64 - q, limit);
+    if (v == limit)
         refuse(r, REJECTED, "a value overflows");
     return v;
 }
@@ -116,341 +104,294 @@ static i128 to64(struct run *r, i128 v, int64_t q)
 static int bits(i128 v)
 {
     unsigned __int128 u = (unsigned __int128)(v < 0 ? -v - 1 : v);
-    uint64_t high = (uint64_t)(u >> 64), low = (uint64_t)u;
+    int n = 0;
 
-    return high  ? 128 - __builtin_clzll(high)
-           : low ? 64 - __builtin_clzll(low)
-                 : 0;
+    for (; u >> 32 > 0; n += 32)
+        u >>= 32;
+    return n + (u > 0 ? 64 - __builtin_clzll((uint64_t)u) : 0);
 }
 
-/* One tile of 8 columns of sum over i of nu_i W'_i, for g vecs of rows. The
- * sums are below 2^62 in magnitude by the choice of K. */
+/* g tiles of 8 columns of sum over i of nu_i W'_i. It is below 2^62 in
+ * magnitude by the choice of K. */
 static inline __attribute__((always_inline)) void
-tile(const struct block *b, uint64_t t, const uint8_t *on, const vec *nu,
-     unsigned v, vec *e, const int g)
+columns(const struct block *b, const struct work *w, uint64_t tile,
+        int64_t *e, const int g)
 {
-    vec acc[8][3] = {{{0}}};
+    vec acc[8] = {{0}};
 
-    for (uint64_t k = b->tile[t]; k < b->tile[t + 1]; k++) {
-        const vec *row = nu + (uint64_t)b->row[k] * v;
-        const int64_t *w = b->w + 8 * k;
+    for (uint32_t x = 0; x < w->n_some; x++) {
+        uint64_t i = w->some[x];
+        const vec *row = (const vec *)(b->w + i * b->stride) + tile;
 
-        if (!on[b->row[k]])
-            continue;
 #pragma GCC unroll 8
-        for (int j = 0; j < 8; j++)
-#pragma GCC unroll 3
-            for (int i = 0; i < g; i++)
-                acc[j][i] += row[i] * w[j];
+        for (int t = 0; t < g; t++)
+            acc[t] += row[t] * w->nu[i];
     }
 #pragma GCC unroll 8
-    for (int j = 0; j < 8; j++)
-#pragma GCC unroll 3
-        for (int i = 0; i < g; i++)
-            e[(8 * t + (unsigned)j) * v + (unsigned)i] = acc[j][i];
+    for (int t = 0; t < g; t++)
+        ((vec *)e)[tile + (unsigned)t] = acc[t];
 }
 
-CLONES static void multiply(const struct block *b, uint64_t columns,
-                            const uint8_t *on, const vec *nu, unsigned v,
-                            vec *e)
+CLONES static void multiply(const struct block *b, const struct work *w,
+                            int64_t *e)
 {
-    for (uint64_t t = 0; 8 * t < columns; t++) {
-        unsigned i = 0;
+    uint64_t n = b->stride / 8, t = 0;
 
-        for (; i + 3 <= v; i += 3)
-            tile(b, t, on, nu + i, v, e + i, 3);
-        if (v - i == 2)
-            tile(b, t, on, nu + i, v, e + i, 2);
-        if (v - i == 1)
-            tile(b, t, on, nu + i, v, e + i, 1);
-    }
+    for (; b->w && t + 8 <= n; t += 8)
+        columns(b, w, t, e, 8);
+    for (; b->w && t + 7 <= n; t += 7)
+        columns(b, w, t, e, 7);
+    for (; b->w && t < n; t++)
+        columns(b, w, t, e, 1);
+    if (b->w)
+        return;
+    memset(e, 0, b->stride * sizeof *e);
+    for (uint32_t x = 0; x < w->n_some; x++)
+        for (uint64_t i = w->some[x], k = b->at[i]; k < b->at[i + 1]; k++)
+            e[b->col[k]] += w->nu[i] * b->cw[k];
 }
 
-/* Rows 2 p and 2 p + 1 are neuron live[p] and its negative: what they
- * contribute is rows of W'. */
-static void unit_rows(const struct block *b, uint64_t columns,
-                      const struct state *s, unsigned v, vec *e)
+/* Sums of |nu| and nu b' over n neurons; b may be NULL. Where nu is not 0
+ * goes to w->some. A lane of a vec adds 64 numbers of at most 2^56. */
+CLONES static void totals(struct work *w, const int64_t *b, uint64_t n,
+                          i128 *a, i128 *bias)
 {
-    int64_t *lane = (int64_t *)e;
+    const vec *nu = (const vec *)w->nu;
+    uint32_t some = 0;
 
-    memset(e, 0, (columns + 7) / 8 * 8 * v * sizeof *e);
-    for (uint64_t t = 0; 8 * t < columns; t++)
-        for (uint64_t k = b->tile[t], p = 0; k < b->tile[t + 1]; k++) {
-            while (p < s->n_live && s->live[p] < b->row[k])
-                p++;
-            if (p == s->n_live || s->live[p] != b->row[k])
-                continue;
-            for (uint64_t j = 0; j < 8; j++) {
-                lane[(8 * t + j) * v * LANES + 2 * p] = b->w[8 * k + j];
-                lane[(8 * t + j) * v * LANES + 2 * p + 1] = -b->w[8 * k + j];
-            }
+    *a = *bias = 0;
+    for (uint64_t from = 0; from < n; from += 512) {
+        vec size = {0}, sum = {0};
+
+        for (uint64_t j = from / 8; 8 * j < n && 8 * j < from + 512; j++) {
+            size += (nu[j] ^ (nu[j] >> 63)) - (nu[j] >> 63);
+            if (b)
+                sum += nu[j] * ((const vec *)b)[j];
         }
-}
-
-/* Sums over live neurons, v vecs of them: |nu|, and nu b'. */
-CLONES static void totals(const struct layer *layer, const struct state *s,
-                          const vec *nu, unsigned v, vec *a, i128 *bias)
-{
-    vec sum[VECS_MAX] = {{0}};
-
-    for (uint32_t x = 0; x < s->n_live; x++) {
-        const vec *row = nu + (uint64_t)s->live[x] * v;
-        int64_t b = layer->b ? layer->b[s->live[x]] : 0;
-
-        for (unsigned i = 0; i < v; i++) {
-            vec sign = row[i] >> 63;
-
-            a[i] += (row[i] ^ sign) - sign; /* at most n 2^26 < 2^57 */
-            sum[i] += row[i] * b;           /* at most 64 2^56 */
+        for (int i = 0; i < 8; i++) {
+            *a += size[i];
+            *bias += sum[i];
         }
-        if (x % 64 < 63 && x + 1 < s->n_live)
-            continue;
-        for (unsigned i = 0; i < v * LANES; i++)
-            bias[i] += sum[i / LANES][i % LANES];
-        memset(sum, 0, sizeof sum);
     }
+    for (uint32_t j = 0; j < n; j++) {
+        w->some[some] = j;
+        some += w->nu[j] != 0;
+    }
+    w->n_some = some;
 }
 
-/* The affine step at node k, with nu of its live neurons in w->nu; or, with
- * unit, for unit rows. */
-static void affine(struct run *r, struct work *w, uint32_t k, unsigned v,
-                   bool unit)
+/* The affine step at node k with w->nu: contributions to its sources;
+ * returns what C grows by. */
+static i128 affine(struct run *r, struct work *w, uint32_t k)
 {
     const struct layer *layer = &w->net->layers[k];
     struct state *s = &w->state[k];
-    i128 bias[ROWS] = {0};
-    vec a[VECS_MAX] = {{0}};
+    i128 c = 0, a, bias;
 
     s->visited = true;
-    if (!unit)
-        totals(layer, s, w->nu, v, a, bias);
-    for (uint32_t p = 0; unit && p < 2 * s->n_live; p++) {
-        int64_t b = layer->b ? layer->b[s->live[p / 2]] : 0;
-
-        a[p / LANES][p % LANES] = 1;
-        bias[p] = p % 2 ? -b : b;
-    }
-    for (unsigned i = 0; i < v * LANES; i++) {
-        i128 size = a[i / LANES][i % LANES], c = w->c[i];
-
-        /* W' is off by at most 1/2, an activation at most M; the product is
-         * below 2^57 2^62. */
-        for (uint32_t j = 0; j < layer->n_blocks; j++)
-            c = plus(
-                r, c,
-                to64(r,
-                     -((size * w->state[layer->blocks[j].source].sum_m + 1) >>
-                       1),
-                     s->q[i] + layer->blocks[j].scale + 16));
-        if (layer->b) {
-            int64_t q = s->q[i] + layer->b_scale;
-
-            c = plus(r, c, to64(r, bias[i], q));
-            c = plus(r, c, to64(r, -((size + 1) >> 1), q));
-        }
-        w->c[i] = c;
-    }
+    totals(w, layer->b, layer->n, &a, &bias);
     for (uint32_t j = 0; j < layer->n_blocks; j++) {
         const struct block *b = &layer->blocks[j];
-        uint64_t columns = w->net->layers[b->source].n;
 
-        if (unit)
-            unit_rows(b, columns, s, v, w->part[b->id]);
-        else
-            multiply(b, columns, s->on, w->nu, v, w->part[b->id]);
+        /* W' is off by at most 1/2, activations are at most M: the product
+         * is below 2^57 2^62. */
+        c = plus(r, c,
+                 to64(r, -((a * w->state[b->source].sum_m + 1) >> 1),
+                      s->q + b->scale + 16));
+        multiply(b, w, w->part[b->id]);
     }
+    if (layer->b) {
+        c = plus(r, c, to64(r, bias, s->q + layer->b_scale));
+        c = plus(r, c, to64(r, -((a + 1) >> 1), s->q + layer->b_scale));
+    }
+    return c;
 }
 
-CLONES static void add_shifted(vec *sum, const vec *part, uint64_t n,
-                               unsigned v, const vec *down, const vec *by)
+CLONES static void add_shifted(int64_t *sum, const int64_t *part, uint64_t n,
+                               int64_t down, int64_t by)
 {
     /* Below 2^62 in magnitude by the choice of K, and 2^60 of a row's own. */
-    for (uint64_t j = 0; j < n; j++)
-        for (unsigned i = 0; i < v; i++)
-            sum[j * v + i] = (sum[j * v + i] >> down[i]) +
-                             (part[j * v + i] >> by[i]);
+    for (uint64_t j = 0; j < (n + 7) / 8; j++)
+        ((vec *)sum)[j] = (((vec *)sum)[j] >> down) +
+                          (((const vec *)part)[j] >> by);
 }
 
-/* Joining: the coefficients over node k, at scale q; NULL if there are
- * none. What is rounded over the input costs low = sum min(0, lo_j). */
-static const vec *join(struct run *r, struct work *w, uint32_t k, unsigned v,
-                       i128 low, int scale, int64_t q[ROWS])
+/* Joining: the coefficients over node k, at scale *q; NULL if there are
+ * none. own is what a row says of the input, or NULL. */
+static const int64_t *join(struct work *w, uint32_t k, const int64_t *own,
+                           int64_t *q, uint64_t *shifts)
 {
     const struct layer *layer = &w->net->layers[k];
-    const vec *e = NULL;
-    unsigned shifts[ROWS] = {0};
+    const int64_t *e = own;
 
-    if (k == 0 && w->has_x) {
-        e = w->x;
-        for (unsigned i = 0; i < v * LANES; i++)
-            q[i] = 34;
-    }
+    *shifts = 0;
+    *q = 34;
     for (uint32_t j = 0; j < layer->n_readers; j++) {
         const struct block *b = layer->readers[j];
-        const struct state *s = &w->state[b->node];
-        vec down[VECS_MAX] = {{0}}, by[VECS_MAX] = {{0}};
+        int64_t scale = w->state[b->node].q + b->scale, d = *q - scale;
 
-        if (!s->visited)
+        if (!w->state[b->node].visited)
             continue;
-        for (unsigned i = 0; i < v * LANES; i++) {
-            int64_t d = e ? q[i] - s->q[i] - b->scale : 0;
-
-            down[i / LANES][i % LANES] = d < 0 ? 0 : d < 63 ? d : 63;
-            by[i / LANES][i % LANES] = d > 0 ? 0 : d > -63 ? -d : 63;
-            q[i] = d > 0 || !e ? s->q[i] + b->scale : q[i];
-            shifts[i] += d != 0;
+        if (!e) {
+            e = w->part[b->id];
+            *q = scale;
+            continue;
         }
-        if (e) {
-            if (e != w->sum)
-                memcpy(w->sum, e, (uint64_t)layer->n * v * sizeof *e);
-            add_shifted(w->sum, w->part[b->id], layer->n, v, down, by);
-        }
-        e = e ? w->sum : w->part[b->id];
+        if (e != w->sum)
+            memcpy(w->sum, e, up8(layer->n) * sizeof *e);
+        e = w->sum;
+        add_shifted(w->sum, w->part[b->id], layer->n,
+                    d < 0    ? 0
+                    : d < 63 ? d
+                             : 63,
+                    d > 0     ? 0
+                    : d > -63 ? -d
+                              : 63);
+        *q = d > 0 ? scale : *q;
+        *shifts += d != 0;
     }
-    for (unsigned i = 0; k == 0 && i < v * LANES; i++)
-        while (shifts[i]-- > 0)
-            w->c[i] = plus(r, w->c[i], to64(r, low, q[i] + scale));
     return e;
 }
 
-CLONES static void maxima(const vec *e, uint64_t n, unsigned v, vec *high)
+/* The or of all |e|, or of -e - 1 where e < 0. */
+CLONES static int64_t highest(const int64_t *e, uint64_t n)
 {
-    for (uint64_t j = 0; j < n; j++)
-        for (unsigned i = 0; i < v; i++)
-            high[i] |= e[j * v + i] ^ (e[j * v + i] >> 63);
+    vec all = {0};
+    int64_t any = 0;
+
+    for (const vec *v = (const vec *)e; (const int64_t *)v < e + n; v++)
+        all |= *v ^ (*v >> 63);
+    for (int i = 0; i < 8; i++)
+        any |= all[i];
+    return any;
 }
 
-/* nu of the live neurons, and the sum of g. A g is at most 2^26 2^29 in
- * magnitude, so 64 of them fit. */
-CLONES static void relax(const struct state *s, const vec *e, const vec *sh,
-                         unsigned v, vec *nu, i128 *total)
+/* nu of a node from mu = e >> sh; returns the sum of g, each of which is at
+ * most 2^26 2^29 in magnitude. */
+CLONES static i128 relax(const struct state *s, const int64_t *e, uint64_t n,
+                         int sh, int64_t *nu)
 {
-    vec sum[VECS_MAX] = {{0}};
+    i128 total = 0;
 
-    for (uint32_t x = 0; x < s->n_live; x++) {
-        uint64_t j = s->live[x];
+    for (uint64_t from = 0; from < n; from += 512) {
+        vec sum = {0};
 
-        for (unsigned i = 0; i < v; i++) {
-            vec mu = e[j * v + i] >> sh[i], minus = mu >> 63, out, g, h;
+        for (uint64_t j = from; j < n && j < from + 512; j += 8) {
+            vec mu = *(const vec *)(e + j) >> sh, neg = mu >> 63, g, h, out;
 
-            out = ((mu * s->chord[j]) >> 28 & minus) |
-                  (mu & ~minus & s->mask[j]);
-            g = -out * s->l[j];
-            h = (mu - out) * s->u[j];
-            sum[i] += (h + ((g - h) & ((g - h) >> 63))) & minus; /* min */
-            nu[j * v + i] = out;
+            out = (((mu * *(vec *)(s->below + j)) >> 28) & neg) |
+                  (mu & ~neg & *(vec *)(s->above + j));
+            g = -out * *(vec *)(s->l + j);
+            h = (mu - out) * *(vec *)(s->u + j);
+            sum += (h + ((g - h) & ((g - h) >> 63))) & neg; /* the lesser */
+            *(vec *)(nu + j) = out;
         }
-        if (x % 64 < 63 && x + 1 < s->n_live)
-            continue;
-        for (unsigned i = 0; i < v * LANES; i++)
-            total[i] += sum[i / LANES][i % LANES];
-        memset(sum, 0, sizeof sum);
+        for (int i = 0; i < 8; i++)
+            total += sum[i];
     }
+    return total;
 }
 
-/* From node k, where state[k].q and nu (or unit rows) are set, down to the
- * input. The bounds are w->c. */
-static void descend(struct run *r, struct work *w, const struct box *b,
-                    uint32_t k, unsigned v, bool unit)
+/* A row, nu of node k in w->nu at scale 0, goes down to the input. */
+static struct bound descend(struct run *r, struct work *w,
+                            const struct box *b, uint32_t k,
+                            const int64_t *own)
 {
-    uint32_t n_x = w->net->layers[0].n;
+    uint64_t shifts, n_x = w->net->layers[0].n;
+    struct bound out = {0};
     i128 low = 0;
+    int64_t q;
 
-    memset(w->c, 0, sizeof w->c);
     for (uint32_t s = 0; s < k; s++)
         w->state[s].visited = false;
-    affine(r, w, k, v, unit);
+    w->state[k].q = 0;
+    out.c = affine(r, w, k);
     for (uint32_t s = k; s-- > 1;) {
         struct state *st = &w->state[s];
-        const vec *e = join(r, w, s, v, 0, 0, st->q);
-        vec high[VECS_MAX] = {{0}}, sh[VECS_MAX] = {{0}};
-        i128 g[ROWS] = {0};
+        uint64_t n = w->net->layers[s].n;
+        const int64_t *e = join(w, s, NULL, &q, &shifts);
+        int sh;
 
         if (!e)
             continue;
-        maxima(e, w->net->layers[s].n, v, high);
-        for (unsigned i = 0; i < v * LANES; i++) {
-            int n = bits(high[i / LANES][i % LANES]) - 26;
-
-            sh[i / LANES][i % LANES] = n > 0 ? n : 0;
-            st->q[i] -= n > 0 ? n : 0;
-        }
-        relax(st, e, sh, v, w->nu, g);
-        for (unsigned i = 0; i < v * LANES; i++)
-            w->c[i] = plus(r, w->c[i], to64(r, g[i], st->q[i] + st->scale));
-        affine(r, w, s, v, false);
+        sh = bits(highest(e, n)) - 26;
+        sh = sh > 0 ? sh : 0;
+        st->q = q - sh;
+        out.c = plus(r, out.c,
+                     to64(r, relax(st, e, n, sh, w->nu), st->q + st->scale));
+        out.c = plus(r, out.c, affine(r, w, s));
     }
-    for (uint32_t j = 0; j < n_x; j++)
-        low += b->lo[j] < 0 ? b->lo[j] : 0; /* below 2^31 2^44 */
-    memset(w->q, 0, sizeof w->q);
-    w->e = join(r, w, 0, v, low, b->scale, w->q);
-    for (unsigned i = 0; i < v * LANES; i++) {
-        i128 sum = 0;
+    out.e = join(w, 0, own, &out.q, &shifts);
+    out.q = out.e ? out.q : 0;
+    for (uint64_t j = 0; j < n_x && out.e; j++) {
+        i128 x = out.e[j];
 
-        for (uint64_t j = 0; w->e && j < n_x; j++) {
-            i128 x = w->e[j * v + i / LANES][i % LANES];
-
-            sum = plus(r, sum, x * (x < 0 ? b->hi[j] : b->lo[j]));
-        }
-        w->s[i] = to64(r, sum, w->q[i] + b->scale);
-        w->c[i] = plus(r, w->c[i], w->s[i]);
+        low += b->lo[j] < 0 ? b->lo[j] : 0; /* above -2^31 2^44 */
+        out.s = plus(r, out.s, x * (x < 0 ? b->hi[j] : b->lo[j]));
     }
+    low = to64(r, low, out.q + b->scale);
+    for (; shifts > 0; shifts--)
+        out.c = plus(r, out.c, low);
+    out.s = to64(r, out.s, out.q + b->scale);
+    out.c = plus(r, out.c, out.s);
+    return out;
 }
 
-/* Status, M and relaxation of the neurons of node k, of which n have new
- * bounds. */
-static void conclude(struct run *r, struct work *w, struct box *b, uint32_t k,
-                     uint32_t n)
+static i128 unit_row(struct run *r, struct work *w, const struct box *b,
+                     uint32_t k, uint64_t i, int64_t one)
+{
+    memset(w->nu, 0, up8(w->net->layers[k].n) * sizeof *w->nu);
+    w->nu[i] = one;
+    return descend(r, w, b, k, NULL).c;
+}
+
+/* The neurons of node k: bounds of those that are unstable so far, and what
+ * follows from them. */
+static void bound_node(struct run *r, struct work *w, struct box *b,
+                       uint32_t k)
 {
     const struct layer *layer = &w->net->layers[k];
     struct state *s = &w->state[k];
-    int64_t *m = b->m + layer->base;
     uint8_t *status = b->status + layer->base;
+    int64_t *m = b->m + layer->base;
     i128 sum = 0;
     int sh = 0;
 
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t j = w->open[i];
-        i128 most = -(-w->up[i] >> 48);
-        int high = bits(w->low[i]), up = bits(w->up[i]);
+    for (uint64_t i = 0; i < layer->n; i++) {
+        i128 low, up, most;
 
-        most = most < 0 ? 0 : most;
-        m[j] = most < m[j] ? (int64_t)most : m[j];
-        status[j] = w->low[i] >= 0  ? ACTIVE
-                    : w->up[i] <= 0 ? INACTIVE
-                                    : UNSTABLE;
-        high = (up > high ? up : high) - 29;
-        if (status[j] == UNSTABLE && high > sh)
-            sh = high;
-        if (status[j] == INACTIVE)
-            m[j] = 0;
-    }
-    s->scale = 64 - sh;
-    for (uint32_t j = 0; j < layer->n; j++) {
-        s->l[j] = s->u[j] = 0;
-        s->chord[j] = 1 << 28;
-        s->mask[j] = -1;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t j = w->open[i];
-
-        if (status[j] != UNSTABLE)
-            continue;
-        s->l[j] = (int64_t)(w->low[i] >> sh);    /* -2^29 to -1 */
-        s->u[j] = (int64_t) - (-w->up[i] >> sh); /* 1 to 2^29 */
-        s->chord[j] = (s->u[j] << 28) / (s->u[j] - s->l[j]);
-        s->mask[j] = s->u[j] > -s->l[j] ? -1 : 0;
-    }
-    s->n_live = 0;
-    for (uint32_t j = 0; j < layer->n; j++) {
-        sum = plus(r, sum, m[j]);
-        s->on[j] = status[j] != INACTIVE;
-        if (s->on[j])
-            s->live[s->n_live++] = j;
+        if (status[i] == UNSTABLE) {
+            low = w->low[i] = unit_row(r, w, b, k, i, 1);
+            up = w->up[i] = -unit_row(r, w, b, k, i, -1);
+            most = up > 0 ? -(-up >> 48) : 0;
+            m[i] = most < m[i] ? (int64_t)most : m[i];
+            if (low >= 0)
+                status[i] = ACTIVE;
+            else if (up <= 0)
+                status[i] = INACTIVE;
+            else if (bits(~low | up) - 29 > sh)
+                sh = bits(~low | up) - 29;
+            if (status[i] == INACTIVE)
+                m[i] = 0;
+        }
+        sum = plus(r, sum, m[i]);
     }
     if (sum >= (i128)1 << 62)
         refuse(r, REJECTED, "activations are too large");
     s->sum_m = (int64_t)sum;
+    s->scale = 64 - sh;
+    for (uint64_t i = 0; i < layer->n; i++) {
+        bool open = status[i] == UNSTABLE;
+        int64_t l = open ? (int64_t)(w->low[i] >> sh) : 0;    /* >= -2^29 */
+        int64_t u = open ? (int64_t) - (-w->up[i] >> sh) : 0; /* <= 2^29 */
+
+        s->l[i] = l;
+        s->u[i] = u;
+        s->below[i] = open ? (u << 28) / (u - l) : 1 << 28;
+        s->above[i] = open && u <= -l ? 0 : -1;
+        if (status[i] == INACTIVE)
+            s->below[i] = s->above[i] = 0;
+    }
 }
 
 void box_bounds(struct run *r, struct work *w, struct box *b)
@@ -458,62 +399,31 @@ void box_bounds(struct run *r, struct work *w, struct box *b)
     int up = 16 - b->scale;
     i128 sum = 0;
 
-    w->has_x = false;
     for (uint32_t j = 0; j < w->net->layers[0].n; j++) {
         i128 m = -b->lo[j] > b->hi[j] ? -b->lo[j] : b->hi[j];
 
-        sum += up >= 0 ? m << up : -(-m >> -up); /* at most 2^60 */
+        sum += up >= 0 ? m * (1 << up) : -(-m >> -up); /* at most 2^60 */
     }
     if (sum >= (i128)1 << 62)
         refuse(r, REJECTED, "inputs are too large");
     w->state[0].sum_m = (int64_t)sum;
-    for (uint32_t k = 1; k + 1 < w->net->n_layers; k++) {
-        const struct layer *layer = &w->net->layers[k];
-        struct state *s = &w->state[k];
-        uint32_t n = 0, most = w->vecs * LANES / 2;
-
-        for (uint32_t j = 0; j < layer->n; j++)
-            if (b->status[layer->base + j] == UNSTABLE)
-                w->open[n++] = j;
-        for (uint32_t at = 0; at < n; at += most) {
-            s->n_live = n - at < most ? n - at : most;
-            memcpy(s->live, w->open + at, s->n_live * sizeof *s->live);
-            memset(s->q, 0, sizeof s->q);
-            descend(r, w, b, k, (2 * s->n_live + LANES - 1) / LANES, true);
-            for (uint32_t p = 0; p < s->n_live; p++) {
-                w->low[at + p] = w->c[2 * p];
-                w->up[at + p] = -w->c[2 * p + 1];
-            }
-        }
-        conclude(r, w, b, k, n);
-    }
+    for (uint32_t k = 1; k + 1 < w->net->n_layers; k++)
+        bound_node(r, w, b, k);
 }
 
-void row_bounds(struct run *r, struct work *w, const struct box *b,
-                const struct row *const *rows, uint32_t n, i128 *out)
+struct bound row_bound(struct run *r, struct work *w, const struct box *b,
+                       const struct row *row)
 {
-    uint32_t last = w->net->n_layers - 1, n_x = w->net->layers[0].n;
-    struct state *s = &w->state[last];
+    uint32_t n_x = w->net->layers[0].n, last = w->net->n_layers - 1;
 
-    s->n_live = w->net->layers[last].n;
-    memset(s->q, 0, sizeof s->q);
-    memset(s->on, 1, s->n_live);
-    memset(w->x, 0, n_x * sizeof *w->x);
-    memset(w->nu, 0, s->n_live * sizeof *w->nu);
-    w->has_x = rows[0]->var[0] < n_x;
-    for (uint32_t j = 0; j < s->n_live; j++)
-        s->live[j] = j;
-    for (uint32_t i = 0; i < n; i++)
-        for (uint32_t j = 0; j < rows[i]->n; j++) {
-            uint32_t var = rows[i]->var[j];
-
-            if (var < n_x)
-                w->x[var][i] = (int64_t)rows[i]->coef[j] * (1ll << 34);
-            else
-                w->nu[var - n_x][i] = rows[i]->coef[j];
-        }
-    descend(r, w, b, last, 1, false);
-    memcpy(out, w->c, n * sizeof *out);
+    memset(w->own, 0, n_x * sizeof *w->own);
+    memset(w->nu, 0, up8(w->net->layers[last].n) * sizeof *w->nu);
+    for (uint32_t j = 0; j < row->n; j++)
+        if (row->var[j] < n_x)
+            w->own[row->var[j]] = row->coef[j] * (1ll << 34);
+        else
+            w->nu[row->var[j] - n_x] = row->coef[j];
+    return descend(r, w, b, last, row->var[0] < n_x ? w->own : NULL);
 }
 
 /* floor(n / d) for d > 0 */
@@ -522,44 +432,29 @@ static i128 quotient(i128 n, i128 d)
     return n / d - (n % d < 0);
 }
 
-bool row_clip(struct run *r, const struct work *w, uint32_t i,
-              const struct row *row, const struct box *whole, struct box *b)
+bool row_clip(struct run *r, const struct bound *f, const struct row *row,
+              uint32_t n_x, struct box *b)
 {
-    const i128 limit = (i128)1 << 125;
-    i128 t, sum = 0, v;
-    int64_t up = w->q[i] + whole->scale - 64;
-    uint32_t n_x = w->net->layers[0].n;
+    const i128 limit = (i128)1 << 126;
+    i128 t = plus(r, row->d64, -plus(r, f->c, -f->s)), sum = 0, edge;
 
-    if (row->d64 >= limit || row->d64 <= -limit)
+    t = shifted(t, f->q + b->scale - 64, limit);
+    if (row->d64 >= limit / 2 || row->d64 <= -limit / 2 || t >= limit - 1)
         return true;
-    t = plus(r, row->d64, -plus(r, w->c[i], -w->s[i]));
-    if (up <= 0)
-        t >>= up < -127 ? 127 : -up;
-    else if (t != 0 && (up > 125 || bits(t) + up > 126))
-        return true;
-    else
-        t *= (i128)1 << (up > 125 ? 0 : up);
-    t = plus(r, t, 1);
-    if (t >= 2 * limit || t <= -2 * limit)
-        return true;
-    for (uint32_t j = 0; w->e && j < n_x; j++) {
-        i128 x = w->e[j][i];
+    for (uint32_t j = 0; j < n_x && f->e; j++)
+        sum = plus(r, sum,
+                   (i128)f->e[j] * (f->e[j] < 0 ? b->hi[j] : b->lo[j]));
+    t = plus(r, t + 1, -sum); /* V; what is left of T */
+    for (uint32_t j = 0; j < n_x && f->e && t >= 0; j++) {
+        i128 e = f->e[j];
 
-        sum = plus(r, sum, x * (x < 0 ? b->hi[j] : b->lo[j]));
-    }
-    if (sum > t)
-        return false;
-    v = plus(r, t, -sum);
-    for (uint32_t j = 0; w->e && j < n_x; j++) {
-        i128 x = w->e[j][i], edge;
-
-        if (x > 0) {
-            edge = -quotient(-plus(r, v, x * b->lo[j]), x);
+        if (e > 0) {
+            edge = -quotient(-plus(r, t, e * b->lo[j]), e);
             b->hi[j] = edge < b->hi[j] ? (int64_t)edge : b->hi[j];
-        } else if (x < 0) {
-            edge = quotient(-plus(r, v, x * b->hi[j]), -x);
+        } else if (e < 0) {
+            edge = quotient(-plus(r, t, e * b->hi[j]), -e);
             b->lo[j] = edge > b->lo[j] ? (int64_t)edge : b->lo[j];
         }
     }
-    return true;
+    return t >= 0;
 }

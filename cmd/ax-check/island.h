@@ -170,7 +170,7 @@ struct property {
 void property_read(struct run *r, struct property *pr, struct bytes text,
                    uint32_t n_x, uint32_t n_y);
 /* digits 10^max(0, exp) */
-struct big row_bound(struct run *r, const struct row *row);
+struct big row_value(struct run *r, const struct row *row);
 
 /* lower.c: the graph as affine maps between rectified nodes. */
 struct num { /* m 2^e, m odd, or 0 with e = 0 */
@@ -195,13 +195,14 @@ struct form {
     struct num *c;
 };
 
-/* W' of a node over a source, in tiles of 8 columns: tile t has the entries
- * tile[t] to tile[t + 1] - 1, each a row and its 8 numbers. */
-struct block {
+struct block {                 /* W' of a node over a source */
     uint32_t node, source, id; /* id: among all blocks */
-    int64_t scale, *w;
-    uint64_t *tile;
-    uint32_t *row; /* increasing in a tile */
+    int64_t scale;
+    uint64_t stride; /* columns, up to a multiple of 8 */
+    int64_t *w;      /* dense, [rows][stride]; or NULL, and row i is */
+    uint64_t *at;    /* [at[i], at[i + 1]) of col and cw */
+    uint32_t *col;
+    int32_t *cw;
 };
 
 struct layer { /* one node of ax-cert(5) */
@@ -270,15 +271,20 @@ struct box {
 
 struct work *work_new(struct run *r, const struct net *net);
 void box_bounds(struct run *r, struct work *w, struct box *b);
-/* Lower bounds of n <= ROWS_MAX rows of the property, all of them with
- * inputs or all without, in the box of the last box_bounds. */
-#define ROWS_MAX 8
-void row_bounds(struct run *r, struct work *w, const struct box *b,
-                const struct row *const *rows, uint32_t n, i128 *out);
-/* Clip *b, a part of whole, by row i of the last row_bounds, for whole.
- * Returns false if nothing is left. */
-bool row_clip(struct run *r, const struct work *w, uint32_t i,
-              const struct row *row, const struct box *whole, struct box *b);
+/* The lower bound of a row over a box, linear in the input: at x it is
+ * (c - s) 2^-64 + sum e_j x_j 2^-(q + P). */
+struct bound {
+    i128 c, s;
+    const int64_t *e; /* [n_x] or NULL; until the next bound is computed */
+    int64_t q;
+};
+
+/* Of a row of the property, after box_bounds for this box. */
+struct bound row_bound(struct run *r, struct work *w, const struct box *b,
+                       const struct row *row);
+/* Clip a part of that box by the row. False if nothing is left. */
+bool row_clip(struct run *r, const struct bound *f, const struct row *row,
+              uint32_t n_x, struct box *part);
 
 /* tree.c and replay.c: a certificate, a counterexample. They refuse with
  * REJECTED, or UNDECIDED; to return is to accept. */

@@ -332,50 +332,38 @@ static uint64_t count(struct net *net, const struct form *z, struct tally *t,
     return most;
 }
 
-/* W' of node k over b->source: for each tile of 8 columns the rows that
- * have a coefficient in it. */
+/* W' of a node over b->source, sparse if less than a quarter is there. */
 static void fill_block(struct run *r, struct block *b, const struct net *net,
-                       const struct form *z)
+                       const struct form *z, uint64_t coefs)
 {
     const struct layer *src = &net->layers[b->source];
-    uint64_t tiles = ((uint64_t)src->n + 7) / 8, n = 0;
-    uint64_t *last = get(r, tiles, sizeof *last);
+    uint64_t n = 0;
 
-    b->tile = get(r, tiles + 1, sizeof *b->tile);
-    for (int pass = 0; pass < 2; pass++) {
-        for (uint64_t t = 0; t < tiles; t++)
-            last[t] = UINT64_MAX;
-        for (uint64_t i = 0; i < z->n; i++)
-            for (uint64_t j = z->at[i]; j < z->at[i + 1]; j++) {
-                uint64_t col = z->t[j].var - src->base, t = col / 8;
-
-                if (net->owner[z->t[j].var] != b->source)
-                    continue;
-                if (last[t] != i) { /* a new entry of this tile */
-                    b->tile[t]++;
-                    if (pass == 1)
-                        b->row[b->tile[t] - 1] = (uint32_t)i;
-                }
-                last[t] = i;
-                if (pass == 1)
-                    b->w[8 * (b->tile[t] - 1) + col % 8] = scaled(
-                        z->t[j].m, z->t[j].e + b->scale);
-            }
-        if (pass == 1)
-            break;
-        for (uint64_t t = 0; t <= tiles; t++) { /* counts to starts */
-            uint64_t c = b->tile[t];
-
-            b->tile[t] = n;
-            n += c;
-        }
-        b->row = get(r, n, sizeof *b->row);
-        b->w = get(r, n, 8 * sizeof *b->w);
+    b->stride = (src->n + 7ull) / 8 * 8;
+    if (4 * coefs >= z->n * src->n) {
+        b->w = get(r, z->n * b->stride, sizeof *b->w);
+    } else {
+        b->at = get(r, z->n + 1, sizeof *b->at);
+        b->col = get(r, coefs, sizeof *b->col);
+        b->cw = get(r, coefs, sizeof *b->cw);
     }
-    for (uint64_t t = tiles; t > 0; t--) /* ends to starts */
-        b->tile[t] = b->tile[t - 1];
-    b->tile[0] = 0;
-    give(r, last);
+    for (uint64_t i = 0; i < z->n; i++) {
+        for (uint64_t j = z->at[i]; j < z->at[i + 1]; j++) {
+            uint64_t col = z->t[j].var - src->base;
+            int64_t w = scaled(z->t[j].m, z->t[j].e + b->scale);
+
+            if (net->owner[z->t[j].var] != b->source)
+                continue;
+            if (b->w) {
+                b->w[i * b->stride + col] = w;
+            } else {
+                b->col[n] = (uint32_t)col;
+                b->cw[n++] = (int32_t)w;
+            }
+        }
+        if (b->at)
+            b->at[i + 1] = n;
+    }
 }
 
 static void quantise(struct run *r, struct net *net, uint32_t k,
@@ -404,7 +392,7 @@ static void quantise(struct run *r, struct net *net, uint32_t k,
                                 .source = s,
                                 .id = net->n_blocks++,
                                 .scale = bits_k - t[s].e};
-            fill_block(r, b, net, z);
+            fill_block(r, b, net, z, t[s].n);
         }
     for (uint64_t i = 0; i < z->n; i++)
         if (z->c[i].m != 0 && bits(z->c[i].m) + z->c[i].e > e)
@@ -412,7 +400,7 @@ static void quantise(struct run *r, struct net *net, uint32_t k,
     if (e == INT64_MIN)
         return;
     layer->b_scale = bits_k - e;
-    layer->b = get(r, z->n, sizeof *layer->b);
+    layer->b = get(r, z->n + 7, sizeof *layer->b); /* whole vectors */
     for (uint64_t i = 0; i < z->n; i++)
         layer->b[i] = scaled(z->c[i].m, z->c[i].e + layer->b_scale);
 }

@@ -87,7 +87,7 @@ static bool row_holds(struct run *r, const struct row *row, uint32_t n_x,
                       const struct values *x, const struct values *y)
 {
     int64_t e = x->e < y->e ? x->e : y->e;
-    struct number d = {row_bound(r, row), !row->neg}, all;
+    struct number d = {row_value(r, row), !row->neg}, all;
     struct big sum[2] = {{0}, {0}};
 
     for (uint32_t i = 0; i < row->n; i++) {

@@ -1,13 +1,12 @@
-/* tree.c - walks the trees of a certificate: ax-cert(5), CERTIFICATE. A
- * trunk is walked by one thread, which puts the boxes of jobs on a list;
- * when that is long, and at the end, threads take the jobs from it. The
- * failure that is reported is the first in the order of the certificate,
- * whatever the threads do. */
+/* tree.c - walks the trees of a certificate: ax-cert(5), CERTIFICATE. One
+ * thread walks a trunk and puts the boxes of jobs on a list; when that is
+ * long, and at the end, threads take the jobs from it. The failure that is
+ * reported is the first in the order of the certificate, always. */
 #include "island.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH_MAX = 4096, JOBS_MAX = 256 };
@@ -18,9 +17,26 @@ struct step { /* of the way from the root */
     int64_t v;
 };
 
-struct level { /* a box on the way to where the walk is */
+struct level { /* a box; its arrays and left are one piece of memory */
     struct box box;
     uint32_t *left, n_left, room; /* conjunctions not refuted above */
+};
+
+struct job {
+    struct level root;
+    struct bytes tree;
+    struct step *steps; /* [2 DEPTH_MAX] of the trunk, then its own */
+    uint32_t n_steps;
+    struct walker *refused_by;
+};
+
+struct jobs {
+    struct bytes rest; /* those of this group that were not met yet */
+    uint64_t n_rest;
+    struct job job[JOBS_MAX];
+    uint32_t n;
+    atomic_uint next;
+    atomic_bool stop; /* one is refused */
 };
 
 struct walker {
@@ -31,114 +47,71 @@ struct walker {
     struct jobs *jobs;
     bool is_trunk;
     struct work *work;
-    struct level **levels; /* [DEPTH_MAX + 1], made when first needed */
-    struct step *steps;    /* [2 DEPTH_MAX] the trunk's, then the job's */
-    uint32_t n_trunk_steps, depth, job;
+    struct level level[DEPTH_MAX + 1], clipped[2];
+    struct step *steps;
+    uint32_t n_steps, depth; /* steps of the trunk, and below */
     uint64_t leaves;
 };
 
-struct jobs {
-    struct bytes rest; /* those of this group that were not met yet */
-    uint64_t n_rest;
-    struct job {
-        struct level root;
-        struct bytes tree;
-        struct step *steps; /* [2 DEPTH_MAX] */
-        uint32_t n_steps;
-        struct walker *by; /* who refused it */
-    } job[JOBS_MAX];
-    uint32_t n, next, failed; /* failed: the first, or UINT32_MAX */
-    const struct group *group;
-    struct walker *walkers; /* [threads + 1], the last is the trunk's */
-};
-
-static void copy_level(struct run *r, const struct claim *c, struct level *to,
-                       const struct level *from)
+/* Give l room for n_left conjunctions; what was in it is lost. */
+static void shape(struct run *r, const struct net *net, struct level *l)
 {
-    uint64_t n_x = c->net->layers[0].n, n = c->net->n_vars;
+    uint64_t n_x = net->layers[0].n, n = net->n_vars, words = (n + 7) / 8;
 
-    if (!to->box.lo) {
-        to->box.lo = get(r, n_x, sizeof *to->box.lo);
-        to->box.hi = get(r, n_x, sizeof *to->box.hi);
-        to->box.status = get(r, n, sizeof *to->box.status);
-        to->box.m = get(r, n, sizeof *to->box.m);
-    }
-    if (to->room < from->n_left) {
-        give(r, to->left);
-        to->room = from->n_left;
-        to->left = get(r, to->room, sizeof *to->left);
-    }
+    if (l->box.lo && l->room >= l->n_left)
+        return;
+    give(r, l->box.lo);
+    l->room = l->n_left;
+    l->box.lo = get(r, 2 * n_x + n + words + (l->room + 1ull) / 2, 8);
+    l->box.hi = l->box.lo + n_x;
+    l->box.m = l->box.hi + n_x;
+    l->box.status = (uint8_t *)(l->box.m + n);
+    l->left = (uint32_t *)(l->box.m + n + words);
+}
+
+static void copy(struct run *r, const struct net *net, struct level *to,
+                 const struct level *from)
+{
+    uint64_t n_x = net->layers[0].n, n = net->n_vars;
+
     to->box.scale = from->box.scale;
     to->n_left = from->n_left;
-    memcpy(to->box.lo, from->box.lo, n_x * sizeof *to->box.lo);
-    memcpy(to->box.hi, from->box.hi, n_x * sizeof *to->box.hi);
-    memcpy(to->box.status, from->box.status, n * sizeof *to->box.status);
-    memcpy(to->box.m, from->box.m, n * sizeof *to->box.m);
-    memcpy(to->left, from->left, from->n_left * sizeof *to->left);
-}
-
-static struct level *level(struct walker *w, uint32_t depth,
-                           const struct level *from)
-{
-    if (!w->levels[depth])
-        w->levels[depth] = get(&w->run, 1, sizeof(struct level));
-    copy_level(&w->run, w->c, w->levels[depth], from);
-    return w->levels[depth];
-}
-
-static const struct row *row_of(const struct walker *w, uint32_t c,
-                                uint32_t i)
-{
-    return &w->c->pr->rows[w->group->conj[c].rows[i]];
+    shape(r, net, to);
+    memcpy(to->box.lo, from->box.lo, 16 * n_x + 9 * n);
+    memcpy(to->left, from->left, 4ull * from->n_left);
 }
 
 /* Make b what clipping by conjunction c leaves of the box; false if that is
  * nothing. */
-static bool clip(struct walker *w, const struct box *whole, uint32_t c,
-                 struct box *b)
+static bool clip(struct walker *w, const struct level *l, uint32_t c,
+                 struct level *b)
 {
-    uint32_t n = w->group->conj[c].n_rows, n_x = w->c->net->layers[0].n, m;
-    const struct row *rows[ROWS_MAX];
-    i128 bound[ROWS_MAX];
+    uint32_t n_x = w->c->pr->n_x;
+    bool some = true;
 
-    memcpy(b->lo, whole->lo, n_x * sizeof *b->lo);
-    memcpy(b->hi, whole->hi, n_x * sizeof *b->hi);
-    for (uint32_t i = 0; i < n; i += m) {
-        for (m = 0; m < ROWS_MAX && i + m < n; m++) {
-            rows[m] = row_of(w, c, i + m);
-            if ((rows[m]->var[0] < n_x) != (rows[0]->var[0] < n_x))
-                break;
-        }
-        row_bounds(&w->run, w->work, whole, rows, m, bound);
-        for (uint32_t j = 0; j < m; j++)
-            if (!row_clip(&w->run, w->work, j, rows[j], whole, b))
-                return false;
+    memcpy(b->box.lo, l->box.lo, 2 * n_x * sizeof(int64_t));
+    for (uint32_t i = 0; some && i < w->group->conj[c].n_rows; i++) {
+        const struct row *row = &w->c->pr->rows[w->group->conj[c].rows[i]];
+        struct bound f = row_bound(&w->run, w->work, &l->box, row);
+
+        some = row_clip(&w->run, &f, row, n_x, &b->box);
     }
-    return true;
+    return some;
 }
 
 /* Conjunction c is refuted in the box as the certificate says. */
 static void refute(struct walker *w, const struct level *l, uint32_t c)
 {
-    uint32_t n = w->group->conj[c].n_rows, n_x = w->c->net->layers[0].n;
-    uint64_t row = n == 1 ? 0 : varint(&w->run, &w->tree);
-    i128 bound;
+    const struct conj *conj = &w->group->conj[c];
+    uint64_t i = conj->n_rows == 1 ? 0 : varint(&w->run, &w->tree);
 
-    if (row < n) {
-        const struct row *named = row_of(w, c, (uint32_t)row);
+    if (i < conj->n_rows) {
+        const struct row *row = &w->c->pr->rows[conj->rows[i]];
 
-        row_bounds(&w->run, w->work, &l->box, &named, 1, &bound);
-        if (bound > named->d64)
+        if (row_bound(&w->run, w->work, &l->box, row).c > row->d64)
             return;
-    } else if (row == n) {
-        struct box b = {.lo = get(&w->run, n_x, sizeof *b.lo),
-                        .hi = get(&w->run, n_x, sizeof *b.hi)};
-        bool left = clip(w, &l->box, c, &b);
-
-        give(&w->run, b.lo);
-        give(&w->run, b.hi);
-        if (!left)
-            return;
+    } else if (i == conj->n_rows && !clip(w, l, c, &w->clipped[0])) {
+        return;
     }
     refuse(&w->run, REJECTED, "conjunction %u is not refuted", c);
 }
@@ -149,13 +122,11 @@ static void refute_some(struct walker *w, struct level *l)
     uint64_t n = w->group->n_conj > 1 ? varint(&w->run, &w->tree) : 0;
     uint64_t at = 0, to = 0;
 
-    if (n > 0 && n >= l->n_left)
-        refuse(&w->run, REJECTED, "no conjunction would be left");
-    for (; n > 0; n--) {
+    for (uint64_t left = l->n_left; n > 0; n--) {
         uint64_t pos = varint(&w->run, &w->tree);
 
-        if (pos < at || pos >= l->n_left)
-            refuse(&w->run, REJECTED, "a position is out of order or range");
+        if (pos < at || pos >= l->n_left || --left == 0)
+            refuse(&w->run, REJECTED, "a list of conjunctions is malformed");
         while (at < pos)
             l->left[to++] = l->left[at++];
         refute(w, l, l->left[at++]);
@@ -169,68 +140,56 @@ static void refute_some(struct walker *w, struct level *l)
  * leaves, if anything is left at all. */
 static void clip_box(struct walker *w, struct level *l)
 {
-    uint32_t n_x = w->c->net->layers[0].n;
-    struct box b[2]; /* one result, and all */
+    struct box *one = &w->clipped[0].box, *all = &w->clipped[1].box;
+    uint32_t n_x = w->c->pr->n_x;
     bool any = false;
 
-    for (int i = 0; i < 2; i++) {
-        b[i].lo = get(&w->run, n_x, sizeof(int64_t));
-        b[i].hi = get(&w->run, n_x, sizeof(int64_t));
-    }
     for (uint32_t i = 0; i < l->n_left; i++) {
-        if (!clip(w, &l->box, l->left[i], &b[0]))
+        if (!clip(w, l, l->left[i], &w->clipped[0]))
             continue;
         for (uint32_t j = 0; j < n_x; j++) {
-            if (!any || b[0].lo[j] < b[1].lo[j])
-                b[1].lo[j] = b[0].lo[j];
-            if (!any || b[0].hi[j] > b[1].hi[j])
-                b[1].hi[j] = b[0].hi[j];
+            if (!any || one->lo[j] < all->lo[j])
+                all->lo[j] = one->lo[j];
+            if (!any || one->hi[j] > all->hi[j])
+                all->hi[j] = one->hi[j];
         }
         any = true;
     }
-    if (any) {
-        memcpy(l->box.lo, b[1].lo, n_x * sizeof(int64_t));
-        memcpy(l->box.hi, b[1].hi, n_x * sizeof(int64_t));
-    }
-    for (int i = 0; i < 2; i++) {
-        give(&w->run, b[i].lo);
-        give(&w->run, b[i].hi);
-    }
+    if (any)
+        memcpy(l->box.lo, all->lo, 2 * n_x * sizeof(int64_t));
 }
 
 /* The child of the box above that its step names. */
 static void enter(struct walker *w)
 {
-    const struct step *s = &w->steps[w->n_trunk_steps + w->depth - 1];
-    struct level *l = level(w, w->depth, w->levels[w->depth - 1]);
+    const struct step *s = &w->steps[w->n_steps + w->depth - 1];
+    struct level *l = &w->level[w->depth];
 
+    copy(&w->run, w->c->net, l, l - 1);
     *(s->high ? &l->box.lo[s->input] : &l->box.hi[s->input]) = s->v;
 }
 
 static void split(struct walker *w, struct level *l, uint64_t t)
 {
     uint64_t z = t % 4 == 2 ? varint(&w->run, &w->tree) : 0, input = t / 4;
-    struct step *s = &w->steps[w->n_trunk_steps + w->depth];
+    struct step *s = &w->steps[w->n_steps + w->depth];
     int64_t lo, hi;
 
-    if (input >= w->c->net->layers[0].n)
-        refuse(&w->run, REJECTED, "a split of an input that is not there");
-    if (w->depth == DEPTH_MAX)
-        refuse(&w->run, REJECTED, "a tree is too deep");
+    if (input >= w->c->pr->n_x || w->depth == DEPTH_MAX)
+        refuse(&w->run, REJECTED, "no such input, or too deep");
     refute_some(w, l);
     clip_box(w, l);
     lo = l->box.lo[input];
     hi = l->box.hi[input];
-    /* z is below 2^63, lo and hi at most 2^44 in magnitude. */
     *s = (struct step){.input = (uint32_t)input, .v = (lo + hi) >> 1};
-    s->v += z & 1 ? -(int64_t)(z / 2) - 1 : (int64_t)(z / 2);
-    if (s->v < lo || s->v > hi)
+    s->v += z & 1 ? -(int64_t)(z / 2) - 1 : (int64_t)(z / 2); /* |.| < 2^63 */
+    if (z >> 62 || s->v < lo || s->v > hi)
         refuse(&w->run, REJECTED, "a split outside of the box");
     w->depth++;
     enter(w);
 }
 
-static bool do_jobs(struct jobs *jobs);
+static bool do_jobs(struct walker *trunk);
 
 /* Put the box where the trunk is on the list of jobs. */
 static void new_job(struct walker *w, const struct level *l)
@@ -238,109 +197,106 @@ static void new_job(struct walker *w, const struct level *l)
     struct jobs *jobs = w->jobs;
     struct job *job;
 
-    if (!w->is_trunk || jobs->n_rest == 0)
-        refuse(&w->run, REJECTED, "a node for which there is no job");
-    if (jobs->n == JOBS_MAX && !do_jobs(jobs))
-        refuse(&w->run, REJECTED, "a job is rejected");
+    if (!w->is_trunk || jobs->n_rest-- == 0 ||
+        (jobs->n == JOBS_MAX && !do_jobs(w)))
+        refuse(&w->run, REJECTED, "there is no job for a box");
     job = &jobs->job[jobs->n];
-    jobs->n_rest--;
     job->tree = take(&w->run, &jobs->rest, varint(&w->run, &jobs->rest));
-    copy_level(&w->run, w->c, &job->root, l);
+    copy(&w->run, w->c->net, &job->root, l);
     if (!job->steps)
         job->steps = get(&w->run, 2 * DEPTH_MAX, sizeof *job->steps);
-    job->n_steps = w->depth;
     memcpy(job->steps, w->steps, w->depth * sizeof *w->steps);
+    job->n_steps = w->depth;
     jobs->n++;
 }
 
 static void walk(struct walker *w, const struct level *root)
 {
     w->depth = 0;
-    level(w, 0, root);
+    copy(&w->run, w->c->net, &w->level[0], root);
+    copy(&w->run, w->c->net, &w->clipped[0], root);
+    copy(&w->run, w->c->net, &w->clipped[1], root);
     for (;;) {
-        struct level *l = w->levels[w->depth];
+        struct level *l = &w->level[w->depth];
         uint64_t t = varint(&w->run, &w->tree);
 
-        if (t % 4 % 3 == 0 && t / 4 != 0)
-            refuse(&w->run, REJECTED, "a node of unknown kind");
         if (t == 3) {
             new_job(w, l);
         } else {
             box_bounds(&w->run, w->work, &l->box);
-            if (t != 0) {
+            if (t % 4 == 1 || t % 4 == 2) {
                 split(w, l, t);
                 continue;
             }
+            if (t != 0)
+                refuse(&w->run, REJECTED, "a node of unknown kind");
             for (uint32_t i = 0; i < l->n_left; i++)
                 refute(w, l, l->left[i]);
             w->leaves++;
         }
-        while (w->depth > 0 && w->steps[w->n_trunk_steps + w->depth - 1].high)
+        while (w->depth > 0 && w->steps[w->n_steps + w->depth - 1].high)
             w->depth--;
         if (w->depth == 0)
             break;
-        w->steps[w->n_trunk_steps + w->depth - 1].high = true;
+        w->steps[w->n_steps + w->depth - 1].high = true;
         enter(w);
     }
     if (w->tree.n > 0)
         refuse(&w->run, REJECTED, "something follows the end of a tree");
 }
 
+/* Take jobs from the list. A job that is taken is done, so all before the
+ * first that is refused are done, too. */
 static void *work(void *arg)
 {
     struct walker *w = arg;
     struct jobs *jobs = w->jobs;
 
-    for (;;) {
-        w->job = __atomic_fetch_add(&jobs->next, 1, __ATOMIC_RELAXED);
-        if (w->job >= jobs->n ||
-            w->job > __atomic_load_n(&jobs->failed, __ATOMIC_RELAXED))
+    while (!atomic_load(&jobs->stop)) {
+        uint32_t i = atomic_fetch_add(&jobs->next, 1);
+
+        if (i >= jobs->n)
             return NULL;
-        w->tree = jobs->job[w->job].tree;
-        w->steps = jobs->job[w->job].steps;
-        w->n_trunk_steps = jobs->job[w->job].n_steps;
-        if (setjmp(w->run.out) == 0) {
-            walk(w, &jobs->job[w->job].root);
-            continue;
+        w->tree = jobs->job[i].tree;
+        w->steps = jobs->job[i].steps;
+        w->n_steps = jobs->job[i].n_steps;
+        if (setjmp(w->run.out) != 0) {
+            jobs->job[i].refused_by = w;
+            atomic_store(&jobs->stop, true);
+            return NULL;
         }
-        jobs->job[w->job].by = w;
-        for (uint32_t f = jobs->failed; w->job < f;) /* the least of them */
-            if (__atomic_compare_exchange_n(&jobs->failed, &f, w->job, false,
-                                            __ATOMIC_RELAXED,
-                                            __ATOMIC_RELAXED))
-                break;
-        return NULL;
+        walk(w, &jobs->job[i].root);
     }
+    return NULL;
 }
 
-/* Do all jobs on the list; false if one is rejected. */
-static bool do_jobs(struct jobs *jobs)
+/* Do all jobs on the list. False if some are refused; then it stays. */
+static bool do_jobs(struct walker *trunk)
 {
-    const struct claim *c = jobs->walkers->c;
+    struct jobs *jobs = trunk->jobs;
+    unsigned n = trunk->c->threads, started = 0;
     pthread_t thread[THREADS_MAX];
-    bool started[THREADS_MAX] = {false};
 
-    for (unsigned i = 0; i < c->threads; i++) {
-        jobs->walkers[i].group = jobs->group;
-        started[i] = pthread_create(&thread[i], NULL, work,
-                                    &jobs->walkers[i]) == 0;
-    }
-    if (!started[0])
-        work(&jobs->walkers[0]);
-    for (unsigned i = 0; i < c->threads; i++)
-        if (started[i])
-            pthread_join(thread[i], NULL);
-    jobs->next = 0;
-    if (jobs->failed == UINT32_MAX)
-        jobs->n = 0;
-    return jobs->failed == UINT32_MAX;
+    for (unsigned i = 0; i < n; i++)
+        trunk->c->walkers[i].group = trunk->group;
+    atomic_store(&jobs->next, 0);
+    while (started < n && !jobs->stop &&
+           pthread_create(&thread[started], NULL, work,
+                          &trunk->c->walkers[started]) == 0)
+        started++;
+    if (started == 0)
+        work(&trunk->c->walkers[0]);
+    while (started > 0)
+        pthread_join(thread[--started], NULL);
+    jobs->n = jobs->stop ? jobs->n : 0;
+    return !jobs->stop;
 }
 
 /* Refuse as the walker did, with the way to where it was. */
 static _Noreturn void pass_on(struct run *r, struct claim *c,
                               const struct walker *w)
 {
-    uint32_t n = w->n_trunk_steps + w->depth;
+    uint32_t n = w->n_steps + w->depth;
     char *text = get(r, 64 + (uint64_t)n * 64, 1);
     int at = sprintf(text, "group %u:", (unsigned)(w->group - c->pr->groups));
 
@@ -357,38 +313,37 @@ static void check_group(struct run *r, struct claim *c, struct walker *trunk,
 {
     const struct group *g = trunk->group;
     struct jobs *jobs = trunk->jobs;
-    struct level root = {
-        .box = {.scale = g->scale, .lo = g->lo, .hi = g->hi}};
-    uint64_t n = c->net->n_vars;
+    struct level root = {.n_left = g->n_conj, .box.scale = g->scale};
+    uint64_t n_x = c->pr->n_x, n = c->net->n_vars;
 
-    root.n_left = g->n_conj;
-    root.left = get(r, g->n_conj, sizeof *root.left);
-    for (uint32_t i = 0; i < g->n_conj; i++) {
+    /* At the root every neuron is unstable, and M is infinite until it is
+     * computed. */
+    shape(r, c->net, &root);
+    memcpy(root.box.lo, g->lo, n_x * sizeof(int64_t));
+    memcpy(root.box.hi, g->hi, n_x * sizeof(int64_t));
+    for (uint64_t i = 0; i < n; i++)
+        root.box.m[i] = INT64_MAX;
+    for (uint32_t i = 0; i < g->n_conj; i++)
         root.left[i] = i;
+    for (uint32_t i = 0; i < g->n_conj; i++)
         if (g->conj[i].n_rows == 0)
             refuse(r, REJECTED, "conjunction %u has no rows", i);
-    }
-    root.box.status = get(r, n, sizeof *root.box.status);
-    root.box.m = get(r, n, sizeof *root.box.m);
-    for (uint64_t i = 0; i < n; i++)
-        root.box.m[i] = INT64_MAX; /* infinite; computed before it is used */
     trunk->tree = take(r, body, varint(r, body));
     jobs->n_rest = varint(r, body);
     jobs->rest = *body;
-    jobs->group = g;
     if (setjmp(trunk->run.out) == 0)
         walk(trunk, &root);
-    /* What is on the list comes before where the trunk is now. */
-    if (jobs->failed != UINT32_MAX || !do_jobs(jobs))
-        pass_on(r, c, jobs->job[jobs->failed].by);
+    give(r, root.box.lo);
+    if (!do_jobs(
+            trunk)) /* what is on the list comes before the trunk's end */
+        for (uint32_t i = 0; i < jobs->n; i++)
+            if (jobs->job[i].refused_by)
+                pass_on(r, c, jobs->job[i].refused_by);
     if (trunk->run.code != 0)
         pass_on(r, c, trunk);
     *body = jobs->rest;
     if (jobs->n_rest > 0)
-        refuse(r, REJECTED, "jobs are not used");
-    give(r, root.left);
-    give(r, root.box.status);
-    give(r, root.box.m);
+        refuse(r, REJECTED, "a job is not used");
 }
 
 void certificate_check(struct run *r, struct claim *c)
@@ -399,22 +354,19 @@ void certificate_check(struct run *r, struct claim *c)
 
     if (n != c->pr->n_groups)
         refuse(r, REJECTED, "the number of groups is wrong");
-    jobs->failed = UINT32_MAX;
-    jobs->walkers = get(r, c->threads + 1, sizeof *jobs->walkers);
+    c->walkers = get(r, c->threads + 1, sizeof *c->walkers);
     for (unsigned i = 0; i <= c->threads; i++) {
-        struct walker *w = &jobs->walkers[i]; /* the last is the trunk's */
+        struct walker *w = &c->walkers[i];
 
         w->c = c;
         w->jobs = jobs;
-        w->is_trunk = i == c->threads;
+        w->is_trunk = i == c->threads; /* the last */
         w->work = work_new(r, c->net);
-        w->levels = get(r, DEPTH_MAX + 1, sizeof(struct level *));
-        w->steps = get(r, w->is_trunk ? DEPTH_MAX : 0, sizeof *w->steps);
     }
-    c->walkers = jobs->walkers; /* their memory outlives a refusal */
+    c->walkers[c->threads].steps = get(r, DEPTH_MAX, sizeof(struct step));
     for (uint64_t g = 0; g < n; g++) {
-        jobs->walkers[c->threads].group = &c->pr->groups[g];
-        check_group(r, c, &jobs->walkers[c->threads], &body);
+        c->walkers[c->threads].group = &c->pr->groups[g];
+        check_group(r, c, &c->walkers[c->threads], &body);
     }
     if (body.n > 0)
         refuse(r, REJECTED, "something follows the last group");

@@ -275,7 +275,7 @@ static struct decimal merge(struct parser *ps, struct sum *l)
     return c;
 }
 
-struct big row_bound(struct run *r, const struct row *row)
+struct big row_value(struct run *r, const struct row *row)
 {
     struct big b = {0};
 
@@ -290,7 +290,7 @@ struct big row_bound(struct run *r, const struct row *row)
  * other is above D, too. */
 static i128 round_up(struct run *r, const struct row *row)
 {
-    struct big b = row_bound(r, row), scaled = {0};
+    struct big b = row_value(r, row), scaled = {0};
     bool inexact;
     i128 v = 0;
 

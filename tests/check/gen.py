@@ -1,0 +1,368 @@
+"""Makes the fixtures of tests/check/fixtures: containers with a certificate
+or counterexample, and what ax-check must say of them. Every pair NAME-yes,
+NAME-no differs by one unit of 2^-64 in a threshold, on either side of the
+bound that reference.py computes: ax-check must compute the same integer.
+
+Usage: gen.py FOLDER"""
+import os
+import random
+import struct
+import sys
+from fractions import Fraction as F
+
+import reference as R
+from container import Model, container, identity, sha, varint
+
+out_dir = sys.argv[1]
+rnd = random.Random(20261123)
+names = []
+
+
+def dec(v):
+    """A number as a decimal, exactly."""
+    v, s, k = F(v), '', 0
+    if v < 0:
+        s, v = '-', -v
+    while (v * 10 ** k).denominator != 1:
+        k += 1
+    t = str(int(v * 10 ** k)).rjust(k + 1, '0')
+    return s + (t[:-k] + '.' + t[-k:] if k else t)
+
+
+def weight(scale=1.0):
+    return struct.unpack('f', struct.pack('f', rnd.gauss(0, scale)))[0]
+
+
+def weights(n, scale=1.0):
+    return [0.0 if rnd.random() < .1 else weight(scale) for _ in range(n)]
+
+
+def write(name, model, text, kind, payload):
+    data = container(model.stream(), [('property', 'p.vnnlib', text),
+                                      (kind, '', payload)])
+    with open(os.path.join(out_dir, name + '.axm'), 'wb') as f:
+        f.write(data)
+    names.append(name)
+
+
+def head(magic, model, text):
+    return magic + b'\1\1\0\0' + identity(model.stream()) + sha(text)
+
+
+def certificate(model, text, groups):
+    """groups: (trunk, jobs)."""
+    out = head(b'AXCT', model, text) + varint(len(groups))
+    for trunk, jobs in groups:
+        out += varint(len(trunk)) + trunk + varint(len(jobs))
+        for j in jobs:
+            out += varint(len(j)) + j
+    return out
+
+
+def declare(n_x, n_y):
+    return ''.join('(declare-const X_%d Real)\n' % i for i in range(n_x)) + \
+        ''.join('(declare-const Y_%d Real)\n' % i for i in range(n_y))
+
+
+def box(bounds):
+    return ''.join('(assert (>= X_%d %s))\n(assert (<= X_%d %s))\n' %
+                   (i, a, i, b) for i, (a, b) in enumerate(bounds))
+
+
+def random_box(n):
+    out = []
+    for _ in range(n):
+        c, w = rnd.uniform(-1, 1), rnd.uniform(.05, .6)
+        out.append(('%.4f' % (c - w), '%.3g' % (c + w)))
+    return out
+
+
+def linear(n_x, n_y, use_x):
+    terms = ['(* %d Y_%d)' % (rnd.randint(-9, 9), j) for j in range(n_y)]
+    if n_y == 1:
+        terms = ['(* 1 Y_0)']
+    if use_x:
+        terms += ['(* %.2f X_%d)' % (rnd.uniform(-3, 3), j)
+                  for j in range(n_x)]
+    return '(+ %s)' % ' '.join(terms)
+
+
+def verdict(model, text, payload):
+    return R.check(model, identity(model.stream()), text, payload)
+
+
+def tight_root(name, model, use_x=False):
+    """One box, one row; the threshold at C of that row."""
+    net = R.Net(model)
+    n_x, n_y = net.n[0], net.n[-1]
+    start = declare(n_x, n_y) + box(random_box(n_x))
+    row = linear(n_x, n_y, use_x)
+    make = lambda d: (start + '(assert (<= %s %s))\n' % (row, dec(d))).encode()
+    g = R.read_property(make(0).decode(), n_x)[0]
+    b = R.Box(net, g.p, g.lo, g.hi)
+    R.box_bounds(net, b)
+    r = g.conj[0][0][0]
+    # Rows are multiplied by a power of ten.
+    factor = R.read_property(make(1).decode(), n_x)[0].conj[0][0][0].d
+    c = R.property_row(net, b, r)[0]
+    for yes, d in ((True, c - 1), (False, c)):
+        text = make(F(d, 2 ** 64) / factor)
+        payload = certificate(model, text, [(b'\0', [])])
+        reason = verdict(model, text, payload)
+        assert (reason is None) == yes, (name, reason)
+        write('%s-%s' % (name, 'yes' if yes else 'no'), model, text,
+              'certificate', payload)
+
+
+def tight_tree(name, model, make, groups):
+    """The largest threshold d 2^-64 at which the tree is accepted."""
+    def ok(d):
+        text = make(F(d, 2 ** 64))
+        return verdict(model, text, certificate(model, text, groups)) is None
+    lo, step = -2 ** 76, 2 ** 76
+    assert ok(lo), name
+    while step:
+        if ok(lo + step):
+            lo += step
+        step //= 2
+    tries = 0
+    while ok(lo + 1):
+        lo, tries = lo + 1, tries + 1
+        assert tries < 20, name
+    for yes, d in ((True, lo), (False, lo + 1)):
+        text = make(F(d, 2 ** 64))
+        write('%s-%s' % (name, 'yes' if yes else 'no'), model, text,
+              'certificate', certificate(model, text, groups))
+
+
+def mlp(sizes, scale=1.0, bias=True):
+    m = Model()
+    m.input('x', [1, sizes[0]])
+    cur = 'x'
+    for k, (a, b) in enumerate(zip(sizes, sizes[1:])):
+        m.const('w%d' % k, [a, b], weights(a * b, scale))
+        m.const('b%d' % k, [b], weights(b) if bias else [0.0] * b)
+        m.node('MatMul', [cur, 'w%d' % k], ['m%d' % k])
+        m.node('Add', ['m%d' % k, 'b%d' % k], ['z%d' % k])
+        cur = 'z%d' % k
+        if k + 2 < len(sizes):
+            m.node('Relu', [cur], ['a%d' % k])
+            cur = 'a%d' % k
+    m.output(cur)
+    return m
+
+
+def residual():
+    m = Model()
+    m.input('x', [1, 3])
+    for k, (a, b) in enumerate([(3, 4), (4, 4), (4, 2)]):
+        m.const('w%d' % k, [b, a], weights(a * b, [.01, 30., 1.][k]))
+        m.const('b%d' % k, [b], weights(b))
+    m.const('s', [3, 4], weights(12, .001))
+    m.node('Gemm', ['x', 'w0', 'b0'], ['z0'], transB=1)
+    m.node('Relu', ['z0'], ['a0'])
+    m.node('Gemm', ['a0', 'w1', 'b1'], ['z1'], transB=1, alpha=0.5, beta=2.0)
+    m.node('MatMul', ['x', 's'], ['skip'])
+    m.node('Add', ['z1', 'a0'], ['r'])
+    m.node('Add', ['r', 'skip'], ['r2'])
+    m.node('Relu', ['r2'], ['a1'])
+    m.node('Gemm', ['a1', 'w2', 'b2'], ['y0'], transB=1)
+    m.node('Sub', ['a0', 'a1'], ['d'])
+    m.const('t', [4, 2], weights(8))
+    m.node('MatMul', ['d', 't'], ['y1'])
+    m.node('Add', ['y0', 'y1'], ['y'])
+    m.output('y')
+    return m
+
+
+def ending(m, cur, n):
+    """Relu, one number out, so that every element matters."""
+    m.node('Relu', [cur], ['act'])
+    m.const('flat', [2], [1, -1], 7)
+    m.node('Reshape', ['act', 'flat'], ['vec'])
+    m.const('last', [n, 1], weights(n))
+    m.node('MatMul', ['vec', 'last'], ['y'])
+    m.output('y')
+    return m
+
+
+def soup(kind):
+    m = Model()
+    i64 = lambda name, v: m.const(name, [len(v)], v, 7)
+    if kind.startswith('conv1d'):
+        m.input('x', [-1, 2, 5])
+        m.const('w', [4, 1, 2], weights(8))
+        m.const('b', [4], weights(4))
+        m.node('Conv', ['x', 'w', 'b'], ['z'], group=2, strides=[2],
+               pads=[1, 2], dilations=[2], kernel_shape=[2])
+        return ending(m, 'z', 4 * 3)
+    m.input('x', [-1, 2, 3, 2])
+    if kind == 'conv':
+        m.const('w', [3, 2, 2, 2], weights(24))
+        m.node('Conv', ['x', 'w'], ['z'], pads=[0, 1, 1, 0])
+        return ending(m, 'z', 18)
+    if kind == 'pool':
+        m.node('AveragePool', ['x'], ['z'], kernel_shape=[2, 2],
+               pads=[1, 0, 0, 0], count_include_pad=1)
+        return ending(m, 'z', 6)
+    if kind == 'transpose':
+        m.node('Transpose', ['x'], ['t'], perm=[0, 2, 3, 1])
+        m.const('c', [2], weights(2))
+        m.node('Mul', ['t', 'c'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'elementwise':
+        m.const('c', [3, 1], weights(3))
+        m.const('two', [1], [-0.125])
+        m.node('Sub', ['c', 'x'], ['a'])
+        m.node('Div', ['a', 'two'], ['d'])
+        m.node('Neg', ['d'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'slice':
+        i64('s', [-1, 0])
+        i64('e', [-1000, 2 ** 62])
+        i64('ax', [2, 3])
+        i64('st', [-2, 1])
+        m.node('Slice', ['x', 's', 'e', 'ax', 'st'], ['z'])
+        return ending(m, 'z', 8)
+    if kind == 'split':
+        i64('n', [2, 1])
+        m.node('Split', ['x', 'n'], ['p', 'q'], axis=2)
+        m.node('Concat', ['q', 'p', 'q'], ['z'], axis=-2)
+        return ending(m, 'z', 16)
+    if kind == 'gather':
+        m.const('i', [2, 2], [2, -3, 1, 0], 7)
+        m.node('Gather', ['x', 'i'], ['z'], axis=2)
+        return ending(m, 'z', 16)
+    if kind == 'pad':
+        i64('p', [0, 0, 1, -1, 0, 1, 0, 2])
+        m.node('Pad', ['x', 'p'], ['z'])
+        return ending(m, 'z', 3 * 4 * 3)
+    if kind == 'reduce':
+        i64('ax', [1])
+        m.node('ReduceSum', ['x', 'ax'], ['a'], keepdims=0)
+        m.node('ReduceMean', ['a'], ['z'], axes=[-1])
+        return ending(m, 'z', 3)
+    if kind == 'squeeze':
+        i64('ax', [0])
+        i64('bx', [1, 3])
+        m.node('Squeeze', ['x', 'ax'], ['a'])
+        m.node('Unsqueeze', ['a', 'bx'], ['b'])
+        m.node('Identity', ['b'], ['c'])
+        m.node('Dropout', ['c'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'batch':
+        m.const('w', [2, 2, 4], weights(16))
+        i64('n', [0, 2, -1, 2])
+        m.node('Reshape', ['x', 'n'], ['a'])
+        m.node('MatMul', ['a', 'w'], ['z'])
+        return ending(m, 'z', 24)
+    if kind == 'left':
+        m.const('w', [3], weights(3))
+        m.node('MatMul', ['w', 'x'], ['z'])
+        return ending(m, 'z', 4)
+    raise ValueError(kind)
+
+
+def two_inputs():
+    m = Model()
+    m.input('a', [1, 2])
+    m.input('b', [-1, 1, 2])
+    m.const('w', [2, 3], weights(6))
+    m.node('MatMul', ['a', 'w'], ['p'])
+    m.node('MatMul', ['b', 'w'], ['q'])
+    m.node('Relu', ['p'], ['r'])
+    m.node('Flatten', ['q'], ['f'])
+    m.node('Relu', ['f'], ['g'])
+    m.node('Add', ['r', 'g'], ['s'])
+    m.output('s')
+    m.output('r')
+    return m
+
+
+for seed in range(6):
+    tight_root('mlp%d' % seed, mlp([3, 4, 4, 2], [1., .01, 100.][seed % 3],
+                                   seed != 5), seed % 2 == 1)
+for seed in range(4):
+    tight_root('residual%d' % seed, residual(), seed % 2 == 1)
+tight_root('linear', mlp([3, 2]), True)
+tight_root('inputs', two_inputs(), True)
+for kind in ('conv1d', 'conv', 'pool', 'transpose', 'elementwise', 'slice',
+             'split', 'gather', 'pad', 'reduce', 'squeeze', 'batch', 'left'):
+    tight_root('op-' + kind, soup(kind))
+
+leaf = b'\0'
+for seed in range(3):
+    net = mlp([2, 3, 3, 1]) if seed < 2 else residual()
+    n_x, n_y = (2, 1) if seed < 2 else (3, 2)
+    start = declare(n_x, n_y) + box(random_box(n_x))
+    rows = [linear(n_x, n_y, False), linear(n_x, n_y, True)]
+    one = lambda d: (start + '(assert (<= %s %s))\n' % (
+        rows[0], dec(d))).encode()
+    if seed < 2:
+        one = lambda d: (start + '(assert (<= Y_0 %s))\n' % dec(d)).encode()
+    # Split input 0 in the middle, then input 1 a little off it.
+    tree = varint(1) + leaf + varint(4 + 2) + varint(2 * 1000 + 1) + \
+        leaf + leaf
+    tight_tree('tree%d' % seed, net, one, [(tree, [])])
+    # The same with the second half as a job.
+    tight_tree('job%d' % seed, net, one,
+               [(varint(1) + leaf + b'\3', [tree[2:]])])
+net = mlp([2, 3, 3, 2])
+start = declare(2, 2) + box(random_box(2))
+# Two conjunctions, one of two rows; the second is refuted at the split.
+both = lambda d: (start + '(assert (or (and (<= Y_0 {0}) (<= Y_1 {0})) '
+                  '(<= (+ Y_0 X_1) {0})))\n'.format(dec(d))).encode()
+tight_tree('conjunctions', net, both, [
+    (varint(1) + varint(1) + varint(1) + varint(0) + varint(0) +
+     varint(0) + varint(1), [])])
+tight_tree('leaf-clipped', net, both, [
+    (varint(0) + varint(2), [])])
+tight_tree('leaf-row', net, both, [(varint(0) + varint(1), [])])
+# Two groups: a disjunction over the inputs.
+groups = lambda d: (declare(2, 2) + '(assert (or (and (>= X_0 0) (<= X_0 1) '
+                    '(>= X_1 -1e-1) (<= X_1 2.5e-1) (<= Y_0 {0})) (and '
+                    '(= X_0 1) (>= X_1 3) (<= X_1 70) (>= 0.0 (- Y_0 {0}))'
+                    ')))\n'.format('%s' % dec(d))).encode()
+short = lambda d: groups(F(round(d * 2 ** 20), 2 ** 20))
+text = short(F(-10 ** 6))
+for name, trees in (('groups-yes', [(leaf, []), (leaf, [])]),
+                    ('groups-no', [(leaf, [])])):
+    write(name, net, text, 'certificate', certificate(net, text, trees))
+# An empty unsafe set holds; one that is not is not an empty one.
+text = (start + '(assert (<= 2 1))\n').encode()
+write('empty-yes', net, text, 'certificate', certificate(net, text, []))
+text = (start + '(assert (<= 1 1))\n').encode()
+write('everything-no', net, text, 'certificate',
+      certificate(net, text, [(leaf, [])]))
+
+# Counterexamples: Y = relu(x) - 1 exactly at its threshold, and others.
+tie = Model()
+tie.input('x', [1, 1])
+tie.const('c', [1], [-1.0])
+tie.node('Relu', ['x'], ['a'])
+tie.node('Add', ['a', 'c'], ['y'])
+tie.output('y')
+for name, op, x in (('tie-yes', '>=', 1.0), ('tie-no', '>', 1.0),
+                    ('outside-no', '>=', 1.0000001192092896),
+                    ('below-no', '>=', 0.9999999403953552)):
+    text = (declare(1, 1) + box([('0', '1')]) +
+            '(assert (%s Y_0 0))\n' % op).encode()
+    write('cex-' + name, tie, text, 'counterexample',
+          head(b'AXCX', tie, text) + struct.pack('<If', 1, x))
+    assert R.refuted(tie, text, [F(x)]) == name.endswith('yes')
+for seed in range(4):
+    net = mlp([3, 5, 5, 1], [1, 1e-9, 1e9, 1][seed])
+    x = [struct.unpack('f', struct.pack('f', rnd.uniform(-1, 1)))[0]
+         for _ in range(3)]
+    ref = R.Net.__new__(R.Net)
+    ref.model = net
+    y = ref.run([[F(v) for v in x]], True)[-1][0]
+    for yes, op in ((True, '<='), (False, '<'), (True, '=')):
+        text = (declare(3, 1) + box([('-1', '1')] * 3) +
+                '(assert (%s Y_0 %s))\n' % (op, dec(y))).encode()
+        assert R.refuted(net, text, [F(v) for v in x]) == yes
+        write('cex%d%s-%s' % (seed, {'<=': 'le', '<': 'lt', '=': 'eq'}[op],
+                              'yes' if yes else 'no'),
+              net, text, 'counterexample',
+              head(b'AXCX', net, text) + struct.pack('<I3f', 3, *x))
+print('%d fixtures' % len(names))
