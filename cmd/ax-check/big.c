@@ -1,115 +1,64 @@
-/* big.c - natural numbers of any size, least significant word first, for
- * decimals and for replaying counterexamples. */
+/* big.c - integers modulo 2^16384, for decimals and for replaying
+ * counterexamples. Words are little-endian; negative numbers are two's
+ * complements. Callers keep values below 2^16383 in magnitude. */
 #include "island.h"
 
 typedef unsigned __int128 u128;
 
-static void trim(struct big *b)
+void big_add(struct big *b, const struct big *a, uint64_t m, uint64_t shift,
+             bool minus)
 {
-    while (b->n > 0 && b->w[b->n - 1] == 0)
-        b->n--;
-}
+    uint64_t s = shift % 64, part[2] = {m << s, s ? m >> (64 - s) : 0};
 
-/* b += a m 2^(64 at) */
-static void add_word(struct run *r, struct big *b, const struct big *a,
-                     uint64_t m, uint64_t at)
-{
-    u128 carry = 0;
+    for (int i = 0; minus && i < BIG; i++) /* b - x = ~(~b + x) */
+        b->w[i] = ~b->w[i];
+    for (unsigned p = 0; p < 2; p++) {
+        u128 sum = 0; /* at most (2^64 - 1)^2 + 2 (2^64 - 1) < 2^128 */
 
-    if (m == 0)
-        return;
-    for (uint64_t i = at; i < at + a->n || carry > 0; i++) {
-        b->w = grow(r, b->w, i, &b->room, sizeof *b->w);
-        for (; b->n <= i; b->n++)
-            b->w[b->n] = 0;
-        /* At most (2^64 - 1)^2 + 2 (2^64 - 1) < 2^128. */
-        carry += b->w[i];
-        if (i < at + a->n)
-            carry += (u128)a->w[i - at] * m;
-        b->w[i] = (uint64_t)carry;
-        carry >>= 64;
+        for (uint64_t i = shift / 64 + p, j = 0; i < BIG; i++, j++) {
+            sum += (u128)a->w[j] * part[p] + b->w[i];
+            b->w[i] = (uint64_t)sum;
+            sum >>= 64;
+        }
     }
-    trim(b);
+    for (int i = 0; minus && i < BIG; i++)
+        b->w[i] = ~b->w[i];
 }
 
-void big_addmul(struct run *r, struct big *b, const struct big *a, u128 m,
-                uint64_t shift)
+/* b = b m + plus */
+static void scale(struct big *b, uint64_t m, uint64_t plus)
 {
-    unsigned s = (unsigned)(shift % 64);
-    u128 low = (u128)(uint64_t)m << s, high = (m >> 64) << s;
+    u128 sum = plus;
 
-    add_word(r, b, a, (uint64_t)low, shift / 64);
-    /* The halves have no bit in common. */
-    add_word(r, b, a, (uint64_t)(low >> 64) | (uint64_t)high, shift / 64 + 1);
-    add_word(r, b, a, (uint64_t)(high >> 64), shift / 64 + 2);
-}
-
-void big_mul(struct run *r, struct big *b, uint64_t m, uint64_t plus)
-{
-    u128 carry = plus;
-
-    for (size_t i = 0; i < b->n || carry > 0; i++) {
-        b->w = grow(r, b->w, i, &b->room, sizeof *b->w);
-        /* At most (2^64 - 1)^2 + 2^64 - 1 < 2^128. */
-        carry += i < b->n ? (u128)b->w[i] * m : 0;
-        b->w[i] = (uint64_t)carry;
-        carry >>= 64;
-        b->n = i < b->n ? b->n : i + 1;
+    for (int i = 0; i < BIG; i++) {
+        sum += (u128)b->w[i] * m;
+        b->w[i] = (uint64_t)sum;
+        sum >>= 64;
     }
-    trim(b);
 }
 
-void big_ten(struct run *r, struct big *b, int64_t n)
-{
-    for (; n > 0; n -= n < 19 ? 1 : 19) /* 10^19 < 2^64 */
-        big_mul(r, b, n < 19 ? 10 : 10000000000000000000u, 0);
-}
-
-bool big_tenth(struct big *b, int64_t n)
+bool big_decimal(struct big *b, struct bytes digits, int64_t exp, uint64_t f)
 {
     bool inexact = false;
 
-    for (; n > 0 && b->n > 0; n -= n < 19 ? 1 : 19) {
-        uint64_t d = n < 19 ? 10 : 10000000000000000000u;
+    *b = (struct big){{0}};
+    for (size_t i = 0; i < digits.n; i++)
+        scale(b, 10, (uint64_t)(digits.p[i] - '0'));
+    for (int64_t i = 0; i < exp; i++)
+        scale(b, 10, 0);
+    for (; f > 0; f -= f < 63 ? f : 63)
+        scale(b, 1ull << (f < 63 ? f : 63), 0);
+    for (int top = BIG; exp < 0 && top > 0; exp += exp > -19 ? 1 : 19) {
+        uint64_t d = exp > -19 ? 10 : 10000000000000000000u;
         u128 rest = 0;
 
-        for (size_t i = b->n; i-- > 0; rest %= d) {
+        while (top > 0 && b->w[top - 1] == 0)
+            top--;
+        for (int i = top; i-- > 0; rest %= d) {
             rest = rest << 64 | b->w[i];
             b->w[i] = (uint64_t)(rest / d); /* rest < 2^64 d */
         }
         inexact |= rest != 0;
-        trim(b);
     }
     return inexact;
-}
-
-int big_cmp(const struct big *a, const struct big *b)
-{
-    if (a->n != b->n)
-        return a->n < b->n ? -1 : 1;
-    for (size_t i = a->n; i-- > 0;)
-        if (a->w[i] != b->w[i])
-            return a->w[i] < b->w[i] ? -1 : 1;
-    return 0;
-}
-
-void big_sub(struct big *a, const struct big *b)
-{
-    u128 need = 0;
-
-    for (size_t i = 0; i < a->n; i++) {
-        bool borrow;
-
-        need += i < b->n ? b->w[i] : 0;
-        borrow = a->w[i] < need;
-        a->w[i] -= (uint64_t)need;
-        need = borrow;
-    }
-    trim(a);
-}
-
-uint64_t big_bits(const struct big *b)
-{
-    return b->n == 0 ? 0
-                     : 64 * b->n - (size_t)__builtin_clzll(b->w[b->n - 1]);
 }

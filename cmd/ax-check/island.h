@@ -122,21 +122,17 @@ struct container {
 struct bytes file_read(struct run *r, const char *path); /* "-": stdin */
 void container_read(struct run *r, struct container *c, struct bytes file);
 
-/* big.c: natural numbers. Start as = {0}. */
+/* big.c: integers modulo 2^16384. */
+#define BIG 256
 struct big {
-    uint64_t *w;
-    size_t n;
-    uint64_t room;
+    uint64_t w[BIG];
 };
 
-void big_mul(struct run *r, struct big *b, uint64_t m, uint64_t plus);
-void big_ten(struct run *r, struct big *b, int64_t n); /* b *= 10^n, n > 0 */
-bool big_tenth(struct big *b, int64_t n); /* b /= 10^n; was it inexact? */
-void big_addmul(struct run *r, struct big *b, const struct big *a,
-                unsigned __int128 m, uint64_t shift); /* b += a m 2^shift */
-int big_cmp(const struct big *a, const struct big *b);
-void big_sub(struct big *a, const struct big *b); /* b <= a */
-uint64_t big_bits(const struct big *b);
+/* b += a m 2^shift, or -= */
+void big_add(struct big *b, const struct big *a, uint64_t m, uint64_t shift,
+             bool minus);
+/* b = floor(digits 10^exp 2^f), below 2^16383; is it less than that? */
+bool big_decimal(struct big *b, struct bytes digits, int64_t exp, uint64_t f);
 
 /* vnnlib.c: a property in the normal form of ax-cert(5). */
 struct row { /* sum of coef times variable <= D = +-digits 10^exp */
@@ -169,8 +165,6 @@ struct property {
 
 void property_read(struct run *r, struct property *pr, struct bytes text,
                    uint32_t n_x, uint32_t n_y);
-/* digits 10^max(0, exp) */
-struct big row_value(struct run *r, const struct row *row);
 
 /* lower.c: the graph as affine maps between rectified nodes. */
 struct num { /* m 2^e, m odd, or 0 with e = 0 */

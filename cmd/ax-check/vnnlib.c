@@ -26,12 +26,16 @@ struct sum { /* of k times variables */
     bool open; /* there is a variable */
 };
 
+/* A conjunction is a row, or two conjunctions; a dnf is a list of them. */
+struct rope {
+    const struct rope *left, *right; /* NULL in a row */
+    uint64_t n;                      /* rows */
+    uint32_t row;
+};
+
 struct dnf {
-    struct draft { /* a conjunction under construction */
-        uint32_t *rows;
-        uint64_t n, room;
-    } * d;
-    uint64_t n, room, rows; /* rows: in all */
+    const struct rope **c;
+    uint64_t n, rows, room; /* rows: in all */
 };
 
 struct parser {
@@ -52,9 +56,9 @@ static void want(struct parser *ps, bool ok, const char *what)
                (const char *)ps->token.p, what);
 }
 
-static bool is_space(unsigned char c)
+static bool is_one_of(unsigned char c, const char *set)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c != 0 && strchr(set, c) != NULL;
 }
 
 static void next(struct parser *ps)
@@ -62,16 +66,15 @@ static void next(struct parser *ps)
     const unsigned char *p = ps->rest.p, *end = p + ps->rest.n;
     bool comment = false;
 
-    for (; p < end && (comment || is_space(*p) || *p == ';'); p++) {
+    for (; p < end && (comment || is_one_of(*p, " \t\r\n;")); p++) {
         comment = *p == ';' || (comment && *p != '\n');
         ps->line += *p == '\n';
     }
     ps->token.p = p;
-    if (p < end && (*p == '(' || *p == ')'))
+    p += p < end && (*p == '(' || *p == ')');
+    while (p < end && (p == ps->token.p || *ps->token.p > ')') &&
+           !is_one_of(*p, " \t\r\n;()"))
         p++;
-    else
-        while (p < end && !is_space(*p) && !strchr("();", *p))
-            p++;
     ps->token.n = (size_t)(p - ps->token.p);
     ps->rest = (struct bytes){p, (size_t)(end - p)};
 }
@@ -87,15 +90,14 @@ static bool is(struct parser *ps, const char *text)
 }
 
 /* Bring a decimal into its one form. */
-static struct decimal settle(struct parser *ps, bool over, i128 m, int64_t e)
+static struct decimal settle(struct parser *ps, bool ok, i128 m, int64_t e)
 {
-    i128 limit = (i128)1000000000000000000 * 1000000000000000000;
+    const i128 limit = (i128)1000000000000000000 * 1000000000000000000;
 
     for (; m != 0 && m % 10 == 0; e++)
         m /= 10;
     e = m ? e : 0;
-    want(ps,
-         !over && m < limit && m > -limit && e <= EXP_MAX && e >= -EXP_MAX,
+    want(ps, ok && m < limit && m > -limit && e <= EXP_MAX && e >= -EXP_MAX,
          "a decimal beyond 36 digits or exponent 4096");
     return (struct decimal){.m = m, .e = e};
 }
@@ -103,68 +105,68 @@ static struct decimal settle(struct parser *ps, bool over, i128 m, int64_t e)
 static struct decimal add(struct parser *ps, struct decimal a,
                           struct decimal b)
 {
-    bool over = a.digits.n + b.digits.n > 0;
+    bool ok = a.digits.n + b.digits.n == 0;
 
-    if (!over && (a.m == 0 || b.m == 0))
+    if (ok && (a.m == 0 || b.m == 0))
         return a.m == 0 ? b : a;
-    for (; a.e > b.e && !over; a.e--)
-        over |= __builtin_mul_overflow(a.m, (i128)10, &a.m);
-    for (; b.e > a.e && !over; b.e--)
-        over |= __builtin_mul_overflow(b.m, (i128)10, &b.m);
-    over |= __builtin_add_overflow(a.m, b.m, &a.m);
-    return settle(ps, over, a.m, a.e);
+    if (a.e < b.e)
+        return add(ps, b, a);
+    for (; a.e > b.e && ok; a.e--)
+        ok = !__builtin_mul_overflow(a.m, (i128)10, &a.m);
+    ok = ok && !__builtin_add_overflow(a.m, b.m, &a.m);
+    return settle(ps, ok, a.m, a.e);
 }
 
 /* Only a product with +-1 may have a factor of more than 36 digits. */
 static struct decimal multiply(struct parser *ps, struct decimal a,
                                struct decimal b)
 {
-    bool over = a.digits.n + b.digits.n > 0, unit = b.e == 0;
+    bool unit = (b.m == 1 || b.m == -1) && b.e == 0 && b.digits.n == 0;
+    bool ok = a.digits.n + b.digits.n == 0;
 
-    unit &= (b.m == 1 || b.m == -1) && b.digits.n == 0;
-    over |= __builtin_mul_overflow(a.m, b.m, &a.m);
-    return unit ? a : settle(ps, over, a.m, a.e + b.e);
+    ok &= !__builtin_mul_overflow(a.m, b.m, &a.m);
+    return unit ? a : settle(ps, ok, a.m, a.e + b.e);
 }
 
 static struct decimal number(struct parser *ps)
 {
     const unsigned char *s = ps->token.p, *end = s + ps->token.n;
-    bool minus = s < end && *s == '-', point = false, ok = true;
     unsigned char *digits = get(ps->r, ps->token.n, 1);
+    bool minus = *s == '-', ok = true;
     struct decimal d = {.m = 0};
-    int64_t exp = 0, sign = 1;
-    size_t n = 0, seen = 0;
+    int64_t exp = 0, points = 0, seen = 0;
+    size_t n = 0;
 
-    s += s < end && (*s == '-' || *s == '+');
-    for (; s < end && ((*s >= '0' && *s <= '9') || *s == '.'); s++) {
-        ok &= *s != '.' || !point;
-        point |= *s == '.';
-        if (*s != '.') {
-            seen++;
-            d.e -= point;
-            digits[n] = *s;
-            n += n > 0 || *s != '0'; /* leading zeros do not count */
-        }
+    s += minus || *s == '+';
+    for (; s < end && is_one_of(*s, ".0123456789"); s++) {
+        points += *s == '.';
+        seen += *s != '.';
+        d.e -= points > 0 && *s != '.';
+        digits[n] = *s;
+        n += *s != '.' && (n > 0 || *s != '0'); /* no leading zeros */
     }
     if (s < end && (*s == 'e' || *s == 'E')) {
-        sign = ++s < end && *s == '-' ? -1 : 1;
+        bool down = ++s < end && *s == '-';
+
         s += s < end && (*s == '-' || *s == '+');
-        for (ok &= s < end; s < end && *s >= '0' && *s <= '9'; s++)
+        for (ok = s < end; s < end && is_one_of(*s, "0123456789"); s++)
             exp = exp < 1000000000 ? 10 * exp + (*s - '0') : exp;
+        exp = down ? -exp : exp;
     }
-    want(ps, ok && s == end && seen > 0, "no number and no variable");
+    want(ps, ok && s == end && seen > 0 && points <= 1, "no number");
     for (; n > 0 && digits[n - 1] == '0'; n--)
         d.e++;
-    d.e = n > 0 ? d.e + sign * exp : 0;
+    d.e = n > 0 ? d.e + exp : 0;
     want(ps, n <= DIGITS_MAX && d.e <= EXP_MAX && d.e >= -EXP_MAX,
          "beyond 4096 digits or exponent 4096");
     for (size_t i = 0; i < n && n <= 36; i++)
         d.m = 10 * d.m + (digits[i] - '0'); /* below 10^36 */
-    d.digits = (struct bytes){digits, n > 36 ? n : 0};
-    if (n > 36)
+    if (n > 36) {
         d.m = 1;
-    else
+        d.digits = (struct bytes){digits, n};
+    } else {
         give(ps->r, digits);
+    }
     d.m = minus ? -d.m : d.m;
     return d;
 }
@@ -172,17 +174,16 @@ static struct decimal number(struct parser *ps)
 static uint32_t variable(struct parser *ps)
 {
     const struct bytes t = ps->token;
-    bool y = t.n > 0 && *t.p == 'Y', ok = t.n > 2 && t.p[1] == '_';
+    bool y = *t.p == 'Y', ok = t.n > 2 && t.p[1] == '_';
     uint32_t n = y ? ps->pr->n_y : ps->pr->n_x;
     uint64_t v = 0;
 
     ok = ok && (y || *t.p == 'X') && (t.n == 3 || t.p[2] != '0');
     for (size_t i = 2; ok && i < t.n; i++) {
-        ok = t.p[i] >= '0' && t.p[i] <= '9';
         v = 10 * v + (uint64_t)(t.p[i] - '0'); /* v < 2^32 before */
-        want(ps, !ok || v < n, "the network has not so many");
+        ok = is_one_of(t.p[i], "0123456789") && v < n;
     }
-    want(ps, ok, "no variable");
+    want(ps, ok, "no variable of this network");
     return (uint32_t)v + (y ? ps->pr->n_x : 0);
 }
 
@@ -206,40 +207,35 @@ static void push_all(struct parser *ps, struct sum *out, struct sum a,
 /* Read a term; the depth ends the recursion. */
 static struct sum term(struct parser *ps, int depth)
 {
-    const struct decimal one = {.m = 1}, minus_one = {.m = -1};
+    struct decimal one = {.m = 1}, sign = one, k = {.m = 0};
     struct sum out = {0}, a, b;
-    struct decimal k;
-    char op;
+    bool plus, minus;
 
     want(ps, depth <= DEPTH_MAX && ps->token.n > 0, "too deep, or the end");
     if (!is(ps, "(")) {
-        if (*ps->token.p == 'X' || *ps->token.p == 'Y')
+        if (is_one_of(*ps->token.p, "XY"))
             push(ps, &out, variable(ps), one);
         else
             push(ps, &out, CONSTANT, number(ps));
-        want(ps, out.s->var == CONSTANT || ps->declared[out.s->var],
-             "not declared");
+        want(ps, !out.open || ps->declared[out.s->var], "not declared");
         next(ps);
         return out;
     }
-    op = is(ps, "+") ? '+' : is(ps, "-") ? '-' : is(ps, "*") ? '*' : 0;
-    want(ps, op != 0, "+, - or * wanted");
+    plus = is(ps, "+");
+    minus = !plus && is(ps, "-");
+    want(ps, plus || minus || is(ps, "*"), "+, - or * wanted");
     a = term(ps, depth + 1);
-    if (op == '*') {
+    if (plus || minus) {
+        sign.m = minus ? -1 : 1;
+        push_all(ps, &out, a, bytes_are(ps->token, ")") ? sign : one);
+        while (!bytes_are(ps->token, ")"))
+            push_all(ps, &out, term(ps, depth + 1), sign);
+    } else {
         b = term(ps, depth + 1);
         want(ps, !a.open || !b.open, "no factor of * is constant");
-        k = (struct decimal){.m = 0};
         for (uint64_t i = 0; i < (b.open ? a : b).n; i++)
             k = add(ps, k, (b.open ? a : b).s[i].k);
         push_all(ps, &out, b.open ? b : a, k);
-        give(ps->r, (b.open ? a : b).s);
-    } else {
-        bool minus = op == '-' && bytes_are(ps->token, ")");
-
-        push_all(ps, &out, a, minus ? minus_one : one);
-        while (!bytes_are(ps->token, ")"))
-            push_all(ps, &out, term(ps, depth + 1),
-                     op == '-' ? minus_one : one);
     }
     want(ps, is(ps, ")"), "')' wanted");
     return out;
@@ -275,43 +271,29 @@ static struct decimal merge(struct parser *ps, struct sum *l)
     return c;
 }
 
-struct big row_value(struct run *r, const struct row *row)
-{
-    struct big b = {0};
-
-    for (size_t i = 0; i < row->digits.n; i++)
-        big_mul(r, &b, 10, (uint64_t)(row->digits.p[i] - '0'));
-    big_ten(r, &b, row->exp);
-    return b;
-}
-
 /* ceil(D 2^64). A D too large in magnitude becomes the extreme on its side:
  * no bound is above the one, and a bound in 128 bits that is above the
  * other is above D, too. */
-static i128 round_up(struct run *r, const struct row *row)
+static i128 round_up(const struct row *row)
 {
-    struct big b = row_value(r, row), scaled = {0};
-    bool inexact;
-    i128 v = 0;
+    int64_t point = (int64_t)row->digits.n + row->exp; /* digits before it */
+    struct big b = {{0}};
+    bool inexact = point <= 40 && big_decimal(&b, row->digits, row->exp, 64);
+    i128 v = (i128)((unsigned __int128)b.w[1] << 64 | b.w[0]);
 
-    big_addmul(r, &scaled, &b, 1, 64);
-    inexact = big_tenth(&scaled, -row->exp);
-    for (size_t i = scaled.n; i-- > 0 && big_bits(&scaled) <= 126;)
-        v = v << 64 | scaled.w[i];
-    v = row->neg ? -v : v + inexact;
-    if (big_bits(&scaled) > 126)
-        v = row->neg ? I128_MIN : I128_MAX;
-    give(r, b.w);
-    give(r, scaled.w);
-    return v;
+    for (int i = 1; i < BIG; i++)
+        if (point > 40 || b.w[i] >> (i == 1 ? 62 : 0) > 0)
+            return row->neg ? I128_MIN : I128_MAX;
+    return row->neg ? -v : v + inexact;
 }
 
 /* The row l + c <= 0, or with minus -l - c <= 0. */
-static void make_row(struct parser *ps, const struct sum *l, struct decimal c,
-                     bool minus, bool strict, struct draft *out)
+static struct rope *make_row(struct parser *ps, const struct sum *l,
+                             struct decimal c, bool minus, bool strict)
 {
     const i128 limit = 1 << 26;
     unsigned char *text = get(ps->r, 40, 1);
+    struct rope *out = get(ps->r, 1, sizeof *out);
     size_t n = 40;
     struct row *row;
     int64_t k = 0;
@@ -319,8 +301,7 @@ static void make_row(struct parser *ps, const struct sum *l, struct decimal c,
     ps->pr->rows = grow(ps->r, ps->pr->rows, ps->pr->n_rows, &ps->room,
                         sizeof *row);
     row = &ps->pr->rows[ps->pr->n_rows];
-    out->rows = grow(ps->r, out->rows, out->n, &out->room, 4);
-    out->rows[out->n++] = ps->pr->n_rows++; /* fewer than bytes of text */
+    *out = (struct rope){.n = 1, .row = ps->pr->n_rows++};
     *row = (struct row){.n = (uint32_t)l->n, .strict = strict};
     row->var = get(ps->r, l->n, sizeof *row->var);
     row->coef = get(ps->r, l->n, sizeof *row->coef);
@@ -328,9 +309,9 @@ static void make_row(struct parser *ps, const struct sum *l, struct decimal c,
         k = -l->s[i].k.e > k ? -l->s[i].k.e : k;
     for (uint64_t i = 0; i < l->n; i++) {
         i128 m = minus ? -l->s[i].k.m : l->s[i].k.m;
-        int64_t e = l->s[i].k.e + k; /* >= 0 */
 
-        for (; e > 0 && m < limit && m > -limit; e--)
+        for (int64_t e = l->s[i].k.e + k; e > 0 && m < limit && m > -limit;
+             e--)
             m *= 10;
         want(ps, m < limit && m > -limit, "a coefficient of 2^26 or more");
         row->var[i] = l->s[i].var;
@@ -340,75 +321,66 @@ static void make_row(struct parser *ps, const struct sum *l, struct decimal c,
     row->exp = c.m != 0 ? c.e + k : 0;
     for (i128 m = c.m < 0 ? -c.m : c.m; m > 0; m /= 10)
         text[--n] = (unsigned char)('0' + (int)(m % 10));
-    row->digits = (struct bytes){text + n, 40 - n};
-    if (c.digits.n > 0)
-        row->digits = c.digits;
+    row->digits = c.digits.n ? c.digits : (struct bytes){text + n, 40 - n};
     row->box = row->n == 1 && row->var[0] < ps->pr->n_x &&
                (row->coef[0] == 1 || row->coef[0] == -1);
-    row->d64 = round_up(ps->r, row);
+    row->d64 = round_up(row);
+    return out;
+}
+
+/* *a becomes the list of "*a and b", or of "*a or b". There are at most 2^20
+ * conjunctions and 2^26 rows in each, so the products do not overflow. */
+static void combine(struct parser *ps, bool is_and, struct dnf *a,
+                    struct dnf b)
+{
+    struct dnf c = {.n = a->n * b.n, .rows = a->rows * b.n + b.rows * a->n};
+    struct rope *made;
+
+    if (!is_and)
+        c = (struct dnf){a->c, a->n + b.n, a->rows + b.rows, a->room};
+    want(ps, c.n <= CONJ_MAX && c.rows <= ROWS_IN_ALL_MAX,
+         "more than 1048576 conjunctions or 67108864 rows");
+    c.c = grow(ps->r, c.c, c.n, &c.room, sizeof *c.c);
+    if (is_and) {
+        made = get(ps->r, c.n, sizeof *made);
+        for (uint64_t i = 0; i < c.n; i++) {
+            const struct rope *x = a->c[i / b.n], *y = b.c[i % b.n];
+
+            made[i] = (struct rope){x, y, x->n + y->n, 0};
+            c.c[i] = &made[i];
+        }
+        give(ps->r, a->c);
+    } else {
+        memcpy(c.c + a->n, b.c, b.n * sizeof *b.c);
+    }
+    give(ps->r, b.c);
+    *a = c;
 }
 
 static struct dnf comparison(struct parser *ps, int depth)
 {
     bool lt = is(ps, "<"), le = !lt && is(ps, "<="), gt = is(ps, ">");
     bool ge = !gt && is(ps, ">="), eq = !lt && !le && !gt && !ge;
-    struct dnf out = {.n = 1, .room = 1};
+    const struct rope **c = get(ps->r, 1, sizeof *c);
+    struct rope *two;
     struct sum l;
-    struct decimal c;
+    struct decimal d;
 
     want(ps, !eq || is(ps, "="), "and, or or a comparison wanted");
     l = term(ps, depth + 1);
     push_all(ps, &l, term(ps, depth + 1), (struct decimal){.m = -1});
-    c = merge(ps, &l);
-    out.d = get(ps->r, 1, sizeof *out.d);
-    if (lt || le || eq)
-        make_row(ps, &l, c, false, lt, out.d);
-    if (gt || ge || eq)
-        make_row(ps, &l, c, true, gt, out.d);
-    give(ps->r, l.s);
-    out.rows = out.d->n;
-    return out;
-}
-
-static void append(struct parser *ps, struct draft *a, const struct draft *b)
-{
-    a->rows = grow(ps->r, a->rows, a->n + b->n, &a->room, 4);
-    for (uint64_t i = 0; i < b->n; i++)
-        a->rows[a->n++] = b->rows[i];
-}
-
-/* a or b, a and b: both are used up. There are at most 2^20 conjunctions
- * and 2^26 rows in each, so the products do not overflow. */
-static struct dnf combine(struct parser *ps, bool is_and, struct dnf a,
-                          struct dnf b)
-{
-    struct dnf c = a;
-
-    c.n = is_and ? a.n * b.n : a.n + b.n;
-    c.rows = is_and ? a.rows * b.n + b.rows * a.n : a.rows + b.rows;
-    want(ps, c.n <= CONJ_MAX && c.rows <= ROWS_IN_ALL_MAX,
-         "more than 1048576 conjunctions or 67108864 rows");
-    if (!is_and) {
-        c.d = grow(ps->r, a.d, c.n, &c.room, sizeof *a.d);
-        memcpy(c.d + a.n, b.d, b.n * sizeof *b.d);
-        give(ps->r, b.d);
-        return c;
+    d = merge(ps, &l);
+    if (eq) {
+        two = get(ps->r, 1, sizeof *two);
+        two->left = make_row(ps, &l, d, false, false);
+        two->right = make_row(ps, &l, d, true, false);
+        two->n = 2;
+        *c = two;
+    } else {
+        *c = make_row(ps, &l, d, gt || ge, lt || gt);
     }
-    if (b.n > 1) {
-        c.d = get(ps->r, c.n, sizeof *c.d);
-        c.room = c.n;
-        for (uint64_t i = 0; i < c.n; i++)
-            append(ps, &c.d[i], &a.d[i / b.n]);
-        for (uint64_t i = 0; i < a.n; i++)
-            give(ps->r, a.d[i].rows);
-        give(ps->r, a.d);
-    } /* else in place: many assertions must not take quadratic time */
-    for (uint64_t i = 0; i < c.n; i++)
-        append(ps, &c.d[i], &b.d[i % b.n]);
-    for (uint64_t i = 0; i < b.n; i++)
-        give(ps->r, b.d[i].rows);
-    give(ps->r, b.d);
-    return c;
+    give(ps->r, l.s);
+    return (struct dnf){c, 1, (*c)->n, 1};
 }
 
 static struct dnf formula(struct parser *ps, int depth)
@@ -422,7 +394,7 @@ static struct dnf formula(struct parser *ps, int depth)
     if (is_and || is(ps, "or")) {
         out = formula(ps, depth + 1);
         while (!bytes_are(ps->token, ")"))
-            out = combine(ps, is_and, out, formula(ps, depth + 1));
+            combine(ps, is_and, &out, formula(ps, depth + 1));
     } else {
         out = comparison(ps, depth);
     }
@@ -430,18 +402,38 @@ static struct dnf formula(struct parser *ps, int depth)
     return out;
 }
 
-/* Bounds at scale 64 of one conjunction, b[2 i] and b[2 i + 1] of X_i.
- * Returns false if no input makes it true. */
-static bool find_box(struct parser *ps, const struct draft *d, i128 *b)
+/* The rows of a conjunction, in order: filled from the end, what is to the
+ * left waits. Only nesting makes more than one wait. */
+static uint32_t *flatten(struct parser *ps, const struct rope *c)
+{
+    const struct rope *wait[DEPTH_MAX + 2];
+    uint32_t *rows = get(ps->r, c->n, sizeof *rows);
+    uint64_t at = c->n;
+
+    for (int n = 0; at > 0;) {
+        while (c->left) {
+            wait[n++] = c->left;
+            c = c->right;
+        }
+        rows[--at] = c->row;
+        c = n > 0 ? wait[--n] : NULL;
+    }
+    return rows;
+}
+
+/* Bounds at scale 64 of n rows, b[2 i] and b[2 i + 1] of X_i. Returns false
+ * if no input makes all rows true. */
+static bool find_box(struct parser *ps, const uint32_t *rows, uint64_t n,
+                     i128 *b)
 {
     const i128 limit = (i128)1 << 108;
-    uint32_t n = 2 * ps->pr->n_x;
+    uint32_t n_b = 2 * ps->pr->n_x;
     bool filled = true;
 
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n_b; i++)
         b[i] = i % 2 ? I128_MAX : I128_MIN;
-    for (uint64_t i = 0; i < d->n; i++) {
-        const struct row *row = &ps->pr->rows[d->rows[i]];
+    for (uint64_t i = 0; i < n; i++) {
+        const struct row *row = &ps->pr->rows[rows[i]];
         i128 *x = row->box ? &b[2 * row->var[0]] : NULL;
 
         if (row->n == 0 && row->neg) /* 0 <= D is false */
@@ -452,13 +444,10 @@ static bool find_box(struct parser *ps, const struct draft *d, i128 *b)
         if (x && row->coef[0] > 0 && row->d64 < x[1])
             x[1] = row->d64;
     }
-    for (uint32_t i = 0; i < n; i++)
-        if (b[i] >= limit || b[i] <= -limit)
-            refuse(ps->r, MALFORMED,
-                   "X_%u has not two bounds below 2^44 in "
-                   "magnitude",
-                   i / 2);
-    for (uint32_t i = 0; i < n; i += 2)
+    for (uint32_t i = 0; i < n_b; i++)
+        must(ps->r, b[i] < limit && b[i] > -limit,
+             "an input has not two bounds below 2^44 in magnitude");
+    for (uint32_t i = 0; i < n_b; i += 2)
         filled &= b[i] <= b[i + 1];
     return filled;
 }
@@ -482,17 +471,18 @@ static struct group make_group(struct parser *ps, const i128 *b)
     return g;
 }
 
-/* A conjunction of a group: rows that are neither box nor constant first. */
-static struct conj make_conj(struct parser *ps, const struct draft *d)
+/* Rows that are neither box nor constant come first. */
+static struct conj make_conj(struct parser *ps, const uint32_t *rows,
+                             uint64_t n)
 {
-    struct conj c = {.rows = get(ps->r, d->n, sizeof *c.rows)};
+    struct conj c = {.rows = get(ps->r, n, sizeof *c.rows)};
 
     for (int rest = 0; rest < 2; rest++) {
-        for (uint64_t i = 0; i < d->n; i++) {
-            const struct row *row = &ps->pr->rows[d->rows[i]];
+        for (uint64_t i = 0; i < n; i++) {
+            const struct row *row = &ps->pr->rows[rows[i]];
 
             if ((row->box || row->n == 0) == rest)
-                c.rows[c.n_all++] = d->rows[i];
+                c.rows[c.n_all++] = rows[i];
         }
         c.n_rows = rest ? c.n_rows : c.n_all;
     }
@@ -507,21 +497,23 @@ static void make_groups(struct parser *ps, const struct dnf *all)
     uint64_t room = 0, conj_room = 0;
 
     for (uint64_t i = 0; i < all->n; i++) {
+        uint32_t *rows = flatten(ps, all->c[i]);
         struct group *g;
 
-        if (!find_box(ps, &all->d[i], b))
-            continue;
-        if (pr->n_groups == 0 || memcmp(b, last, size) != 0) {
-            pr->groups = grow(ps->r, pr->groups, pr->n_groups, &room,
-                              sizeof *pr->groups);
-            pr->groups[pr->n_groups++] = make_group(ps, b);
-            conj_room = 0;
-            memcpy(last, b, size);
+        if (find_box(ps, rows, all->c[i]->n, b)) {
+            if (pr->n_groups == 0 || memcmp(b, last, size) != 0) {
+                pr->groups = grow(ps->r, pr->groups, pr->n_groups, &room,
+                                  sizeof *pr->groups);
+                pr->groups[pr->n_groups++] = make_group(ps, b);
+                conj_room = 0;
+                memcpy(last, b, size);
+            }
+            g = &pr->groups[pr->n_groups - 1];
+            g->conj = grow(ps->r, g->conj, g->n_conj, &conj_room,
+                           sizeof *g->conj);
+            g->conj[g->n_conj++] = make_conj(ps, rows, all->c[i]->n);
         }
-        g = &pr->groups[pr->n_groups - 1];
-        g->conj = grow(ps->r, g->conj, g->n_conj, &conj_room,
-                       sizeof *g->conj);
-        g->conj[g->n_conj++] = make_conj(ps, &all->d[i]);
+        give(ps->r, rows);
     }
 }
 
@@ -529,32 +521,35 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
                    uint32_t n_x, uint32_t n_y)
 {
     struct parser ps = {.r = r, .pr = pr, .rest = text, .line = 1};
-    struct dnf all = {.n = 1, .room = 1}; /* and of nothing: true */
-    uint64_t n = (uint64_t)n_x + n_y;
+    uint64_t n = (uint64_t)n_x + n_y, missing = n;
+    struct dnf all = {.n = 0};
 
     *pr = (struct property){.n_x = n_x, .n_y = n_y};
     ps.declared = get(r, n, sizeof *ps.declared);
-    all.d = get(r, 1, sizeof *all.d);
     for (next(&ps); ps.token.n > 0;) {
         want(&ps, is(&ps, "("), "'(' wanted");
         if (is(&ps, "declare-const")) {
-            uint32_t var = variable(&ps);
+            uint32_t var = ps.token.n ? variable(&ps) : 0;
 
             want(&ps, !ps.declared[var], "declared twice");
             ps.declared[var] = true;
+            missing--;
             next(&ps);
             want(&ps, is(&ps, "Real"), "'Real' wanted");
         } else {
             want(&ps, is(&ps, "assert"), "declare-const or assert wanted");
-            all = combine(&ps, true, all, formula(&ps, 1));
+            if (all.n > 0)
+                combine(&ps, true, &all, formula(&ps, 1));
+            else
+                all = formula(&ps, 1);
         }
         want(&ps, is(&ps, ")"), "')' wanted");
     }
-    for (uint64_t i = 0; i < n; i++)
-        if (!ps.declared[i])
-            refuse(r, MALFORMED,
-                   "the network has %u inputs and %u outputs, "
-                   "not all are declared",
-                   n_x, n_y);
+    if (missing > 0)
+        refuse(r, MALFORMED,
+               "the network has %u inputs and %u outputs, not "
+               "all are declared",
+               n_x, n_y);
+    must(r, all.n > 0, "there is no assertion");
     make_groups(&ps, &all);
 }
