@@ -45,14 +45,12 @@ struct work *work_new(struct run *r, const struct net *net)
 {
     struct work *w = get(r, 1, sizeof *w);
     uint64_t most = 0;
-
     w->net = net;
     w->state = get(r, net->n_layers, sizeof *w->state);
     w->part = get(r, net->n_blocks, sizeof *w->part);
     for (uint32_t k = 0; k < net->n_layers; k++) {
         const struct layer *layer = &net->layers[k];
         struct state *s = &w->state[k];
-
         s->l = get(r, 4 * up8(layer->n), sizeof *s->l);
         s->u = s->l + up8(layer->n);
         s->below = s->u + up8(layer->n);
@@ -94,7 +92,6 @@ static i128 shifted(i128 v, int64_t n, i128 limit)
 static i128 to64(struct run *r, i128 v, int64_t q)
 {
     const i128 limit = (i128)1 << 120;
-
     v = shifted(v, 64 - q, limit);
     if (v == limit)
         refuse(r, REJECTED, "a value overflows");
@@ -105,7 +102,6 @@ static int bits(i128 v)
 {
     unsigned __int128 u = (unsigned __int128)(v < 0 ? -v - 1 : v);
     int n = 0;
-
     for (; u >> 32 > 0; n += 32)
         u >>= 32;
     return n + (u > 0 ? 64 - __builtin_clzll((uint64_t)u) : 0);
@@ -118,11 +114,9 @@ columns(const struct block *b, const struct work *w, uint64_t tile,
         int64_t *e, const int g)
 {
     vec acc[8] = {{0}};
-
     for (uint32_t x = 0; x < w->n_some; x++) {
         uint64_t i = w->some[x];
         const vec *row = (const vec *)(b->w + i * b->stride) + tile;
-
 #pragma GCC unroll 8
         for (int t = 0; t < g; t++)
             acc[t] += row[t] * w->nu[i];
@@ -136,7 +130,6 @@ CLONES static void multiply(const struct block *b, const struct work *w,
                             int64_t *e)
 {
     uint64_t n = b->stride / 8, t = 0;
-
     for (; b->w && t + 8 <= n; t += 8)
         columns(b, w, t, e, 8);
     for (; b->w && t + 7 <= n; t += 7)
@@ -158,11 +151,9 @@ CLONES static void totals(struct work *w, const int64_t *b, uint64_t n,
 {
     const vec *nu = (const vec *)w->nu;
     uint32_t some = 0;
-
     *a = *bias = 0;
     for (uint64_t from = 0; from < n; from += 512) {
         vec size = {0}, sum = {0};
-
         for (uint64_t j = from / 8; 8 * j < n && 8 * j < from + 512; j++) {
             size += (nu[j] ^ (nu[j] >> 63)) - (nu[j] >> 63);
             if (b)
@@ -187,12 +178,10 @@ static i128 affine(struct run *r, struct work *w, uint32_t k)
     const struct layer *layer = &w->net->layers[k];
     struct state *s = &w->state[k];
     i128 c = 0, a, bias;
-
     s->visited = true;
     totals(w, layer->b, layer->n, &a, &bias);
     for (uint32_t j = 0; j < layer->n_blocks; j++) {
         const struct block *b = &layer->blocks[j];
-
         /* W' is off by at most 1/2, activations are at most M: the product
          * is below 2^57 2^62. */
         c = plus(r, c,
@@ -223,13 +212,11 @@ static const int64_t *join(struct work *w, uint32_t k, const int64_t *own,
 {
     const struct layer *layer = &w->net->layers[k];
     const int64_t *e = own;
-
     *shifts = 0;
     *q = 34;
     for (uint32_t j = 0; j < layer->n_readers; j++) {
         const struct block *b = layer->readers[j];
         int64_t scale = w->state[b->node].q + b->scale, d = *q - scale;
-
         if (!w->state[b->node].visited)
             continue;
         if (!e) {
@@ -258,7 +245,6 @@ CLONES static int64_t highest(const int64_t *e, uint64_t n)
 {
     vec all = {0};
     int64_t any = 0;
-
     for (const vec *v = (const vec *)e; (const int64_t *)v < e + n; v++)
         all |= *v ^ (*v >> 63);
     for (int i = 0; i < 8; i++)
@@ -272,13 +258,10 @@ CLONES static i128 relax(const struct state *s, const int64_t *e, uint64_t n,
                          int sh, int64_t *nu)
 {
     i128 total = 0;
-
     for (uint64_t from = 0; from < n; from += 512) {
         vec sum = {0};
-
         for (uint64_t j = from; j < n && j < from + 512; j += 8) {
             vec mu = *(const vec *)(e + j) >> sh, neg = mu >> 63, g, h, out;
-
             out = (((mu * *(vec *)(s->below + j)) >> 28) & neg) |
                   (mu & ~neg & *(vec *)(s->above + j));
             g = -out * *(vec *)(s->l + j);
@@ -301,7 +284,6 @@ static struct bound descend(struct run *r, struct work *w,
     struct bound out = {0};
     i128 low = 0;
     int64_t q;
-
     for (uint32_t s = 0; s < k; s++)
         w->state[s].visited = false;
     w->state[k].q = 0;
@@ -311,7 +293,6 @@ static struct bound descend(struct run *r, struct work *w,
         uint64_t n = w->net->layers[s].n;
         const int64_t *e = join(w, s, NULL, &q, &shifts);
         int sh;
-
         if (!e)
             continue;
         sh = bits(highest(e, n)) - 26;
@@ -325,7 +306,6 @@ static struct bound descend(struct run *r, struct work *w,
     out.q = out.e ? out.q : 0;
     for (uint64_t j = 0; j < n_x && out.e; j++) {
         i128 x = out.e[j];
-
         low += b->lo[j] < 0 ? b->lo[j] : 0; /* above -2^31 2^44 */
         out.s = plus(r, out.s, x * (x < 0 ? b->hi[j] : b->lo[j]));
     }
@@ -356,10 +336,8 @@ static void bound_node(struct run *r, struct work *w, struct box *b,
     int64_t *m = b->m + layer->base;
     i128 sum = 0;
     int sh = 0;
-
     for (uint64_t i = 0; i < layer->n; i++) {
         i128 low, up, most;
-
         if (status[i] == UNSTABLE) {
             low = w->low[i] = unit_row(r, w, b, k, i, 1);
             up = w->up[i] = -unit_row(r, w, b, k, i, -1);
@@ -384,7 +362,6 @@ static void bound_node(struct run *r, struct work *w, struct box *b,
         bool open = status[i] == UNSTABLE;
         int64_t l = open ? (int64_t)(w->low[i] >> sh) : 0;    /* >= -2^29 */
         int64_t u = open ? (int64_t) - (-w->up[i] >> sh) : 0; /* <= 2^29 */
-
         s->l[i] = l;
         s->u[i] = u;
         s->below[i] = open ? (u << 28) / (u - l) : 1 << 28;
@@ -398,10 +375,8 @@ void box_bounds(struct run *r, struct work *w, struct box *b)
 {
     int up = 16 - b->scale;
     i128 sum = 0;
-
     for (uint32_t j = 0; j < w->net->layers[0].n; j++) {
         i128 m = -b->lo[j] > b->hi[j] ? -b->lo[j] : b->hi[j];
-
         sum += up >= 0 ? m * (1 << up) : -(-m >> -up); /* at most 2^60 */
     }
     if (sum >= (i128)1 << 62)
@@ -415,7 +390,6 @@ struct bound row_bound(struct run *r, struct work *w, const struct box *b,
                        const struct row *row)
 {
     uint32_t n_x = w->net->layers[0].n, last = w->net->n_layers - 1;
-
     memset(w->own, 0, n_x * sizeof *w->own);
     memset(w->nu, 0, up8(w->net->layers[last].n) * sizeof *w->nu);
     for (uint32_t j = 0; j < row->n; j++)
@@ -437,7 +411,6 @@ bool row_clip(struct run *r, const struct bound *f, const struct row *row,
 {
     const i128 limit = (i128)1 << 126;
     i128 t = plus(r, row->d64, -plus(r, f->c, -f->s)), sum = 0, edge;
-
     t = shifted(t, f->q + b->scale - 64, limit);
     if (row->d64 >= limit / 2 || row->d64 <= -limit / 2 || t >= limit - 1)
         return true;
@@ -447,7 +420,6 @@ bool row_clip(struct run *r, const struct bound *f, const struct row *row,
     t = plus(r, t + 1, -sum); /* V; what is left of T */
     for (uint32_t j = 0; j < n_x && f->e && t >= 0; j++) {
         i128 e = f->e[j];
-
         if (e > 0) {
             edge = -quotient(-plus(r, t, e * b->lo[j]), e);
             b->hi[j] = edge < b->hi[j] ? (int64_t)edge : b->hi[j];

@@ -9,7 +9,6 @@
 void refuse(struct run *r, int code, const char *fmt, ...)
 {
     va_list ap;
-
     va_start(ap, fmt);
     vsnprintf(r->msg, sizeof r->msg, fmt, ap);
     va_end(ap);
@@ -31,7 +30,6 @@ bool bytes_are(struct bytes a, const char *text)
 struct bytes take(struct run *r, struct bytes *b, uint64_t n)
 {
     struct bytes taken = {b->p, (size_t)n};
-
     must(r, n <= b->n, "cut short");
     b->p += n;
     b->n -= (size_t)n;
@@ -41,7 +39,6 @@ struct bytes take(struct run *r, struct bytes *b, uint64_t n)
 uint64_t little(const unsigned char *p, int n)
 {
     uint64_t v = 0;
-
     while (n-- > 0)
         v = v << 8 | p[n];
     return v;
@@ -50,7 +47,6 @@ uint64_t little(const unsigned char *p, int n)
 uint64_t varint(struct run *r, struct bytes *b)
 {
     uint64_t v = 0, c = 128;
-
     for (unsigned i = 0; c & 128; i++) {
         c = *take(r, b, 1).p;
         must(r, i < 9 ? c > 0 || i == 0 : c == 1,
@@ -72,7 +68,6 @@ void *get(struct run *r, uint64_t n, size_t size)
     unsigned char *start = NULL;
     struct piece *piece;
     uint64_t total;
-
     if (!__builtin_mul_overflow(n, size, &total) && total < 1ull << 48)
         start = calloc(1, total + 128);
     if (!start)
@@ -88,7 +83,6 @@ void *get(struct run *r, uint64_t n, size_t size)
 void give(struct run *r, const void *memory)
 {
     struct piece *piece = (void *)((uintptr_t)memory - 64);
-
     if (!memory)
         return;
     *(piece->prev ? &piece->prev->next : &r->pieces) = piece->next;
@@ -106,7 +100,6 @@ void give_all(struct run *r)
 void *grow(struct run *r, void *old, uint64_t n, uint64_t *room, size_t size)
 {
     void *new;
-
     if (n < *room)
         return old;
     new = get(r, n + n / 2 + 4, size); /* n < 2^48: it counts what we have */

@@ -17,7 +17,6 @@ struct bytes file_read(struct run *r, const char *path)
     FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     size_t got = 1;
     int wrong = errno;
-
     if (!in)
         refuse(r, wrong == ENOENT || wrong == ENOTDIR ? NO_INPUT : IO_ERROR,
                "%s", strerror(wrong));
@@ -39,7 +38,6 @@ static struct bytes unzip(struct run *r, struct bytes b, uint64_t most)
 {
     unsigned long long size = ZSTD_getFrameContentSize(b.p, b.n);
     unsigned char *data;
-
     must(r, size <= most && size <= 32768 * b.n,
          "a compressed frame does not state its size, or one too large");
     data = get(r, size, 1);
@@ -77,11 +75,9 @@ static struct bytes read_frames(struct run *r, struct reader *at)
 {
     unsigned char *data = NULL;
     uint64_t n = 0, room = 0;
-
     while (zstd_next(at->rest)) {
         size_t size = ZSTD_findFrameCompressedSize(at->rest.p, at->rest.n);
         struct bytes part;
-
         must(r, !ZSTD_isError(size), "a frame is damaged or cut short");
         part = unzip(r, take(r, &at->rest, size), 1048576);
         must(r, n % 1048576 == 0 && part.n > 0, "a frame is short");
@@ -107,7 +103,6 @@ static struct attachment read_attachment(struct run *r, struct bytes b,
     unsigned char kind = *take(r, &b, 1).p;
     struct attachment a;
     bool ok;
-
     must(r, kind <= 1, "an attachment of unknown kind");
     if (kind == 1)
         b = unzip(r, b, UINT32_MAX);
@@ -131,7 +126,6 @@ void container_read(struct run *r, struct container *c, struct bytes file)
     struct reader at = {.rest = file};
     struct bytes stream = file, b;
     uint64_t room = 0, magic;
-
     if (zstd_next(file)) {
         stream = read_frames(r, &at);
         model_read(r, &c->model, stream);

@@ -11,7 +11,6 @@ enum { E_MIN = -1000, E_MAX = 900, LAYERS_MAX = 4096 };
 void need(struct lowering *l, bool ok, const char *what)
 {
     const struct node *n = l->node;
-
     if (!ok)
         refuse(l->r, MALFORMED, "not certifiable: %.*s node '%.*s': %s",
                n ? (int)(n->op.n % 64) : 6,
@@ -25,7 +24,6 @@ static int bits(i128 m)
 {
     unsigned __int128 u = (unsigned __int128)(m < 0 ? -m : m);
     uint64_t high = (uint64_t)(u >> 64), low = (uint64_t)u;
-
     return high  ? 128 - __builtin_clzll(high)
            : low ? 64 - __builtin_clzll(low)
                  : 0;
@@ -61,7 +59,6 @@ struct num num_float(struct lowering *l, uint64_t v, int mant, int exp)
 {
     int64_t e = (int64_t)(v >> mant & ((1ull << exp) - 1));
     i128 m = (i128)(v & ((1ull << mant) - 1));
-
     need(l, e + 1 < 1ll << exp, "a constant is not finite");
     m += e ? (i128)1 << mant : 0;
     e = (e ? e : 1) - ((1ll << (exp - 1)) - 1 + mant);
@@ -71,7 +68,6 @@ struct num num_float(struct lowering *l, uint64_t v, int mant, int exp)
 struct form *form_new(struct lowering *l, const uint64_t *dims, uint32_t rank)
 {
     struct form *x = get(l->r, 1, sizeof *x);
-
     x->rank = rank;
     x->n = 1;
     for (uint32_t i = 0; i < rank; i++) {
@@ -94,7 +90,6 @@ static struct form *constant(struct lowering *l, const struct tensor *t)
     struct form *x = form_new(l, t->dims, t->rank);
     int size = t->dtype == 1 ? 4 : t->dtype == 10 ? 2 : 8;
     int mant = size == 4 ? 23 : size == 2 ? 10 : 52;
-
     for (uint64_t i = 0; i < t->n; i++)
         x->c[i] = num_float(l, little(t->data.p + (size_t)size * i, size),
                             mant, 8 * size - 1 - mant);
@@ -110,7 +105,6 @@ void sum_add(struct lowering *l, const struct form *x, uint64_t i,
     for (uint64_t j = x->at ? x->at[i] : 0; x->at && j < x->at[i + 1]; j++) {
         const struct term *t = &x->t[j];
         struct slot *s = &l->sum[t->var];
-
         if (!s->on)
             l->touched[l->n_touched++] = t->var;
         s->on = true;
@@ -122,14 +116,12 @@ void sum_add(struct lowering *l, const struct form *x, uint64_t i,
 static int by_number(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
     return (x > y) - (x < y);
 }
 
 void sum_end(struct lowering *l, struct form *out, uint64_t i)
 {
     uint64_t n = out->at[i];
-
     for (uint32_t j = 1; j < l->n_touched; j++)
         if (l->touched[j] < l->touched[j - 1]) {
             qsort(l->touched, l->n_touched, sizeof(uint32_t), by_number);
@@ -137,7 +129,6 @@ void sum_end(struct lowering *l, struct form *out, uint64_t i)
         }
     for (uint32_t j = 0; j < l->n_touched; j++) {
         struct slot *s = &l->sum[l->touched[j]];
-
         if (s->v.m != 0) {
             need(l, n < TERMS_MAX, "too many coefficients");
             out->t = grow(l->r, out->t, n, &out->room, sizeof *out->t);
@@ -161,7 +152,6 @@ static struct form *activations(struct lowering *l, struct layer *layer,
                                 const uint64_t *dims, uint32_t rank)
 {
     struct form *x = form_new(l, dims, rank);
-
     need(l, l->n_vars + x->n < 1u << 31, "too many neurons");
     layer->base = layer->n ? layer->base : l->n_vars;
     layer->n += (uint32_t)x->n;
@@ -196,11 +186,9 @@ static void lower_node(struct lowering *l, struct net *net)
 {
     const struct node *n = l->node;
     struct form **out = get(l->r, n->n_out, sizeof *out);
-
     l->in = get(l->r, n->n_in, sizeof *l->in);
     for (uint32_t i = 0; i < n->n_in; i++) {
         uint32_t v = n->in[i] - 1, t = 0;
-
         if (n->in[i] == 0)
             continue;
         t = l->m->values[v].tensor_plus_1;
@@ -211,7 +199,6 @@ static void lower_node(struct lowering *l, struct net *net)
     }
     if (bytes_are(n->op, "Relu")) {
         struct layer *layer = &net->layers[net->n_layers++];
-
         need(l,
              net->n_layers <= LAYERS_MAX && n->n_in == 1 && l->in[0] &&
                  n->n_out == 1 && n->n_attrs == 0,
@@ -236,7 +223,6 @@ static void graph_input(struct lowering *l, struct layer *node0, uint32_t at)
 {
     const struct value *v = &l->m->values[at];
     uint64_t dims[RANK_MAX + 1];
-
     need(l, v->rank_plus_1 > 0 && !v->tensor_plus_1 && floats(v->dtype),
          "a graph input has no rank, is constant or of another type");
     for (uint32_t i = 0; i + 1 < v->rank_plus_1; i++)
@@ -249,7 +235,6 @@ void net_lower(struct run *r, struct net *net, const struct model *m)
     struct lowering l = {.r = r, .m = m};
     struct layer *last;
     uint64_t n = 0;
-
     l.forms = get(r, m->n_values, sizeof *l.forms);
     l.uses = get(r, m->n_values, sizeof *l.uses);
     net->layers = get(r, (uint64_t)m->n_nodes + 2, sizeof *net->layers);
@@ -315,7 +300,6 @@ static uint64_t count(struct net *net, const struct form *z, struct tally *t,
                       uint64_t *column)
 {
     uint64_t most = 0, n = z->at ? z->at[z->n] : 0;
-
     for (uint32_t s = 0; s < net->n_layers; s++)
         t[s] = (struct tally){0, INT64_MIN};
     for (uint64_t j = 0; j < n; j++)
@@ -324,7 +308,6 @@ static uint64_t count(struct net *net, const struct form *z, struct tally *t,
         struct tally *s = &t[net->owner[z->t[j].var]];
         int64_t e = bits(z->t[j].m) + z->t[j].e;
         uint64_t c = ++column[z->t[j].var];
-
         s->n++;
         s->e = e > s->e ? e : s->e;
         most = c > most ? c : most;
@@ -338,7 +321,6 @@ static void fill_block(struct run *r, struct block *b, const struct net *net,
 {
     const struct layer *src = &net->layers[b->source];
     uint64_t n = 0;
-
     b->stride = (src->n + 7ull) / 8 * 8;
     if (4 * coefs >= z->n * src->n) {
         b->w = get(r, z->n * b->stride, sizeof *b->w);
@@ -351,7 +333,6 @@ static void fill_block(struct run *r, struct block *b, const struct net *net,
         for (uint64_t j = z->at[i]; j < z->at[i + 1]; j++) {
             uint64_t col = z->t[j].var - src->base;
             int64_t w = scaled(z->t[j].m, z->t[j].e + b->scale);
-
             if (net->owner[z->t[j].var] != b->source)
                 continue;
             if (b->w) {
@@ -373,7 +354,6 @@ static void quantise(struct run *r, struct net *net, uint32_t k,
     const struct form *z = layer->z;
     int64_t bits_k, e = INT64_MIN;
     uint64_t readers = 0;
-
     for (uint32_t s = 0; s < k; s++) {
         layer->n_blocks += t[s].n > 0;
         if (t[s].n > 0 && net->layers[s].n_readers > readers)
@@ -387,7 +367,6 @@ static void quantise(struct run *r, struct net *net, uint32_t k,
     for (uint32_t s = 0; s < k; s++)
         if (t[s].n > 0) {
             struct block *b = &layer->blocks[layer->n_blocks++];
-
             *b = (struct block){.node = k,
                                 .source = s,
                                 .id = net->n_blocks++,
@@ -409,7 +388,6 @@ void net_quantise(struct run *r, struct net *net, bool keep)
 {
     uint64_t *column = get(r, net->n_vars, sizeof *column);
     struct tally *t = get(r, net->n_layers, sizeof *t);
-
     for (uint32_t k = 1; k < net->n_layers; k++) {
         count(net, net->layers[k].z, t, column);
         for (uint32_t s = 0; s < k; s++)
@@ -417,7 +395,6 @@ void net_quantise(struct run *r, struct net *net, bool keep)
     }
     for (uint32_t k = 1; k < net->n_layers; k++) {
         uint64_t most = count(net, net->layers[k].z, t, column);
-
         quantise(r, net, k, t, most);
         if (!keep)
             used(r, net->layers[k].z);
@@ -431,7 +408,6 @@ void net_quantise(struct run *r, struct net *net, bool keep)
         for (uint32_t i = 0; i < net->layers[k].n_blocks; i++) {
             struct block *b = &net->layers[k].blocks[i];
             struct layer *src = &net->layers[b->source];
-
             src->readers[src->n_readers++] = b;
         }
     give(r, column);

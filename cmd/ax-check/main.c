@@ -36,7 +36,6 @@ static const char usage[] =
 static void print_options(bool list)
 {
     size_t n = sizeof options / sizeof *options;
-
     if (!list)
         printf("%s\ncheck the certificates and counterexamples that a model "
                "carries\n\n",
@@ -72,7 +71,6 @@ static _Noreturn void finish(int code)
 static void set_option(struct settings *s, const char *name, const char *val)
 {
     char *end;
-
     if (strcmp(name, "json") == 0)
         s->json = true;
     else if (strcmp(name, "quiet") == 0)
@@ -81,7 +79,6 @@ static void set_option(struct settings *s, const char *name, const char *val)
         s->certificate = val;
     else if (strcmp(name, "threads") == 0) {
         long n = strtol(val, &end, 10);
-
         if (*end || end == val || n < 1 || n > THREADS_MAX)
             bad_usage("--threads wants a number from 1 to 64, not", val);
         s->threads = (unsigned)n;
@@ -99,12 +96,10 @@ static void read_options(struct settings *s, int argc, char **argv)
 {
     const char **operand = &s->model;
     bool more = true;
-
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i], *val = NULL;
         const struct option *o = options;
         size_t n = strcspn(a, "=");
-
         if (!more || a[0] != '-' || a[1] == 0) {
             if (operand > &s->property)
                 bad_usage("one operand too many:", a);
@@ -138,7 +133,6 @@ static void print_string(const char *p, size_t n)
     putchar('"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)p[i];
-
         if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f)
             printf("\\u%04x", c);
         else
@@ -165,7 +159,6 @@ static void print_verdict(const struct settings *s, const struct claim *c,
                           const struct run *r, bool first)
 {
     const char *what = c->is_cex ? "violated" : "holds";
-
     if (s->quiet)
         return;
     if (!s->json) {
@@ -215,7 +208,6 @@ static void add_claim(struct run *r, struct task *t, struct bytes payload,
                       bool is_cex)
 {
     struct claim *c = &t->claims[t->n];
-
     *c = (struct claim){.payload = payload,
                         .identity = t->c.identity,
                         .net = &t->net,
@@ -237,7 +229,6 @@ static void find_claims(struct run *r, struct task *t)
     for (uint64_t i = 0; !t->s.certificate && i < t->c.n_att; i++) {
         const struct attachment *a = &t->c.att[i];
         bool is_cex = bytes_are(a->type, "counterexample");
-
         if (is_cex || bytes_are(a->type, "certificate"))
             add_claim(r, t, a->payload, is_cex);
     }
@@ -252,10 +243,8 @@ static void check(struct run *r, struct task *t, struct claim *c)
     struct bytes text = t->text;
     struct property pr;
     unsigned char digest[32];
-
     for (uint64_t i = 0; i < t->c.n_att; i++) {
         const struct attachment *a = &t->c.att[i];
-
         if (!bytes_are(a->type, "property"))
             continue;
         sha256(digest, a->payload);
@@ -278,7 +267,6 @@ static void check(struct run *r, struct task *t, struct claim *c)
 static int check_all(struct task *t)
 {
     int volatile code = ACCEPTED;
-
     if (t->s.json && !t->s.quiet) {
         printf("{\"schema\":\"ax.check/1\",\"identity\":\"");
         print_hex(t->c.identity);
@@ -286,7 +274,6 @@ static int check_all(struct task *t)
     }
     for (uint64_t i = 0; i < t->n; i++) {
         struct run *r = calloc(1, sizeof *r);
-
         if (!r)
             return NO_MEMORY;
         if (setjmp(r->out) == 0)
@@ -310,7 +297,6 @@ int main(int argc, char **argv)
     static struct task task;
     static struct run run;
     const char *volatile at;
-
     task.s.threads = 2;
     read_options(&task.s, argc, argv);
     at = task.s.model;

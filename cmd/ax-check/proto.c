@@ -29,14 +29,12 @@ static void split(struct run *r, const char *type, struct bytes msg,
                   struct field x[FIELDS])
 {
     uint64_t last = 0;
-
     memset(x, 0, FIELDS * sizeof *x);
     while (msg.n > 0) {
         uint64_t key = varint(r, &msg), at = key >> 3, wire = key & 7;
         char kind = at - 1 < strlen(type) ? type[at - 1] : '?';
         bool graph = kind == 'b' && at == (type == Model ? 2 : 9);
         struct field *f = &x[kind == '?' ? 0 : at];
-
         must(r,
              kind != '?' && wire == (kind == 'v'   ? 0u
                                      : kind == 'f' ? 5u
@@ -74,7 +72,6 @@ static uint32_t small(struct run *r, uint64_t v, uint64_t most)
 static uint32_t *indexes(struct run *r, const struct field *f, uint64_t most)
 {
     uint32_t *out = get(r, f->n, sizeof *out);
-
     for (uint32_t i = 0; i < f->n; i++)
         out[i] = small(r, f->numbers[i], most);
     give(r, f->numbers);
@@ -90,7 +87,6 @@ static void read_node(struct run *r, const struct model *m, struct node *n,
                       struct bytes msg)
 {
     struct field x[FIELDS], y[FIELDS];
-
     split(r, Node, msg, x);
     *n = (struct node){.op = x[1].b,
                        .name = x[2].b,
@@ -102,7 +98,6 @@ static void read_node(struct run *r, const struct model *m, struct node *n,
     n->attrs = get(r, x[5].n, sizeof *n->attrs);
     for (uint32_t i = 0; i < x[5].n; i++) {
         struct attr *a = &n->attrs[i];
-
         split(r, Attr, x[5].list[i], y);
         *a = (struct attr){.name = y[1].b,
                            .kind = small(r, y[2].v, 7),
@@ -119,13 +114,11 @@ static void read_node(struct run *r, const struct model *m, struct node *n,
 static void read_graph(struct run *r, struct model *m, struct bytes msg)
 {
     struct field x[FIELDS], y[FIELDS];
-
     split(r, Graph, msg, x);
     m->n_values = x[2].n;
     m->values = get(r, m->n_values, sizeof *m->values);
     for (uint32_t i = 0; i < m->n_values; i++) {
         struct value *v = &m->values[i];
-
         split(r, Value, x[2].list[i], y);
         v->dtype = small(r, y[2].v, UINT32_MAX);
         v->rank_plus_1 = small(r, y[3].v, RANK_MAX + 1);
@@ -159,7 +152,6 @@ static void read_tensor(struct run *r, struct tensor *t, struct bytes msg,
     uint64_t at = (*end + 63) / 64 * 64, n = 1; /* end < 2^63 */
     struct field x[FIELDS];
     bool over = false;
-
     split(r, Tensor, msg, x);
     t->dtype = small(r, x[1].v, 16);
     t->rank = small(r, x[2].n, RANK_MAX);
@@ -184,7 +176,6 @@ void model_read(struct run *r, struct model *m, struct bytes b)
     struct bytes region = b, msg;
     struct field x[FIELDS];
     uint64_t size, end = 0;
-
     must(r, memcmp(take(r, &region, 8).p, "AXM\1\0\0\0", 8) == 0,
          "not an axm container of version 1");
     size = little(take(r, &region, 8).p, 8);

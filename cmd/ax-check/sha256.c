@@ -26,13 +26,11 @@ static uint32_t turn(uint32_t x, int n)
 static void compress(uint32_t h[8], const unsigned char *p)
 {
     uint32_t w[64], v[8];
-
     for (int i = 0; i < 16; i++)
         w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 |
                (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
     for (int i = 16; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
-
         w[i] = w[i - 16] + w[i - 7] + (turn(a, 7) ^ turn(a, 18) ^ a >> 3) +
                (turn(b, 17) ^ turn(b, 19) ^ b >> 10);
     }
@@ -43,7 +41,6 @@ static void compress(uint32_t h[8], const unsigned char *p)
                       ((e & v[5]) ^ (~e & v[6])) + round_constant[i] + w[i];
         uint32_t t2 = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) +
                       ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-
         v[7] = v[6], v[6] = v[5], v[5] = e, v[4] = v[3] + t1;
         v[3] = v[2], v[2] = v[1], v[1] = a, v[0] = t1 + t2;
     }
@@ -61,7 +58,6 @@ static void add(struct hash *s, const unsigned char *p, size_t n)
 {
     while (n > 0) {
         size_t at = s->n % 64, part = 64 - at < n ? 64 - at : n;
-
         memcpy(s->block + at, p, part);
         s->n += part;
         p += part;
@@ -81,7 +77,6 @@ static void hash(unsigned char out[32], int kind, struct bytes a,
                      {0}};
     unsigned char first = (unsigned char)kind, tail[72] = {0x80};
     size_t pad;
-
     add(&s, &first, kind >= 0);
     add(&s, a.p, a.n);
     add(&s, b.p, b.n);
@@ -105,10 +100,8 @@ void merkle_root(unsigned char out[32], struct bytes b)
     unsigned char full[64][32];
     uint64_t count = 0;
     int i;
-
     do {
         size_t n = b.n < 1048576 ? b.n : 1048576;
-
         hash(out, 0, (struct bytes){b.p, n}, (struct bytes){0});
         for (i = 0; count >> i & 1; i++)
             hash(out, 1, (struct bytes){full[i], 32},

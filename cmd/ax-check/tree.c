@@ -57,7 +57,6 @@ struct walker {
 static void shape(struct run *r, const struct net *net, struct level *l)
 {
     uint64_t n_x = net->layers[0].n, n = net->n_vars, words = (n + 7) / 8;
-
     if (l->box.lo && l->room >= l->n_left)
         return;
     give(r, l->box.lo);
@@ -73,7 +72,6 @@ static void copy(struct run *r, const struct net *net, struct level *to,
                  const struct level *from)
 {
     uint64_t n_x = net->layers[0].n, n = net->n_vars;
-
     to->box.scale = from->box.scale;
     to->n_left = from->n_left;
     shape(r, net, to);
@@ -88,12 +86,10 @@ static bool clip(struct walker *w, const struct level *l, uint32_t c,
 {
     uint32_t n_x = w->c->pr->n_x;
     bool some = true;
-
     memcpy(b->box.lo, l->box.lo, 2 * n_x * sizeof(int64_t));
     for (uint32_t i = 0; some && i < w->group->conj[c].n_rows; i++) {
         const struct row *row = &w->c->pr->rows[w->group->conj[c].rows[i]];
         struct bound f = row_bound(&w->run, w->work, &l->box, row);
-
         some = row_clip(&w->run, &f, row, n_x, &b->box);
     }
     return some;
@@ -104,10 +100,8 @@ static void refute(struct walker *w, const struct level *l, uint32_t c)
 {
     const struct conj *conj = &w->group->conj[c];
     uint64_t i = conj->n_rows == 1 ? 0 : varint(&w->run, &w->tree);
-
     if (i < conj->n_rows) {
         const struct row *row = &w->c->pr->rows[conj->rows[i]];
-
         if (row_bound(&w->run, w->work, &l->box, row).c > row->d64)
             return;
     } else if (i == conj->n_rows && !clip(w, l, c, &w->clipped[0])) {
@@ -121,10 +115,8 @@ static void refute_some(struct walker *w, struct level *l)
 {
     uint64_t n = w->group->n_conj > 1 ? varint(&w->run, &w->tree) : 0;
     uint64_t at = 0, to = 0;
-
     for (uint64_t left = l->n_left; n > 0; n--) {
         uint64_t pos = varint(&w->run, &w->tree);
-
         if (pos < at || pos >= l->n_left || --left == 0)
             refuse(&w->run, REJECTED, "a list of conjunctions is malformed");
         while (at < pos)
@@ -143,7 +135,6 @@ static void clip_box(struct walker *w, struct level *l)
     struct box *one = &w->clipped[0].box, *all = &w->clipped[1].box;
     uint32_t n_x = w->c->pr->n_x;
     bool any = false;
-
     for (uint32_t i = 0; i < l->n_left; i++) {
         if (!clip(w, l, l->left[i], &w->clipped[0]))
             continue;
@@ -164,7 +155,6 @@ static void enter(struct walker *w)
 {
     const struct step *s = &w->steps[w->n_steps + w->depth - 1];
     struct level *l = &w->level[w->depth];
-
     copy(&w->run, w->c->net, l, l - 1);
     *(s->high ? &l->box.lo[s->input] : &l->box.hi[s->input]) = s->v;
 }
@@ -174,7 +164,6 @@ static void split(struct walker *w, struct level *l, uint64_t t)
     uint64_t z = t % 4 == 2 ? varint(&w->run, &w->tree) : 0, input = t / 4;
     struct step *s = &w->steps[w->n_steps + w->depth];
     int64_t lo, hi;
-
     if (input >= w->c->pr->n_x || w->depth == DEPTH_MAX)
         refuse(&w->run, REJECTED, "no such input, or too deep");
     refute_some(w, l);
@@ -196,7 +185,6 @@ static void new_job(struct walker *w, const struct level *l)
 {
     struct jobs *jobs = w->jobs;
     struct job *job;
-
     if (!w->is_trunk || jobs->n_rest-- == 0 ||
         (jobs->n == JOBS_MAX && !do_jobs(w)))
         refuse(&w->run, REJECTED, "there is no job for a box");
@@ -219,7 +207,6 @@ static void walk(struct walker *w, const struct level *root)
     for (;;) {
         struct level *l = &w->level[w->depth];
         uint64_t t = varint(&w->run, &w->tree);
-
         if (t == 3) {
             new_job(w, l);
         } else {
@@ -251,10 +238,8 @@ static void *work(void *arg)
 {
     struct walker *w = arg;
     struct jobs *jobs = w->jobs;
-
     while (!atomic_load(&jobs->stop)) {
         uint32_t i = atomic_fetch_add(&jobs->next, 1);
-
         if (i >= jobs->n)
             return NULL;
         w->tree = jobs->job[i].tree;
@@ -276,7 +261,6 @@ static bool do_jobs(struct walker *trunk)
     struct jobs *jobs = trunk->jobs;
     unsigned n = trunk->c->threads, started = 0;
     pthread_t thread[THREADS_MAX];
-
     for (unsigned i = 0; i < n; i++)
         trunk->c->walkers[i].group = trunk->group;
     atomic_store(&jobs->next, 0);
@@ -299,7 +283,6 @@ static _Noreturn void pass_on(struct run *r, struct claim *c,
     uint32_t n = w->n_steps + w->depth;
     char *text = get(r, 64 + (uint64_t)n * 64, 1);
     int at = sprintf(text, "group %u:", (unsigned)(w->group - c->pr->groups));
-
     for (uint32_t i = 0; i < n; i++)
         at += sprintf(text + at, " X_%u%s%lld/2^%d", w->steps[i].input,
                       w->steps[i].high ? ">=" : "<=",
@@ -315,7 +298,6 @@ static void check_group(struct run *r, struct claim *c, struct walker *trunk,
     struct jobs *jobs = trunk->jobs;
     struct level root = {.n_left = g->n_conj, .box.scale = g->scale};
     uint64_t n_x = c->pr->n_x, n = c->net->n_vars;
-
     /* At the root every neuron is unstable, and M is infinite until it is
      * computed. */
     shape(r, c->net, &root);
@@ -351,13 +333,11 @@ void certificate_check(struct run *r, struct claim *c)
     struct bytes body = claim_body(r, c, "AXCT\1\1\0");
     struct jobs *jobs = get(r, 1, sizeof *jobs);
     uint64_t n = varint(r, &body);
-
     if (n != c->pr->n_groups)
         refuse(r, REJECTED, "the number of groups is wrong");
     c->walkers = get(r, c->threads + 1, sizeof *c->walkers);
     for (unsigned i = 0; i <= c->threads; i++) {
         struct walker *w = &c->walkers[i];
-
         w->c = c;
         w->jobs = jobs;
         w->is_trunk = i == c->threads; /* the last */

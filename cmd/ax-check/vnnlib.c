@@ -65,7 +65,6 @@ static void next(struct parser *ps)
 {
     const unsigned char *p = ps->rest.p, *end = p + ps->rest.n;
     bool comment = false;
-
     for (; p < end && (comment || is_one_of(*p, " \t\r\n;")); p++) {
         comment = *p == ';' || (comment && *p != '\n');
         ps->line += *p == '\n';
@@ -83,7 +82,6 @@ static void next(struct parser *ps)
 static bool is(struct parser *ps, const char *text)
 {
     bool same = bytes_are(ps->token, text);
-
     if (same)
         next(ps);
     return same;
@@ -93,7 +91,6 @@ static bool is(struct parser *ps, const char *text)
 static struct decimal settle(struct parser *ps, bool ok, i128 m, int64_t e)
 {
     const i128 limit = (i128)1000000000000000000 * 1000000000000000000;
-
     for (; m != 0 && m % 10 == 0; e++)
         m /= 10;
     e = m ? e : 0;
@@ -106,7 +103,6 @@ static struct decimal add(struct parser *ps, struct decimal a,
                           struct decimal b)
 {
     bool ok = a.digits.n + b.digits.n == 0;
-
     if (ok && (a.m == 0 || b.m == 0))
         return a.m == 0 ? b : a;
     if (a.e < b.e)
@@ -123,7 +119,6 @@ static struct decimal multiply(struct parser *ps, struct decimal a,
 {
     bool unit = (b.m == 1 || b.m == -1) && b.e == 0 && b.digits.n == 0;
     bool ok = a.digits.n + b.digits.n == 0;
-
     ok &= !__builtin_mul_overflow(a.m, b.m, &a.m);
     return unit ? a : settle(ps, ok, a.m, a.e + b.e);
 }
@@ -136,7 +131,6 @@ static struct decimal number(struct parser *ps)
     struct decimal d = {.m = 0};
     int64_t exp = 0, points = 0, seen = 0;
     size_t n = 0;
-
     s += minus || *s == '+';
     for (; s < end && is_one_of(*s, ".0123456789"); s++) {
         points += *s == '.';
@@ -147,7 +141,6 @@ static struct decimal number(struct parser *ps)
     }
     if (s < end && (*s == 'e' || *s == 'E')) {
         bool down = ++s < end && *s == '-';
-
         s += s < end && (*s == '-' || *s == '+');
         for (ok = s < end; s < end && is_one_of(*s, "0123456789"); s++)
             exp = exp < 1000000000 ? 10 * exp + (*s - '0') : exp;
@@ -177,7 +170,6 @@ static uint32_t variable(struct parser *ps)
     bool y = *t.p == 'Y', ok = t.n > 2 && t.p[1] == '_';
     uint32_t n = y ? ps->pr->n_y : ps->pr->n_x;
     uint64_t v = 0;
-
     ok = ok && (y || *t.p == 'X') && (t.n == 3 || t.p[2] != '0');
     for (size_t i = 2; ok && i < t.n; i++) {
         v = 10 * v + (uint64_t)(t.p[i] - '0'); /* v < 2^32 before */
@@ -210,7 +202,6 @@ static struct sum term(struct parser *ps, int depth)
     struct decimal one = {.m = 1}, sign = one, k = {.m = 0};
     struct sum out = {0}, a, b;
     bool plus, minus;
-
     want(ps, depth <= DEPTH_MAX && ps->token.n > 0, "too deep, or the end");
     if (!is(ps, "(")) {
         if (is_one_of(*ps->token.p, "XY"))
@@ -245,7 +236,6 @@ static int by_variable(const void *a, const void *b)
 {
     uint32_t x = ((const struct summand *)a)->var,
              y = ((const struct summand *)b)->var;
-
     return (x > y) - (x < y);
 }
 
@@ -255,11 +245,9 @@ static struct decimal merge(struct parser *ps, struct sum *l)
 {
     struct decimal c = {.m = 0};
     uint64_t n = 0;
-
     qsort(l->s, l->n, sizeof *l->s, by_variable);
     for (uint64_t i = 0; i < l->n; i++) {
         struct summand s = l->s[i];
-
         for (; i + 1 < l->n && l->s[i + 1].var == s.var; i++)
             s.k = add(ps, s.k, l->s[i + 1].k);
         if (s.var == CONSTANT)
@@ -280,7 +268,6 @@ static i128 round_up(const struct row *row)
     struct big b = {{0}};
     bool inexact = point <= 40 && big_decimal(&b, row->digits, row->exp, 64);
     i128 v = (i128)((unsigned __int128)b.w[1] << 64 | b.w[0]);
-
     for (int i = 1; i < BIG; i++)
         if (point > 40 || b.w[i] >> (i == 1 ? 62 : 0) > 0)
             return row->neg ? I128_MIN : I128_MAX;
@@ -297,7 +284,6 @@ static struct rope *make_row(struct parser *ps, const struct sum *l,
     size_t n = 40;
     struct row *row;
     int64_t k = 0;
-
     ps->pr->rows = grow(ps->r, ps->pr->rows, ps->pr->n_rows, &ps->room,
                         sizeof *row);
     row = &ps->pr->rows[ps->pr->n_rows];
@@ -309,7 +295,6 @@ static struct rope *make_row(struct parser *ps, const struct sum *l,
         k = -l->s[i].k.e > k ? -l->s[i].k.e : k;
     for (uint64_t i = 0; i < l->n; i++) {
         i128 m = minus ? -l->s[i].k.m : l->s[i].k.m;
-
         for (int64_t e = l->s[i].k.e + k; e > 0 && m < limit && m > -limit;
              e--)
             m *= 10;
@@ -335,7 +320,6 @@ static void combine(struct parser *ps, bool is_and, struct dnf *a,
 {
     struct dnf c = {.n = a->n * b.n, .rows = a->rows * b.n + b.rows * a->n};
     struct rope *made;
-
     if (!is_and)
         c = (struct dnf){a->c, a->n + b.n, a->rows + b.rows, a->room};
     want(ps, c.n <= CONJ_MAX && c.rows <= ROWS_IN_ALL_MAX,
@@ -345,7 +329,6 @@ static void combine(struct parser *ps, bool is_and, struct dnf *a,
         made = get(ps->r, c.n, sizeof *made);
         for (uint64_t i = 0; i < c.n; i++) {
             const struct rope *x = a->c[i / b.n], *y = b.c[i % b.n];
-
             made[i] = (struct rope){x, y, x->n + y->n, 0};
             c.c[i] = &made[i];
         }
@@ -365,7 +348,6 @@ static struct dnf comparison(struct parser *ps, int depth)
     struct rope *two;
     struct sum l;
     struct decimal d;
-
     want(ps, !eq || is(ps, "="), "and, or or a comparison wanted");
     l = term(ps, depth + 1);
     push_all(ps, &l, term(ps, depth + 1), (struct decimal){.m = -1});
@@ -387,7 +369,6 @@ static struct dnf formula(struct parser *ps, int depth)
 {
     struct dnf out;
     bool is_and;
-
     want(ps, depth <= DEPTH_MAX, "nested more than 64 deep");
     want(ps, is(ps, "("), "'(' wanted");
     is_and = is(ps, "and");
@@ -409,7 +390,6 @@ static uint32_t *flatten(struct parser *ps, const struct rope *c)
     const struct rope *wait[DEPTH_MAX + 2];
     uint32_t *rows = get(ps->r, c->n, sizeof *rows);
     uint64_t at = c->n;
-
     for (int n = 0; at > 0;) {
         while (c->left) {
             wait[n++] = c->left;
@@ -429,13 +409,11 @@ static bool find_box(struct parser *ps, const uint32_t *rows, uint64_t n,
     const i128 limit = (i128)1 << 108;
     uint32_t n_b = 2 * ps->pr->n_x;
     bool filled = true;
-
     for (uint32_t i = 0; i < n_b; i++)
         b[i] = i % 2 ? I128_MAX : I128_MIN;
     for (uint64_t i = 0; i < n; i++) {
         const struct row *row = &ps->pr->rows[rows[i]];
         i128 *x = row->box ? &b[2 * row->var[0]] : NULL;
-
         if (row->n == 0 && row->neg) /* 0 <= D is false */
             return false;
         /* floor(-D 2^64) = -ceil(D 2^64), and I128_MIN is no bound. */
@@ -460,7 +438,6 @@ static struct group make_group(struct parser *ps, const i128 *b)
     struct group g = {.scale = 44,
                       .lo = get(ps->r, n, sizeof *g.lo),
                       .hi = get(ps->r, n, sizeof *g.hi)};
-
     for (uint32_t i = 0; i < 2 * n; i++)
         while ((b[i] < 0 ? -b[i] : b[i]) >> (64 + 44 - g.scale) > 0)
             g.scale--;
@@ -476,11 +453,9 @@ static struct conj make_conj(struct parser *ps, const uint32_t *rows,
                              uint64_t n)
 {
     struct conj c = {.rows = get(ps->r, n, sizeof *c.rows)};
-
     for (int rest = 0; rest < 2; rest++) {
         for (uint64_t i = 0; i < n; i++) {
             const struct row *row = &ps->pr->rows[rows[i]];
-
             if ((row->box || row->n == 0) == rest)
                 c.rows[c.n_all++] = rows[i];
         }
@@ -495,11 +470,9 @@ static void make_groups(struct parser *ps, const struct dnf *all)
     size_t size = 2 * pr->n_x * sizeof(i128);
     i128 *b = get(ps->r, size, 1), *last = get(ps->r, size, 1);
     uint64_t room = 0, conj_room = 0;
-
     for (uint64_t i = 0; i < all->n; i++) {
         uint32_t *rows = flatten(ps, all->c[i]);
         struct group *g;
-
         if (find_box(ps, rows, all->c[i]->n, b)) {
             if (pr->n_groups == 0 || memcmp(b, last, size) != 0) {
                 pr->groups = grow(ps->r, pr->groups, pr->n_groups, &room,
@@ -523,14 +496,12 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
     struct parser ps = {.r = r, .pr = pr, .rest = text, .line = 1};
     uint64_t n = (uint64_t)n_x + n_y, missing = n;
     struct dnf all = {.n = 0};
-
     *pr = (struct property){.n_x = n_x, .n_y = n_y};
     ps.declared = get(r, n, sizeof *ps.declared);
     for (next(&ps); ps.token.n > 0;) {
         want(&ps, is(&ps, "("), "'(' wanted");
         if (is(&ps, "declare-const")) {
             uint32_t var = ps.token.n ? variable(&ps) : 0;
-
             want(&ps, !ps.declared[var], "declared twice");
             ps.declared[var] = true;
             missing--;
