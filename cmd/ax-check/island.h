@@ -289,7 +289,7 @@ struct claim {
     const struct net *net;
     const struct property *pr;
     unsigned threads;
-    bool is_cex;
+    bool is_cex, progress;
     uint64_t leaves; /* out */
     char *where;     /* out: the leaf that is not refuted, or NULL */
     struct walker *walkers;

@@ -101,6 +101,8 @@ static struct form *constant(struct lowering *l, const struct tensor *t)
 void sum_add(struct lowering *l, const struct form *x, uint64_t i,
              struct num k)
 {
+    if (k.m == 0)
+        return;
     l->c = num_add(l, l->c, num_mul(l, k, x->c[i]));
     for (uint64_t j = x->at ? x->at[i] : 0; x->at && j < x->at[i + 1]; j++) {
         const struct term *t = &x->t[j];

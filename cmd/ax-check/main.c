@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "0"
@@ -13,7 +14,7 @@
 struct settings {
     const char *model, *property, *certificate;
     unsigned threads;
-    bool json, quiet;
+    bool json, quiet, progress;
 };
 
 static const struct option {
@@ -25,6 +26,7 @@ static const struct option {
     {'j', "threads", "N", "jobs that are checked at a time (default 2)"},
     {'q', "quiet", NULL, "print no verdict, the exit code tells"},
     {0, "json", NULL, "print one JSON document"},
+    {0, "progress", NULL, "show on a terminal how far it is"},
     {0, "help", NULL, "print this list"},
     {0, "version", NULL, "print the version"},
     {0, "list-options", NULL, "print the options, one a line, for programs"},
@@ -75,6 +77,8 @@ static void set_option(struct settings *s, const char *name, const char *val)
         s->json = true;
     else if (strcmp(name, "quiet") == 0)
         s->quiet = true;
+    else if (strcmp(name, "progress") == 0)
+        s->progress = isatty(2);
     else if (strcmp(name, "certificate") == 0)
         s->certificate = val;
     else if (strcmp(name, "threads") == 0) {
@@ -212,6 +216,7 @@ static void add_claim(struct run *r, struct task *t, struct bytes payload,
                         .identity = t->c.identity,
                         .net = &t->net,
                         .threads = t->s.threads,
+                        .progress = t->s.progress,
                         .is_cex = is_cex};
     must(r, payload.n >= 72, "a certificate or counterexample is cut short");
     c->digest = payload.p + 40;
@@ -279,6 +284,8 @@ static int check_all(struct task *t)
         if (setjmp(r->out) == 0)
             check(r, t, &t->claims[i]);
         certificate_done(&t->claims[i]);
+        if (t->s.progress)
+            fprintf(stderr, "\r\033[K");
         print_verdict(&t->s, &t->claims[i], r, i == 0);
         /* What is malformed first, then rejected, undecided, accepted. */
         if (code < USAGE &&
@@ -297,11 +304,14 @@ int main(int argc, char **argv)
     static struct task task;
     static struct run run;
     const char *volatile at;
+    volatile bool lowering = false;
     task.s.threads = 2;
     read_options(&task.s, argc, argv);
     at = task.s.model;
     if (setjmp(run.out) != 0) {
         fprintf(stderr, "ax-check: %s: %s\n", at, run.msg);
+        if (lowering && task.n == task.n_cex && run.code == MALFORMED)
+            run.code = UNDECIDED; /* counterexamples to a foreign network */
         give_all(&run);
         finish(run.code);
     }
@@ -313,6 +323,7 @@ int main(int argc, char **argv)
         at = task.s.model;
     }
     find_claims(&run, &task);
+    lowering = true;
     net_lower(&run, &task.net, &task.c.model);
     if (task.n > task.n_cex)
         net_quantise(&run, &task.net, task.n_cex > 0);

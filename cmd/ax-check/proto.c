@@ -83,6 +83,13 @@ static int64_t zigzag(uint64_t v)
     return (int64_t)(v >> 1 ^ (0 - (v & 1)));
 }
 
+static bool after(struct bytes a, struct bytes b) /* a < b? */
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = memcmp(a.p, b.p, n);
+    return c < 0 || (c == 0 && a.n < b.n);
+}
+
 static void read_node(struct run *r, const struct model *m, struct node *n,
                       struct bytes msg)
 {
@@ -104,6 +111,8 @@ static void read_node(struct run *r, const struct model *m, struct node *n,
                            .i = zigzag(y[3].v),
                            .bits = (uint32_t)y[4].v,
                            .n_ints = y[6].n};
+        must(r, i == 0 || after(a[-1].name, a->name),
+             "header: attributes are out of order");
         a->ints = get(r, y[6].n, sizeof *a->ints);
         for (uint32_t k = 0; k < y[6].n; k++)
             a->ints[k] = zigzag(y[6].numbers[k]);

@@ -35,6 +35,7 @@ struct jobs {
     uint64_t n_rest;
     struct job job[JOBS_MAX];
     uint32_t n;
+    uint64_t n_done;
     atomic_uint next;
     atomic_bool stop; /* one is refused */
 };
@@ -270,8 +271,11 @@ static bool do_jobs(struct walker *trunk)
         started++;
     if (started == 0)
         work(&trunk->c->walkers[0]);
+    jobs->n_done += jobs->n;
     while (started > 0)
         pthread_join(thread[--started], NULL);
+    if (trunk->c->progress)
+        fprintf(stderr, "\r%llu jobs done", (unsigned long long)jobs->n_done);
     jobs->n = jobs->stop ? jobs->n : 0;
     return !jobs->stop;
 }

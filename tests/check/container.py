@@ -45,6 +45,10 @@ SIZE = {1: 4, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8}
 PACK = {1: 'f', 6: 'i', 7: 'q', 9: 'B', 10: 'e', 11: 'd'}
 
 
+class Raw(dict):
+    """Attributes in an order of their own."""
+
+
 class Model:
     """A graph under construction. Values are named; a constant is added with
     its dtype (as in ONNX), shape and flat list of numbers."""
@@ -88,7 +92,7 @@ class Model:
             n = Msg().b(1, op.encode())
             n.p(3, [self.names[x] + 1 if x else 0 for x in ins])
             n.p(4, [self.names[x] + 1 if x else 0 for x in outs])
-            for key in sorted(attrs):
+            for key in attrs if isinstance(attrs, Raw) else sorted(attrs):
                 a, x = Msg().b(1, key.encode()), attrs[key]
                 if isinstance(x, float):
                     bits = struct.unpack('<I', struct.pack('<f', x))[0]

@@ -1,0 +1,532 @@
+#!/usr/bin/env python3
+"""Every rule of axm(5) and ax-cert(5) that ax-check enforces, broken once:
+the exit status and words of the reason. Prints TAP.
+
+Usage: reject.py PATH/ax-check"""
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+import container as C
+from container import Model, frame, identity, sha, varint
+
+check = sys.argv[1]
+tmp = tempfile.mkdtemp()
+count = failed = 0
+
+
+def run(data, *args, stdin=None):
+    path = os.path.join(tmp, 'm.axm')
+    with open(path, 'wb') as f:
+        f.write(data)
+    r = subprocess.run([check, *args, path], capture_output=True)
+    return r.returncode, (r.stdout + r.stderr).decode()
+
+
+def expect(name, got, code, words):
+    global count, failed
+    count += 1
+    ok = got[0] == code and words in got[1]
+    failed += not ok
+    print('%sok %d - %s' % ('' if ok else 'not ', count, name))
+    if not ok:
+        print('# exit %d, not %d; %r lacks %r' % (got[0], code, got[1],
+                                                  words))
+
+
+def net(change=None, op=None):
+    """x -> relu(2 x - 1) -> y, or another graph."""
+    m = Model()
+    m.input('x', [1, 1])
+    m.const('w', [1, 1], [2.0])
+    m.const('b', [1], [-1.0])
+    m.node('MatMul', ['x', 'w'], ['p'])
+    m.node('Add', ['p', 'b'], ['z'])
+    m.node('Relu', ['z'], ['a'])
+    if op:
+        op(m)
+    else:
+        m.output('a')
+    if change:
+        change(m)
+    return m
+
+
+TEXT = b'''(declare-const X_0 Real)
+(declare-const Y_0 Real)
+(assert (>= X_0 0))
+(assert (<= X_0 1)) ; the box
+(assert (>= Y_0 1.001))
+'''
+
+
+def cert(stream, text, body, magic=b'AXCT\1\1\0\0', ident=None, digest=None):
+    return magic + (ident or identity(stream)) + (digest or sha(text)) + body
+
+
+LEAF = b'\1\1\0\0'  # one group, a trunk of one leaf, no jobs
+
+
+def whole(m=None, text=TEXT, body=LEAF, kind='certificate', **kw):
+    s = (m or net()).stream()
+    return C.container(s, [('property', 'p', text),
+                           (kind, '', cert(s, text, body, **kw))])
+
+
+good = whole()
+expect('the untouched one', run(good), 0, 'accepted: holds, p, 1 leaves')
+
+# ---- the container
+stream = net().stream()
+n = len(stream)
+ident = identity(stream)
+head = good[:n]
+frames = []
+rest = good[n:]
+while rest:
+    size = struct.unpack('<I', rest[4:8])[0] + 8
+    frames.append(rest[:size])
+    rest = rest[size:]
+
+
+def table(fs):
+    t = b''.join(struct.pack('<II', len(f), 0) for f in fs)
+    return frame(0x184D2A5E, t + struct.pack('<IBI', len(fs), 0, 0x8F92EAB1))
+
+
+def pack(fs, s=stream, end=None):
+    return s + b''.join(fs) + (table(fs) if end is None else end)
+
+
+fs = frames[:-1]
+for cut in (0, 3, 10, 17, 60, n - 1, n, n + 7, n + 47, n + 60,
+            len(good) - 1):
+    expect('cut at %d' % cut, run(good[:cut]), 65, '')
+expect('something after the end', run(good + b'\0'), 65, 'follows the seek')
+expect('another version', run(b'AXM\2' + good[4:]), 65, 'version 1')
+expect('flags', run(good[:4] + b'\1' + good[5:]), 65, 'version 1')
+expect('a header beyond the limit', run(
+    good[:8] + struct.pack('<Q', 67108865) + good[16:]), 65, 'too large')
+expect('no identity', run(pack(fs[1:])), 65, 'no identity')
+expect('a wrong identity', run(pack(
+    [frame(0x184D2A51, bytes(32) + struct.pack('<Q', n))] + fs[1:])), 65,
+    'identity names')
+expect('a wrong length', run(pack(
+    [frame(0x184D2A51, ident + struct.pack('<Q', n + 1))] + fs[1:])), 65,
+    'identity names')
+expect('an unknown frame', run(pack(fs + [frame(0x184D2A53, b'')])), 65,
+       'unknown frame')
+expect('a seek table with a wrong size', run(pack(
+    fs, end=table([fs[0] + b'x'] + fs[1:]))), 65, 'seek table')
+expect('a seek table that lacks a frame', run(pack(fs, end=table(fs[1:]))),
+       65, 'seek table')
+expect('an attachment of unknown kind', run(pack(
+    fs + [frame(0x184D2A52, b'\2' + C.attachment(ident, 'a', '', b'')[1:])])),
+    65, 'unknown kind')
+expect('an attachment of another model', run(pack(
+    fs + [frame(0x184D2A52, C.attachment(bytes(32), 'a', '', b''))])), 65,
+    'another model')
+for kind, name in (('A', 'x'), ('', 'x'), ('a' * 65, 'x'), ('a', 'x/y'),
+                   ('a', 'x\ny')):
+    expect('attachment %r %r' % (kind[:5], name), run(pack(
+        fs + [frame(0x184D2A52, C.attachment(ident, kind, name, b''))])), 65,
+        'malformed')
+expect('an attachment that is cut', run(pack(
+    fs + [frame(0x184D2A52, C.attachment(ident, 'abc', '', b'')[:35])])), 65,
+    'cut short')
+expect('a compressed attachment that is none', run(pack(
+    fs + [frame(0x184D2A52, b'\1' + bytes(40))])), 65, 'compressed')
+expect('one that claims 4 GiB', run(pack(fs + [frame(
+    0x184D2A52, b'\1' + bytes.fromhex('28b52ffd') + b'\xe0' +
+    struct.pack('<Q', 2 ** 32 - 1) + bytes(20))])), 65, 'compressed')
+expect('an unknown type is passed over', run(pack(
+    fs + [frame(0x184D2A52, C.attachment(ident, 'new', '', b'x'))])), 0,
+    'accepted')
+expect('nothing to check', run(pack(fs[:2])), 66, 'nothing to check')
+expect('its property is not there', run(pack([fs[0], fs[2]])), 66,
+       'not attached')
+expect('a property of another model', run(pack(
+    fs[:2] + [frame(0x184D2A52, C.attachment(
+        ident, 'certificate', '', cert(b'x', TEXT, LEAF)))])), 1,
+    'another model')
+
+# ---- the header, taken apart and put together
+
+
+def raw(header, tensors=b'', m=None):
+    h = b'AXM\1' + bytes(4) + struct.pack('<Q', len(header)) + header
+    s = h + bytes(-len(h) % 64) + tensors
+    return C.container(s, [('property', 'p', TEXT),
+                           ('certificate', '', cert(s, TEXT, LEAF))])
+
+
+size = struct.unpack('<Q', stream[8:16])[0]
+header, region = stream[16:16 + size], stream[(16 + size + 63) // 64 * 64:]
+expect('put together again', run(raw(header, region)), 0, 'accepted')
+expect('a field that is not known', run(raw(header + b'\x28\1', region)), 65,
+       'unknown field')
+expect('a wrong wire type', run(raw(b'\x0a\0' + header[2:], region)), 65,
+       'unknown field')
+expect('fields out of order', run(raw(header[2:] + header[:2], region)), 65,
+       'order')
+expect('a field twice', run(raw(header[:2] + header, region)), 65, 'order')
+expect('a default that is not left out', run(raw(b'\x08\0' + header[2:],
+                                                 region)), 65, 'default')
+expect('a long varint', run(raw(b'\x08\x81\0' + header[2:], region)), 65,
+       'varint')
+expect('version 2', run(raw(b'\x08\2' + header[2:], region)), 65, 'version 1')
+expect('no graph', run(raw(b'\x08\1', b'')), 65, 'no graph')
+expect('a tensor beyond the end', run(raw(header, region[:-1])), 65, 'cut')
+expect('something after the last tensor', run(raw(header, region + b'\0')),
+       65, '')
+expect('padding between tensors', run(raw(
+    header, region[:5] + b'\1' + region[6:])), 65, 'padding')
+bad = bytearray(stream)
+bad[16 + size] = 1
+expect('padding after the header', run(C.container(bytes(bad), [])), 65,
+       'padding')
+
+
+def model_case(name, change, words, code=65, **kw):
+    expect(name, run(whole(net(change), **kw)), code, words)
+
+
+def tensor(i, **kw):
+    def change(m):
+        d, s, b = m.tensors[i]
+        m.tensors[i] = (kw.get('dtype', d), kw.get('dims', s),
+                        kw.get('data', b))
+    return change
+
+
+model_case('a tensor longer than its shape', tensor(0, data=bytes(8)),
+           'do not agree')
+model_case('a tensor of no type', tensor(0, dtype=8), 'do not agree')
+model_case('a tensor too large', tensor(0, dims=[2 ** 63, 4]),
+           'do not agree')
+model_case('a rank of 9', tensor(0, dims=[1] * 9), 'out of range')
+
+
+def edit(i, f):
+    return lambda m: m.nodes.__setitem__(i, f(m.nodes[i]))
+
+
+nodes = [('op', lambda n: ('Erf',) + n[1:], 'not understood'),
+         ('attribute', lambda n: n[:3] + ({'axis': 1},), 'not understood'),
+         ('an empty attribute', lambda n: n[:3] + ({'': 1},),
+          'not understood'),
+         ('input', lambda n: (n[0], ['x'], n[2], {}), 'another type'),
+         ('output', lambda n: (n[0], n[1], n[2] + n[2], {}), 'number of'),
+         ('made twice', lambda n: (n[0], n[1], ['x'], {}), 'made twice'),
+         ('a constant output', lambda n: (n[0], n[1], ['b'], {}),
+          'constant of the model'),
+         ('before it is made', lambda n: (n[0], ['a', 'w'], n[2], {}),
+          'before it is made')]
+for name, f, words in nodes:
+    model_case('node: ' + name, edit(0, f), words)
+model_case('Relu with an attribute', edit(
+    2, lambda n: n[:3] + ({'alpha': 1.0},)), 'malformed')
+model_case('two inputs of Relu', edit(
+    2, lambda n: (n[0], ['z', 'z'], n[2], {})), 'malformed')
+model_case('an input of unknown rank', lambda m: m.values.__setitem__(
+    0, ('x', 1, None, 0)), 'no rank')
+model_case('an input of integers', lambda m: m.values.__setitem__(
+    0, ('x', 7, [1, 1], 0)), 'another type')
+model_case('an input that is constant', lambda m: m.inputs.__setitem__(
+    0, m.names['w']), 'constant')
+model_case('an index out of range', lambda m: m.outputs.append(99),
+           'out of range')
+model_case('an output that nothing makes', lambda m: m.outputs.append(
+    m.value('lost')), 'no node makes it')
+for bits, what in ((0x7f800000, 'inf'), (0x7fc00000, 'NaN')):
+    model_case(what, tensor(0, data=struct.pack('<I', bits)), 'not finite')
+model_case('attributes out of order', edit(
+    0, lambda n: ('Gemm', ['x', 'w'], ['p'], C.Raw(transB=1, transA=1))),
+    'out of order')
+
+
+def product(m):
+    m.node('Mul', ['z', 'a'], ['y'])
+    m.output('y')
+
+
+def by_three(m):
+    m.const('three', [1], [3.0])
+    m.node('Div', ['a', 'three'], ['y'])
+    m.output('y')
+
+
+def deep(k):
+    def f(m):
+        m.const('c', [1], [1 + 2.0 ** -23])
+        for i in range(k):
+            m.node('Mul', ['a' if i == 0 else 'm%d' % i, 'c'],
+                   ['m%d' % (i + 1)])
+        m.output('m%d' % k)
+    return f
+
+
+def tiny(m):
+    m.const('c', [1], [2.0 ** -149])
+    for i in range(7):
+        m.node('Mul', ['a' if i == 0 else 'm%d' % i, 'c'], ['m%d' % (i + 1)])
+    m.output('m7')
+
+
+for name, op, words in (
+        ('a product of two activations', product, 'no factor is constant'),
+        ('a division that is not exact', by_three, 'power of two'),
+        ('a coefficient of 70 bits', deep(3), '53 bits'),
+        ('an exponent out of range', tiny, 'range of exponents')):
+    expect(name, run(whole(net(op=op))), 65, words)
+
+
+def one_op(name, op, ins, consts, words, **attrs):
+    def f(m):
+        for k, (dims, v, dtype) in consts.items():
+            m.const(k, dims, v, dtype)
+        m.node(op, ins, ['y'], **attrs)
+        m.output('y')
+    expect(op + ': ' + name, run(whole(net(op=f))), 65, words)
+
+
+I = lambda *v: ([len(v)], list(v), 7)
+one_op('wrong shapes', 'MatMul', ['a', 'k'], {'k': ([2, 1], [1, 1], 1)},
+       'do not agree')
+one_op('wrong shapes', 'Gemm', ['a', 'k'], {'k': ([2, 1], [1, 1], 1)},
+       'do not agree')
+one_op('C too large', 'Gemm', ['a', 'k', 'c'],
+       {'k': ([1, 1], [1], 1), 'c': ([2, 1], [1, 1], 1)}, 'too large')
+one_op('an attribute of a wrong kind', 'Gemm', ['a', 'k'],
+       {'k': ([1, 1], [1], 1)}, 'wrong kind', alpha=2)
+one_op('shapes', 'Add', ['k', 'j'],
+       {'k': ([2], [1, 1], 1), 'j': ([3], [1, 1, 1], 1)}, 'broadcast')
+one_op('the axis', 'Flatten', ['a'], {}, 'axis', axis=3)
+one_op('the shape', 'Reshape', ['a', 'k'], {'k': I(2)}, 'shape')
+one_op('two free', 'Reshape', ['a', 'k'], {'k': I(-1, -1)}, 'shape')
+one_op('a shape of floats', 'Reshape', ['a', 'k'], {'k': ([1], [1], 1)},
+       'int64')
+one_op('the rank', 'Unsqueeze', ['a', 'k'], {'k': I(0, 1, 2, 3, 4, 5, 6)},
+       'rank')
+one_op('twice', 'Unsqueeze', ['a', 'k'], {'k': I(1, -3)}, 'twice')
+one_op('perm', 'Transpose', ['a'], {}, 'perm', perm=[0])
+one_op('perm twice', 'Transpose', ['a'], {}, 'twice', perm=[0, 0])
+one_op('nothing left', 'Slice', ['a', 's', 'e'], {'s': I(1), 'e': I(1)},
+       'empty')
+one_op('a step of 0', 'Slice', ['a', 's', 'e', 's', 's'],
+       {'s': I(0), 'e': I(1)}, 'step')
+one_op('lengths', 'Slice', ['a', 's', 'e'], {'s': I(0, 0), 'e': I(1)},
+       'lengths')
+one_op('uneven', 'Split', ['a', 's'], {'s': I(2)}, 'sizes')
+one_op('the axis', 'Concat', ['a', 'a'], {}, 'axis')
+one_op('the rank', 'Concat', ['a', 'k'], {'k': ([1], [1], 1)},
+       'do not agree', axis=0)
+one_op('an index', 'Gather', ['a', 'i'], {'i': I(1)}, 'range')
+one_op('not zeros', 'Pad', ['a', 'pp', 'v'],
+       {'pp': I(0, 0, 0, 0), 'v': ([], [1], 1)}, 'zeros')
+one_op('mode', 'Pad', ['a', 'p'], {'p': I(0, 0, 0, 0)}, 'not understood',
+       mode='edge')
+one_op('an axis', 'ReduceSum', ['a', 'k'], {'k': I(2)}, 'axis')
+one_op('thirds', 'ReduceMean', ['k'], {'k': ([3], [1, 2, 3], 1)}, 'power')
+one_op('the rank', 'Conv', ['a', 'k'], {'k': ([1, 1], [1], 1)}, 'do not')
+pic = {'x4': ([1, 3, 2, 2], [1] * 12, 1), 'k': ([2, 3, 1, 1], [1] * 6, 1)}
+one_op('group', 'Conv', ['x4', 'k'], pic, 'group', group=2)
+one_op('strides', 'Conv', ['x4', 'k'], pic, 'strides', strides=[0, 1])
+one_op('a list', 'Conv', ['x4', 'k'], pic, 'list', strides=[1])
+one_op('a bias', 'Conv', ['x4', 'k', 'b'], pic, 'bias')
+one_op('auto_pad', 'Conv', ['x4', 'k'], pic, 'not understood',
+       auto_pad='VALID')
+one_op('ninths', 'AveragePool', ['x4'], pic, 'power', kernel_shape=[1, 3],
+       pads=[0, 0, 0, 1], count_include_pad=1)
+one_op('padding', 'AveragePool', ['x4'], pic, 'padding',
+       kernel_shape=[1, 2], pads=[0, 0, 0, 1])
+one_op('training', 'Dropout', ['a', 'b', 't'], {'t': ([], [1], 9)},
+       'training')
+
+# ---- the property
+
+
+def property_case(name, text, words, code=65):
+    expect('property: ' + name, run(whole(text=text)), code, words)
+
+
+D = b'(declare-const X_0 Real)(declare-const Y_0 Real)'
+B = D + b'(assert (>= X_0 0))(assert (<= X_0 1))'
+for name, text, words in (
+        ('not declared', b'(assert (<= X_0 1))', 'not declared'),
+        ('one is missing', b'(declare-const X_0 Real)(assert (<= X_0 1))',
+         'not all'),
+        ('twice', D + b'(declare-const X_0 Real)', 'twice'),
+        ('beyond the network', D + b'(declare-const X_1 Real)',
+         'this network'),
+        ('a leading zero', b'(declare-const X_00 Real)', 'this network'),
+        ('a letter', b'(declare-const X_0a Real)', 'this network'),
+        ('another name', b'(declare-const Z_0 Real)', 'this network'),
+        ('another type', b'(declare-const X_0 Int)', 'Real'),
+        ('another command', D + b'(check-sat)', 'assert wanted'),
+        ('no parenthesis', D + b'assert', "'(' wanted"),
+        ('the end', D + b'(assert (<= X_0', 'the end'),
+        ('no formula', D + b'(assert (and))', "'(' wanted"),
+        ('an operator', D + b'(assert (=> X_0 1))', 'comparison'),
+        ('three sides', D + b'(assert (<= X_0 1 2))', "')' wanted"),
+        ('a term', D + b'(assert (<= (/ X_0 2) 1))', '* wanted'),
+        ('a product', B + b'(assert (<= (* X_0 Y_0) 1))', 'constant'),
+        ('a number', D + b'(assert (<= X_0 1.2.3))', 'no number'),
+        ('no digits', D + b'(assert (<= X_0 .))', 'no number'),
+        ('an exponent', D + b'(assert (<= X_0 1e))', 'no number'),
+        ('a large exponent', D + b'(assert (<= X_0 1e5000))', '4096'),
+        ('an endless exponent', D + b'(assert (<= X_0 1e99999999999999999))',
+         '4096'),
+        ('5000 digits', D + b'(assert (<= X_0 ' + b'1' * 5000 + b'))',
+         '4096'),
+        ('37 digits in a sum', D + b'(assert (<= (+ X_0 ' + b'1' * 37 +
+         b') 1))', '36 digits'),
+        ('37 digits in a product', D + b'(assert (<= (* X_0 ' + b'1' * 37 +
+         b') 1))', '36 digits'),
+        ('a sum that grows', D + b'(assert (<= (+ 1e30 1e-30) X_0))',
+         '36 digits'),
+        ('a coefficient', D + b'(assert (<= (* 67108864 X_0) 1))', '2^26'),
+        ('a fine coefficient', D + b'(assert (<= (* 1.00000001 X_0) 1))',
+         '2^26'),
+        ('no bound', D + b'(assert (<= X_0 1))', 'two bounds'),
+        ('a large bound', D + b'(assert (= X_0 17592186044416))',
+         'two bounds'),
+        ('no assertion', D, 'no assertion'),
+        ('deep formulas', B + b'(assert ' + b'(and ' * 65 + b'(<= X_0 1)' +
+         b')' * 65 + b')', '64 deep'),
+        ('deep terms', B + b'(assert (<= ' + b'(- ' * 70 + b'X_0' +
+         b')' * 70 + b' 1))', 'deep'),
+        ('too many conjunctions', B + b'(assert (or (<= X_0 1)(<= X_0 2)))' *
+         21, 'conjunctions')):
+    property_case(name, text, words)
+property_case('100000 assertions', B + b'(assert (<= X_0 1))' * 100000 +
+              b'(assert (>= Y_0 1.001))', 'accepted', 0)
+property_case('a false constant', B + b'(assert (<= 1 0))', 'groups', 1)
+property_case('37 digits on a side', B + b'(assert (>= Y_0 1.' + b'1' * 37 +
+              b'))', 'accepted', 0)
+
+# ---- certificates
+
+
+def certificate_case(name, body, words, code=1, text=TEXT, **kw):
+    expect('certificate: ' + name, run(whole(body=body, text=text, **kw)),
+           code, words)
+
+
+MARGIN = TEXT.replace(b'1.001', b'1.0')
+TWO = B + b'(assert (or (>= Y_0 2)(and (>= Y_0 3)(<= Y_0 -1))))'
+certificate_case('another magic', LEAF, 'version 1', 65,
+                 magic=b'AXCU\1\1\0\0')
+certificate_case('another version', LEAF, 'version 1', 65,
+                 magic=b'AXCT\2\1\0\0')
+certificate_case('other semantics', LEAF, 'semantics', 65,
+                 magic=b'AXCT\1\2\0\0')
+certificate_case('reserved bytes', LEAF, 'version 1', 65,
+                 magic=b'AXCT\1\1\0\1')
+certificate_case('a short one', b'', 'cut short', 65)
+certificate_case('no groups', b'\0', 'groups')
+certificate_case('something after it', LEAF + b'\0', 'last group')
+certificate_case('something after a tree', b'\1\2\0\0\0', 'end of a tree')
+certificate_case('a tree that is cut', b'\1\2\1\0\0', 'cut short', 65)
+certificate_case('a false leaf', LEAF, 'not refuted, at group 0:', 1, MARGIN)
+certificate_case('a false leaf below', b'\1\5\1\0\1\0\0\0',
+                 'not refuted, at group 0: X_0>=', 1, MARGIN)
+certificate_case('an input that is not there', b'\1\1\5\0', 'no such input')
+certificate_case('an unknown kind', b'\1\1\4\0', 'unknown kind')
+certificate_case('a split outside', b'\1' + varint(10) + b'\2' +
+                 varint(2 ** 44 + 2) + bytes(2) + b'\0', 'outside of the box')
+certificate_case('a split at a value', b'\1\4\2\3\0\0\0', '2 leaves', 0)
+certificate_case('a job that is not there', b'\1\1\3\0', 'no job')
+certificate_case('a job', b'\1\1\3\1\1\0', '1 leaves', 0)
+certificate_case('a job that is not used', b'\1\1\0\1\1\0', 'not used')
+certificate_case('a job in a job', b'\1\1\3\2\1\3\1\0', 'no job')
+certificate_case('a long varint', b'\1\2\x80\0\0', 'shortest', 65)
+certificate_case('too deep', b'\1' + varint(4097) + b'\1' * 4097 + b'\0',
+                 'too deep')
+certificate_case('two conjunctions', b'\1\2\0\0\0', '1 leaves', 0, TWO)
+certificate_case('a row that is not there', b'\1\2\0\3\0', 'not refuted', 1,
+                 TWO)
+certificate_case('a row by clipping', b'\1\2\0\2\0', '1 leaves', 0, TWO)
+certificate_case('clipping leaves something', b'\1\2\0\2\0', 'not refuted', 1,
+                 TWO.replace(b'Y_0 -1', b'Y_0 1').replace(b'Y_0 3',
+                                                          b'Y_0 0.25'))
+certificate_case('all are taken at a split', b'\1\x06\1\2\0\1\0\0\0',
+                 'conjunctions', 1, TWO)
+certificate_case('a position twice', b'\1\5\1\2\0\0\0\0', 'conjunctions', 1,
+                 TWO)
+certificate_case('a position out of range', b'\1\4\1\1\2\0\0',
+                 'conjunctions', 1, TWO)
+certificate_case('one is taken at a split', b'\1\7\1\1\0\0\0\0\0\0',
+                 '2 leaves', 0, TWO)
+certificate_case('no rows', LEAF, 'no rows', 1, B)
+certificate_case('an overflow', LEAF, 'overflow', 1, B + b'(assert '
+                 b'(>= Y_0 1))', m=net(tensor(0, data=struct.pack('<f',
+                                                                  3e38))))
+
+# ---- counterexamples
+
+
+def cex_case(name, body, words, code, text=MARGIN, **kw):
+    kw.setdefault('magic', b'AXCX\1\1\0\0')
+    expect('counterexample: ' + name, run(whole(
+        text=text, body=body, kind='counterexample', **kw)), code, words)
+
+
+f = lambda *x: struct.pack('<I%df' % len(x), len(x), *x)
+cex_case('a true one', f(1.0), 'accepted: violated', 0)
+cex_case('a false one', f(0.99), 'no conjunction', 1)
+cex_case('outside of the box', f(1.01), 'no conjunction', 1)
+cex_case('another magic', f(1.0), 'version 1', 65, magic=b'AXCT\1\1\0\0')
+cex_case('two inputs', f(1.0, 1.0), 'number of inputs', 65)
+cex_case('cut short', f(1.0)[:-1], 'number of inputs', 65)
+cex_case('infinite', f(float('inf')), 'not finite', 65)
+cex_case('not a number', f(float('nan')), 'not finite', 65)
+cex_case('a foreign network', f(1.0), 'not understood', 2,
+         m=net(edit(0, lambda n: ('Erf',) + n[1:])))
+cex_case('a strict constant', f(1.0), 'no conjunction', 1,
+         MARGIN + b'(assert (< 1 1))')
+cex_case('more bits than are given room', f(1.0), 'bits', 2,
+         text=B + b'(assert (<= Y_0 1e4090))')
+
+# ---- options
+path = os.path.join(tmp, 'p.vnnlib')
+with open(path, 'wb') as file:
+    file.write(TEXT)
+cpath = os.path.join(tmp, 'c')
+with open(cpath, 'wb') as file:
+    file.write(cert(stream, TEXT, LEAF))
+
+
+def command(*args, data=good):
+    r = subprocess.run([check, *args], input=data, capture_output=True)
+    return r.returncode, (r.stdout + r.stderr).decode()
+
+
+expect('standard input', command('-'), 0, 'accepted')
+expect('a property of one\'s own', command('-', path), 0, 'accepted')
+expect('one that is not proved', command('-', __file__), 66,
+       'for this property')
+expect('a certificate of one\'s own', command('-c', cpath, '-', path,
+                                              data=pack(fs[:1])), 0,
+       'accepted')
+expect('quiet', (lambda r: (r[0], r[1] or 'silence'))(command('-q', '-')), 0,
+       'silence')
+expect('JSON', command('--json', '-'), 0, '"verdict":"accepted","leaves":1}')
+expect('no such file', command(os.path.join(tmp, 'none')), 66, 'No such')
+expect('a folder', command(tmp), 74, '')
+for name, args in (('no operand', ()), ('three operands', ('a', 'b', 'c')),
+                   ('an unknown option', ('--fast', 'a')),
+                   ('an argument too many', ('--json=1', 'a')),
+                   ('an argument too few', ('a', '--threads')),
+                   ('no threads', ('--threads=0', 'a')),
+                   ('a letter', ('-jx', 'a'))):
+    expect(name, command(*args), 64, 'usage:')
+with open('/dev/full', 'w') as full:
+    r = subprocess.run([check, '-'], input=good, stdout=full,
+                       stderr=subprocess.PIPE)
+    expect('a full disk', (r.returncode, r.stderr.decode()), 74,
+           'standard output')
+print('1..%d' % count)
+sys.exit(failed != 0)
