@@ -285,12 +285,14 @@ static _Noreturn void pass_on(struct run *r, struct claim *c,
                               const struct walker *w)
 {
     uint32_t n = w->n_steps + w->depth;
-    char *text = get(r, 64 + (uint64_t)n * 64, 1);
-    int at = sprintf(text, "group %u:", (unsigned)(w->group - c->pr->groups));
+    size_t room = 64 + (size_t)n * 64;
+    char *text = get(r, room, 1), *at = text;
+    at += snprintf(at, room,
+                   "group %u:", (unsigned)(w->group - c->pr->groups));
     for (uint32_t i = 0; i < n; i++)
-        at += sprintf(text + at, " X_%u%s%lld/2^%d", w->steps[i].input,
-                      w->steps[i].high ? ">=" : "<=",
-                      (long long)w->steps[i].v, w->group->scale);
+        at += snprintf(at, 64, " X_%u%s%lld/2^%d", w->steps[i].input,
+                       w->steps[i].high ? ">=" : "<=",
+                       (long long)w->steps[i].v, w->group->scale);
     c->where = text;
     refuse(r, w->run.code, "%s", w->run.msg);
 }

@@ -3,7 +3,9 @@ or counterexample, and what ax-check must say of them. Every pair NAME-yes,
 NAME-no differs by one unit of 2^-64 in a threshold, on either side of the
 bound that reference.py computes: ax-check must compute the same integer.
 
-Usage: gen.py FOLDER"""
+With a second folder, the samples of tests/fuzz/check.c go there.
+
+Usage: gen.py FOLDER [CORPUS]"""
 import os
 import random
 import struct
@@ -37,11 +39,28 @@ def weights(n, scale=1.0):
     return [0.0 if rnd.random() < .1 else weight(scale) for _ in range(n)]
 
 
+corpus = {'mlp0-yes', 'residual1-yes', 'op-conv-yes', 'tree1-yes', 'job0-yes',
+          'conjunctions-yes', 'op-gather-yes', 'op-reduce-yes',
+          'cex-tie-yes', 'cex0le-yes'}
+
+
+def sample(name, what, data):
+    if len(sys.argv) > 2:
+        with open(os.path.join(sys.argv[2], name), 'wb') as f:
+            f.write(what + data)
+
+
 def write(name, model, text, kind, payload):
+    if name in corpus:
+        part = lambda b: struct.pack('<I', len(b)) + b
+        sample(name, b'x' if kind[1] == 'o' else b't', part(model.stream()) +
+               part(text) + payload[72:])
     data = container(model.stream(), [('property', 'p.vnnlib', text),
                                       (kind, '', payload)])
     with open(os.path.join(out_dir, name + '.axm'), 'wb') as f:
         f.write(data)
+    if name in ('mlp1-yes', 'cex-tie-no'):
+        sample(name, b'c', data)
     names.append(name)
 
 
@@ -365,4 +384,10 @@ for seed in range(4):
                               'yes' if yes else 'no'),
               net, text, 'counterexample',
               head(b'AXCX', net, text) + struct.pack('<I3f', 3, *x))
+sample('property', b'p', (declare(2, 2) + """; a comment
+(assert (or (and (>= X_0 -1.5e-1) (<= X_0 .25) (= X_1 (* 2 (- 1 +0.5)))
+     (<= (+ Y_0 (* -3 Y_1) X_0) (- 7)))
+    (and (>= X_0 0) (<= X_0 1) (= X_1 0.%s) (> Y_0 Y_1))))
+(assert (< (- (- Y_0) 1 2) (* 0.125 Y_1)))
+""" % ('12345' * 10)).encode())
 print('%d fixtures' % len(names))

@@ -1,0 +1,73 @@
+/* The readers of ax-check, on arbitrary bytes: it refuses or accepts, and
+ * frees what it took. The first byte says what the rest is; digests are left
+ * out of it, or nothing behind them would ever be reached. */
+#include <stdint.h>
+#include <string.h>
+
+#include "ax-check/island.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+/* Four bytes of length, then so many bytes. */
+static struct bytes part(struct run *r, struct bytes *b)
+{
+    return take(r, b, little(take(r, b, 4).p, 4));
+}
+
+/* A logical stream, a property, and the body of a claim. */
+static void claim(struct run *r, struct bytes b, struct claim *c)
+{
+    struct bytes stream = part(r, &b), text = part(r, &b);
+    unsigned char *payload = get(r, 72 + b.n, 1);
+    struct model *m = get(r, 1, sizeof *m);
+    struct net *net = get(r, 1, sizeof *net);
+    struct property *pr = get(r, 1, sizeof *pr);
+
+    model_read(r, m, stream);
+    net_lower(r, net, m);
+    net_quantise(r, net, true);
+    property_read(r, pr, text, net->layers[0].n,
+                  net->layers[net->n_layers - 1].n);
+    memcpy(payload, c->is_cex ? "AXCX\1\1\0" : "AXCT\1\1\0", 8);
+    if (b.n)
+        memcpy(payload + 72, b.p, b.n);
+    c->payload = (struct bytes){payload, 72 + b.n};
+    c->identity = payload + 8;
+    c->digest = payload + 40;
+    c->net = net;
+    c->pr = pr;
+    c->threads = 1;
+    if (c->is_cex)
+        counterexample_check(r, c);
+    else
+        certificate_check(r, c);
+}
+
+static void run(struct run *r, struct bytes b, struct claim *c)
+{
+    unsigned char what = *take(r, &b, 1).p;
+    struct container *container = get(r, 1, sizeof *container);
+    struct property *pr = get(r, 1, sizeof *pr);
+
+    c->is_cex = what == 'x';
+    if (what == 'c')
+        container_read(r, container, b);
+    else if (what == 'p')
+        property_read(r, pr, b, 2, 2);
+    else
+        claim(r, b, c);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    static struct run r;
+    struct claim c;
+
+    memset(&r, 0, sizeof r);
+    memset(&c, 0, sizeof c);
+    if (setjmp(r.out) == 0)
+        run(&r, (struct bytes){data, n}, &c);
+    certificate_done(&c);
+    give_all(&r);
+    return 0;
+}
