@@ -34,6 +34,7 @@ struct hunt {
     struct ax_prove_result *out;
     uint64_t n_conj;      /* in all groups */
     uint64_t next_random; /* boxes at which random starts are tried again */
+    bool attacked;        /* random starts were tried */
     unsigned wait;        /* rounds until the next suspects are followed */
     uint32_t n_starts, group, conj;
     double *starts; /* [POINTS, n_x] */
@@ -42,8 +43,10 @@ struct hunt {
     struct ax_err err;
 };
 
-#define FIRST_RANDOM 2048 /* boxes */
-#define SUSPECT_WAIT 8    /* rounds */
+#define FIRST_RANDOM 32   /* boxes, of a small network */
+#define NEXT_RANDOM  2048 /* and then */
+#define SMALL_BYTES  ((size_t)1 << 20)
+#define SUSPECT_WAIT 8 /* rounds */
 
 static void hunted(struct hunt *h, double began, ax_status st)
 {
@@ -55,6 +58,7 @@ static void hunt_random(struct hunt *h, unsigned rounds, double deadline)
 {
     double began = search_now();
 
+    h->attacked = true;
     hunted(h, began,
            attack_run(h->attack, rounds, deadline, &h->out->x, &h->out->group,
                       &h->out->conj, &h->err));
@@ -86,7 +90,10 @@ static bool pause_search(struct search *se)
 {
     struct hunt *h = se->self;
 
-    if (se->stats.boxes >= h->next_random) {
+    if (se->stats.boxes >= h->next_random && !h->attacked) {
+        hunt_random(h, 1, se->deadline);
+        h->next_random = NEXT_RANDOM;
+    } else if (se->stats.boxes >= h->next_random) {
         hunt_random(h, (unsigned)(4 + h->next_random / 1024 / h->n_conj),
                     se->deadline);
         h->next_random *= 2;
@@ -209,12 +216,19 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
                        prop->n_groups);
     if (hunts)
         st = hunt_start(&hunt, out, net, prop, opt->seed, err);
-    if (st == AX_OK && hunts)
+    /* A small network's bounds take less than an attack on it. */
+    if (st == AX_OK && hunts && points_bytes(net) > SMALL_BYTES) {
         hunt_random(&hunt, 1, se.deadline);
+        hunt.next_random = NEXT_RANDOM;
+    }
     if (st == AX_OK && hunt.status == AX_NO)
         st = branch(out, &se, net, hunts ? &hunt : NULL, err);
+    if (st == AX_OK && out->verdict == AX_UNKNOWN && hunts && !hunt.attacked)
+        hunt_random(&hunt, 1, se.deadline);
     if (st == AX_OK && hunt.status == AX_OK) {
         out->verdict = AX_VIOLATED;
+        out->engine = "attack";
+        out->reason[0] = '\0';
     } else if (st == AX_OK && hunt.status != AX_NO) {
         *err = hunt.err;
         st = hunt.status;
