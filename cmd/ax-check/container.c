@@ -18,7 +18,10 @@ struct bytes file_read(struct run *r, const char *path)
     size_t got = 1;
     int wrong = errno;
     if (!in)
-        refuse(r, wrong == ENOENT || wrong == ENOTDIR ? NO_INPUT : IO_ERROR,
+        refuse(r,
+               wrong == ENOENT || wrong == ENOTDIR ? NO_INPUT
+               : wrong == ENOMEM                   ? NO_MEMORY
+                                                   : IO_ERROR,
                "%s", strerror(wrong));
     for (; got > 0; n += got) {
         data = grow(r, data, n, &room, 1);
@@ -38,13 +41,18 @@ static struct bytes unzip(struct run *r, struct bytes b, uint64_t most)
 {
     unsigned long long size = ZSTD_getFrameContentSize(b.p, b.n);
     unsigned char *data;
+    ZSTD_DCtx *how;
+    bool good;
     must(r, size <= most && size <= 32768 * b.n,
          "a compressed frame does not state its size, or one too large");
     data = get(r, size, 1);
-    must(r,
-         ZSTD_findFrameCompressedSize(b.p, b.n) == b.n &&
-             ZSTD_decompress(data, size, b.p, b.n) == size,
-         "a compressed frame is damaged");
+    how = ZSTD_createDCtx(); /* all the memory that it takes */
+    if (!how)
+        refuse(r, NO_MEMORY, "out of memory");
+    good = ZSTD_findFrameCompressedSize(b.p, b.n) == b.n &&
+           ZSTD_decompressDCtx(how, data, size, b.p, b.n) == size;
+    ZSTD_freeDCtx(how);
+    must(r, good, "a compressed frame is damaged");
     return (struct bytes){data, (size_t)size};
 }
 

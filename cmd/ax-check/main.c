@@ -2,6 +2,7 @@
 #include "island.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,11 +61,14 @@ static _Noreturn void bad_usage(const char *what, const char *which)
     exit(USAGE);
 }
 
-/* End: standard output may be full, and then nothing was said. */
+/* End: standard output may be full, and then nothing was said. A reader that
+ * went away is not worth a message. */
 static _Noreturn void finish(int code)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "ax-check: standard output: %s\n", strerror(errno));
+        if (errno != EPIPE)
+            fprintf(stderr, "ax-check: standard output: %s\n",
+                    strerror(errno));
         code = IO_ERROR;
     }
     exit(code);
@@ -305,6 +309,7 @@ int main(int argc, char **argv)
     static struct run run;
     const char *volatile at;
     volatile bool lowering = false;
+    signal(SIGPIPE, SIG_IGN);
     task.s.threads = 2;
     read_options(&task.s, argc, argv);
     at = task.s.model;
@@ -328,6 +333,8 @@ int main(int argc, char **argv)
     if (task.n > task.n_cex)
         net_quantise(&run, &task.net, task.n_cex > 0);
     run.code = check_all(&task);
+    if (run.code == NO_MEMORY)
+        fputs("ax-check: out of memory\n", stderr);
     give_all(&run);
     finish(run.code);
 }

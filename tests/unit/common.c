@@ -202,6 +202,8 @@ static void signals_leave_nothing(const char *dir, int sig)
     snprintf(path, sizeof path, "%s/out", dir);
     child = fork();
     if (child == 0) {
+        /* In the background of a script SIGINT comes ignored. */
+        signal(sig, SIG_DFL);
         if (mkdir(dir, 0700) || cmd_out_open(&out, path, 0, &err) != AX_OK)
             _exit(1);
         fputs("half", out.f);
