@@ -15,7 +15,7 @@ ax-prove -p unsafe.vnnlib -j 1 --json net.axm
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-sign -k key net.axm
-ax-bench -n 1 -t 0.001 -f problem.txt
+ax-bench --problems
 END
 }
 
@@ -25,7 +25,6 @@ prepare() {
     ax-import -o net.axm net.onnx
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
     ax-sign keygen -W
-    echo 'sha256 4KiB' >problem.txt
 }
 
 each_line() { # COMMAND: with the words of the line after it
