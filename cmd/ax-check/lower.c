@@ -284,9 +284,9 @@ static int clog2(uint64_t n)
 /* floor(m 2^s + 1/2), at most 2^30 in magnitude by the choice of s. */
 static int64_t scaled(i128 m, int64_t s)
 {
-    if (s >= 0)
+    if (s >= 0 && m != 0) /* then s <= 30 */
         return (int64_t)(m * ((i128)1 << s));
-    if (s < -110) /* |m| < 2^100: the sum is between 0 and 1 */
+    if (m == 0 || s < -110) /* |m| < 2^100: the sum is between 0 and 1 */
         return 0;
     return (int64_t)((m + ((i128)1 << (-s - 1))) >> -s);
 }
@@ -334,9 +334,10 @@ static void fill_block(struct run *r, struct block *b, const struct net *net,
     for (uint64_t i = 0; i < z->n; i++) {
         for (uint64_t j = z->at[i]; j < z->at[i + 1]; j++) {
             uint64_t col = z->t[j].var - src->base;
-            int64_t w = scaled(z->t[j].m, z->t[j].e + b->scale);
+            int64_t w;
             if (net->owner[z->t[j].var] != b->source)
                 continue;
+            w = scaled(z->t[j].m, z->t[j].e + b->scale);
             if (b->w) {
                 b->w[i * b->stride + col] = w;
             } else {
