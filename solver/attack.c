@@ -6,8 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "point.h"
 
 #define STEPS 40
@@ -222,14 +222,6 @@ static void descend(struct attack *a, const struct ax_conj *c, float rate)
     }
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* From the starts in points_x, with steps of at first `rate` of the sides.
  * AX_NO: none. */
 static ax_status follow(struct attack *a, const struct ax_conj *c, float rate,
@@ -255,7 +247,7 @@ static ax_status follow(struct attack *a, const struct ax_conj *c, float rate,
             if (st != AX_NO)
                 return st;
         }
-        if (c->n_rows == 0 || (deadline > 0 && now() > deadline))
+        if (c->n_rows == 0 || (deadline > 0 && clock_now() > deadline))
             break;
         descend(a, c, rate);
     }
@@ -316,7 +308,7 @@ ax_status attack_run(struct attack *a, unsigned rounds, double deadline,
                 const struct ax_conj *c = &a->prop->groups[g].conj[k];
                 ax_status st;
 
-                if (deadline > 0 && now() > deadline)
+                if (deadline > 0 && clock_now() > deadline)
                     return AX_NO;
                 if (c->never || !float_box(a, c))
                     continue;

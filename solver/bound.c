@@ -12,7 +12,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 struct bwork {
     const struct bnet *net;
@@ -399,14 +400,6 @@ static void descend(struct bwork *w, const struct bbox *box, uint32_t k,
     }
 }
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 bool bwork_late(const struct bwork *w)
 {
     return w->late;
@@ -414,7 +407,7 @@ bool bwork_late(const struct bwork *w)
 
 static void start(struct bwork *w, size_t n)
 {
-    if (w->deadline > 0 && now() > w->deadline)
+    if (w->deadline > 0 && clock_now() > w->deadline)
         w->bad = w->late = true;
     memset(w->has, 0, w->net->n_nodes);
     memset(w->joined, 0, n * sizeof *w->joined);

@@ -4,17 +4,10 @@
 
 #include <string.h>
 
+#include "clones.h"
+
 #pragma GCC optimize("O3")
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    defined(__linux__)
-#define CLONES      \
-    __attribute__(( \
-        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
 #define INLINE static inline __attribute__((always_inline))
 
 typedef int64_t vec __attribute__((vector_size(64), may_alias));

@@ -6,17 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma GCC optimize("O3")
+#include "clones.h"
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
-    defined(__linux__)
-#define CLONES      \
-    __attribute__(( \
-        target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define CLONES
-#endif
+#pragma GCC optimize("O3")
 
 typedef float vec __attribute__((vector_size(64), may_alias));
 #define VECS (POINTS / 16)

@@ -6,20 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "attack.h"
 #include "ax/prove.h"
+#include "clock.h"
 #include "point.h"
 #include "search.h"
-
-double search_now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 const char *ax_verdict_name(ax_verdict v)
 {
@@ -43,20 +35,20 @@ struct hunt {
     struct ax_err err;
 };
 
-#define FIRST_RANDOM 32   /* boxes, of a small network */
+#define FIRST_RANDOM 1    /* boxes, of a small network */
 #define NEXT_RANDOM  2048 /* and then */
 #define SMALL_BYTES  ((size_t)1 << 20)
 #define SUSPECT_WAIT 8 /* rounds */
 
 static void hunted(struct hunt *h, double began, ax_status st)
 {
-    h->seconds += search_now() - began;
+    h->seconds += clock_now() - began;
     h->status = st;
 }
 
 static void hunt_random(struct hunt *h, unsigned rounds, double deadline)
 {
-    double began = search_now();
+    double began = clock_now();
 
     h->attacked = true;
     hunted(h, began,
@@ -101,7 +93,7 @@ static bool pause_search(struct search *se)
     if (h->wait > 0)
         h->wait--;
     if (h->status == AX_NO && h->n_starts == POINTS && h->wait == 0) {
-        double began = search_now();
+        double began = clock_now();
 
         hunted(h, began,
                attack_from(h->attack, h->group, h->conj, h->starts,
@@ -187,7 +179,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
                    const struct ax_prop *prop,
                    const struct ax_prove_options *opt, struct ax_err *err)
 {
-    double began = search_now();
+    double began = clock_now();
     struct search se = {
         .prop = prop,
         .threads = opt->threads,
@@ -235,7 +227,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     }
     if (hunts)
         hunt_end(&hunt);
-    out->stats.seconds = search_now() - began;
+    out->stats.seconds = clock_now() - began;
     free(se.next_id);
     return st;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "search.h"
 
 #define DEPTH_MAX 4096
@@ -516,7 +517,7 @@ static void check_limits(struct search *se, const struct open *o)
 {
     if (se->stop != SEARCH_ON)
         return;
-    if (se->deadline > 0 && search_now() > se->deadline)
+    if (se->deadline > 0 && clock_now() > se->deadline)
         se->stop = SEARCH_TIME;
     else if (used_bytes(se, o) > se->bytes / 2)
         se->stop = SEARCH_MEMORY;
@@ -526,7 +527,7 @@ static void check_limits(struct search *se, const struct open *o)
 
 static void report(struct search *se, const struct open *o)
 {
-    double t = search_now();
+    double t = clock_now();
 
     if (!se->progress || t < se->next_report)
         return;

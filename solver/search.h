@@ -88,7 +88,6 @@ struct search {
     enum search_stop stop;
 };
 
-double search_now(void);
 ax_status search_run(struct search *se, struct ax_err *err) AX_MUST_CHECK;
 
 #endif
