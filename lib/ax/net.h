@@ -1,9 +1,10 @@
-/* ax/net.h - a network in the normal form of ax-cert(5), section NETWORK:
- * affine maps between rectified nodes, with exact dyadic coefficients.
+/* ax/net.h - a network in the normal form of ax-cert(5), section NETWORK: a
+ * chain of nodes, each with one variable for each element of what an operator
+ * computes, and exact coefficients.
  *
- * Node 0 is the input vector (batch 1, all graph inputs flattened). Nodes 1
- * to H have z = sum of w a + b and a = max(0, z). Node H+1 is the output
- * vector: z alone. n_nodes = H + 2. */
+ * Node 0 is the input vector (all graph inputs flattened, free dimensions 1).
+ * The last node is the output vector. Weights are those of the model: there
+ * is no composition of two operators, so nothing is rounded here. */
 #ifndef AX_NET_H
 #define AX_NET_H
 
@@ -12,44 +13,61 @@
 
 AX_BEGIN_API
 
-/* A block of node k's affine map: the coefficients on one source, stored by
- * rows. Every coefficient is exact in double: m 2^e with |m| < 2^53. */
+enum ax_net_kind {
+    AX_NET_INPUT,    /* node 0 */
+    AX_NET_UNIT,     /* y_i = sum of +-v + b_i */
+    AX_NET_WEIGHTED, /* y_i = (sum of w v) / d_i + b_i */
+    AX_NET_RELU,     /* y_i = max(0, v_i) */
+};
+
+enum ax_block_form {
+    AX_BLOCK_SAME,   /* row i names variable i of the source, w = 1 */
+    AX_BLOCK_SPARSE, /* by rows */
+    AX_BLOCK_DENSE,  /* [n, n of the source]; weighted nodes only */
+};
+
+/* The terms of a node that name variables of one source. */
 struct ax_block {
     uint32_t source; /* node, < k */
-    /* Dense: w [n_k, n_source], row_ptr and col NULL.
-     * Sparse: row i is w[row_ptr[i] .. row_ptr[i+1]), columns col,
-     * increasing, no explicit zeros. */
-    double *w;
+    enum ax_block_form form;
+    /* Sparse: row i is [row_ptr[i], row_ptr[i+1]) of col, w and wq. In a
+     * weighted node columns increase and no w is 0; in a unit node a column
+     * may occur several times; a row of a relu node has one term, in one of
+     * the blocks. */
     uint64_t *row_ptr;
     uint32_t *col;
-    int scale;   /* s_ks of ax-cert(5) */
-    int32_t *wq; /* W' of ax-cert(5), laid out as w */
+    double *w;   /* weighted: exact, m 2^e with |m| < 2^53; or NULL */
+    int32_t *wq; /* W'; of unit nodes 1 or -1; NULL in relu nodes and SAME */
+};
+
+/* m 2^e, m odd, or m = 0 and e = 0; |m| < 2^100. */
+struct ax_dyadic {
+    ax_i128 m;
+    int e;
 };
 
 struct ax_net_node {
-    uint32_t n;        /* elements */
+    enum ax_net_kind kind;
+    uint32_t n;        /* variables */
     uint32_t n_blocks; /* sources, in increasing order */
     struct ax_block *blocks;
-    ax_i128 *b_m; /* [n] bias, exact: b_m 2^b_e, b_e common; or NULL */
-    int b_e;
-    double *b;   /* [n] nearest doubles, for search alone */
-    int b_scale; /* sb_k */
-    int32_t *bq; /* [n] b', or NULL if all are zero */
-    int bits;    /* K_k */
+    double *div;            /* [n] d_i, weighted; NULL: all 1 */
+    int scale;              /* s_k; 0 if not weighted */
+    struct ax_dyadic *bias; /* [n] b_i; NULL: all zero */
+    int b_scale;            /* sb_k */
+    int32_t *bq;            /* [n] b'_i, or NULL as bias is */
 };
 
 struct ax_net {
     uint32_t n_nodes;
-    struct ax_net_node *nodes; /* nodes[0] has only n */
+    struct ax_net_node *nodes;
     void *arena;
 };
 
-/* Lower a model's graph. Free dimensions are 1.
- * AX_EUNSUPPORTED an operator that is not affine or Relu in the form of
- *                 ax-cert(5), or a coefficient that is not exact: one
- *                 sentence with node and operator
- * Cost  linear in the coefficients; a dense layer that reads a node
- *       directly keeps 12 bytes a weight. */
+/* Lower a model's graph. AX_EUNSUPPORTED: an operator that
+ * ax-cert(5) does not know, or a number outside of its ranges: one sentence
+ * with node and operator.
+ * Cost  linear in the terms: 12 bytes a dense one, 16 a sparse one. */
 ax_status ax_net_lower(struct ax_net **out, const struct ax_model *m,
                        struct ax_err *err) AX_MUST_CHECK;
 void ax_net_free(struct ax_net *net);
