@@ -89,7 +89,7 @@ static ax_status trace_step(void *self, const struct ax_step *s,
 
     fprintf(f, "{\"group\":%u,\"box\":%" PRIu64 ",\"depth\":%u,\"ms\":%.3f",
             s->group, s->id, s->depth, 1e3 * (seconds() - j->began));
-    if (!s->leaf)
+    if (s->kind == AX_STEP_SPLIT)
         fprintf(f, ",\"split\":%u,\"at\":%.17g,\"child\":%" PRIu64, s->dim,
                 ldexp((double)s->value, -s->p), s->child);
     fprintf(f, ",\"bound\":%.9g", s->bound);

@@ -15,25 +15,34 @@
 
 #include "clock.h"
 
+/* What the rows at hand have contributed to one node so far. */
+struct contribution {
+    bool is;
+    bool narrow;         /* no number has more than 26 bits */
+    int64_t *own;        /* [max_rows, n8] */
+    int64_t *e;          /* own, or, if narrow, that of a later node */
+    int *q;              /* [max_rows] scales */
+    int *joined;         /* [max_rows] shifts */
+    const uint32_t *idx; /* where e may be other than 0 */
+    size_t n_idx;
+};
+
 struct bwork {
     const struct bnet *net;
-    struct relax *relax;    /* [n_nodes], 1..H used */
-    size_t max_rows;        /* rows that go through together */
-    int64_t **e;            /* [n_nodes] contributions, [max_rows, n8] */
-    int *q;                 /* [n_nodes, max_rows] their scales */
-    int *joined;            /* [max_rows] shifts at node 0 */
-    uint8_t *has;           /* [n_nodes] node has a contribution */
-    int64_t *add;           /* [max_rows, widest8] a second contribution */
-    int64_t *nu;            /* [max_rows, widest8] */
-    int *nu_q;              /* [max_rows] */
-    struct relaxed *out;    /* [max_rows] */
-    int64_t *tmp;           /* kernel_sparse */
-    uint32_t *all;          /* 0, 1, 2, ... */
-    ax_i128 *c;             /* [max_rows] */
-    uint32_t *rows;         /* unstable neurons of one node */
-    ax_i128 *lower, *upper; /* their bounds */
-    uint64_t sum_m0;
-    bool bad; /* a value left its range, or it is late */
+    struct relax *relax;     /* [n_nodes], of relu nodes */
+    size_t max_rows;         /* rows that go through together */
+    struct contribution *at; /* [n_nodes] */
+    int64_t *add;            /* [max_rows, widest8] a second contribution */
+    int64_t *nu;             /* [max_rows, widest8] */
+    int64_t *tmp;            /* kernel_sparse */
+    uint32_t *all;           /* 0, 1, 2, ... */
+    ax_i128 *c;              /* [max_rows] */
+    uint32_t *rows;          /* unstable neurons of one node */
+    uint32_t *starts;        /* the variables that they rectify */
+    ax_i128 *lower, *upper;  /* their bounds */
+    uint64_t *sum_m;         /* [n_nodes] */
+    int64_t **m;             /* [n_nodes] M, of the root alone; or NULL */
+    bool bad;                /* a value left its range, or it is late */
     bool late;
     double deadline;
     void **owned;
@@ -56,116 +65,6 @@ static void *take(struct bwork *w, size_t n, size_t size, bool *ok)
     return p;
 }
 
-/* ---- the network ---- */
-
-static ax_status pack(struct packed *out, const struct ax_block *b,
-                      uint32_t rows, uint32_t cols, struct ax_err *err)
-{
-    uint32_t vecs = (uint32_t)(PAD(cols) / LANES);
-    uint32_t panels = (vecs + NV_MAX - 1) / NV_MAX;
-    uint32_t nv = (vecs + panels - 1) / panels;
-    size_t n = (size_t)panels * rows * nv * LANES;
-
-    panels = (vecs + nv - 1) / nv;
-    *out = (struct packed){.rows = rows,
-                           .cols = cols,
-                           .n_panels = panels,
-                           .nv = nv,
-                           .nv_last = vecs - (panels - 1) * nv};
-    out->data = aligned_alloc(64, n * sizeof *out->data);
-    if (!out->data)
-        return ax_fail(err, AX_ENOMEM, "no memory for %zu weights", n);
-    memset(out->data, 0, n * sizeof *out->data);
-    for (uint32_t i = 0; i < rows; i++)
-        for (uint32_t j = 0; j < cols; j++) {
-            uint32_t p = j / (nv * LANES);
-            size_t ld = (size_t)(p + 1 < panels ? nv : out->nv_last) * LANES;
-
-            out->data[(size_t)p * rows * nv * LANES + i * ld +
-                      (j - p * nv * LANES)] = b->wq[(size_t)i * cols + j];
-        }
-    return AX_OK;
-}
-
-static ax_status node_new(struct bnode *out, const struct ax_net *net,
-                          uint32_t k, struct ax_err *err)
-{
-    const struct ax_net_node *in = &net->nodes[k];
-
-    out->n = in->n;
-    out->n8 = PAD(in->n);
-    out->b_scale = in->b_scale;
-    out->blocks = calloc(in->n_blocks + 1u, sizeof *out->blocks);
-    if (!out->blocks)
-        return ax_fail(err, AX_ENOMEM, "no memory for node %u", k);
-    for (uint32_t i = 0; i < in->n_blocks; i++) {
-        const struct ax_block *b = &in->blocks[i];
-        struct bblock *o = &out->blocks[out->n_blocks++];
-        uint32_t cols = net->nodes[b->source].n;
-
-        o->source = b->source;
-        o->scale = b->scale;
-        o->dense = !b->row_ptr;
-        if (o->dense)
-            AX_TRY(pack(&o->packed, b, in->n, cols, err));
-        else
-            o->csr = (struct csr){in->n, cols, b->row_ptr, b->col, b->wq};
-    }
-    if (in->bq) {
-        out->bq = aligned_alloc(64, out->n8 * sizeof *out->bq);
-        if (!out->bq)
-            return ax_fail(err, AX_ENOMEM, "no memory for node %u", k);
-        for (size_t j = 0; j < out->n8; j++)
-            out->bq[j] = j < in->n ? in->bq[j] : 0;
-    }
-    return AX_OK;
-}
-
-ax_status bnet_new(struct bnet **out, const struct ax_net *net,
-                   struct ax_err *err)
-{
-    struct bnet *b = calloc(1, sizeof *b);
-    ax_status st = AX_OK;
-
-    if (!b)
-        return ax_fail(err, AX_ENOMEM, "no memory for the network");
-    b->net = net;
-    b->n_nodes = net->n_nodes;
-    b->nodes = calloc(net->n_nodes, sizeof *b->nodes);
-    b->first = calloc(net->n_nodes, sizeof *b->first);
-    if (!b->nodes || !b->first)
-        st = ax_fail(err, AX_ENOMEM, "no memory for the network");
-    for (uint32_t k = 0; k < net->n_nodes && st == AX_OK; k++) {
-        st = node_new(&b->nodes[k], net, k, err);
-        b->first[k] = b->neurons;
-        if (k > 0 && k + 1 < net->n_nodes)
-            b->neurons += b->nodes[k].n;
-        if (b->nodes[k].n8 > b->widest8)
-            b->widest8 = b->nodes[k].n8;
-    }
-    if (st != AX_OK) {
-        bnet_free(b);
-        return st;
-    }
-    *out = b;
-    return AX_OK;
-}
-
-void bnet_free(struct bnet *b)
-{
-    if (!b)
-        return;
-    for (uint32_t k = 0; b->nodes && k < b->n_nodes; k++) {
-        for (uint32_t i = 0; i < b->nodes[k].n_blocks; i++)
-            free(b->nodes[k].blocks[i].packed.data);
-        free(b->nodes[k].blocks);
-        free(b->nodes[k].bq);
-    }
-    free(b->nodes);
-    free(b->first);
-    free(b);
-}
-
 /* ---- a thread's work space ---- */
 
 #define ROWS_MAX   192
@@ -186,17 +85,60 @@ size_t bwork_bytes(const struct bnet *net)
     size_t rows = rows_at_once(net), sum = 0;
 
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        sum += net->nodes[k].n8 * (rows * 8 + 6 * 8 + 64);
+        sum += net->nodes[k].n8 * (rows * 8 + 7 * 8 + 64);
     return sum + 2 * rows * net->widest8 * 8 + 3 * LANES * 8 * net->widest8;
+}
+
+static void take_relax(struct bwork *w, struct relax *rx, size_t n8, bool *ok)
+{
+    rx->mask = take(w, n8, sizeof *rx->mask, ok);
+    rx->chord = take(w, n8, sizeof *rx->chord, ok);
+    rx->l = take(w, n8, sizeof *rx->l, ok);
+    rx->u = take(w, n8, sizeof *rx->u, ok);
+    rx->idx = take(w, n8, sizeof *rx->idx, ok);
+    rx->loose = take(w, n8, sizeof *rx->loose, ok);
+}
+
+/* Everything in w; false: no memory. */
+static bool take_all(struct bwork *w)
+{
+    const struct bnet *net = w->net;
+    size_t rows = w->max_rows, nn = net->n_nodes, widest8 = net->widest8;
+    bool ok = true;
+
+    w->relax = take(w, nn, sizeof *w->relax, &ok);
+    w->at = take(w, nn, sizeof *w->at, &ok);
+    w->add = take(w, rows * widest8, sizeof *w->add, &ok);
+    w->nu = take(w, rows * widest8, sizeof *w->nu, &ok);
+    w->tmp = take(w, 2 * LANES * widest8, sizeof *w->tmp, &ok);
+    w->all = take(w, widest8, sizeof *w->all, &ok);
+    w->c = take(w, rows, sizeof *w->c, &ok);
+    w->rows = take(w, widest8, sizeof *w->rows, &ok);
+    w->starts = take(w, widest8, sizeof *w->starts, &ok);
+    w->lower = take(w, widest8, sizeof *w->lower, &ok);
+    w->upper = take(w, widest8, sizeof *w->upper, &ok);
+    w->sum_m = take(w, nn, sizeof *w->sum_m, &ok);
+    w->m = take(w, nn, sizeof *w->m, &ok);
+    for (uint32_t k = 0; k < nn && ok; k++) {
+        size_t n8 = net->nodes[k].n8;
+
+        w->at[k].own = take(w, rows * n8, sizeof *w->at[k].own, &ok);
+        w->at[k].q = take(w, rows, sizeof *w->at[k].q, &ok);
+        w->at[k].joined = take(w, rows, sizeof *w->at[k].joined, &ok);
+        if (net->nodes[k].kind == AX_NET_RELU)
+            take_relax(w, &w->relax[k], n8, &ok);
+        else
+            w->m[k] = take(w, n8, sizeof *w->m[k], &ok);
+    }
+    for (size_t j = 0; ok && j < widest8; j++)
+        w->all[j] = (uint32_t)j;
+    return ok;
 }
 
 ax_status bwork_new(struct bwork **out, const struct bnet *net,
                     size_t max_bytes, double deadline, struct ax_err *err)
 {
     struct bwork *w = calloc(1, sizeof *w);
-    uint32_t nn = net->n_nodes;
-    size_t rows = rows_at_once(net);
-    bool ok = w != NULL;
 
     if (bwork_bytes(net) > max_bytes) {
         free(w);
@@ -205,51 +147,19 @@ ax_status bwork_new(struct bwork **out, const struct bnet *net,
                        "allows",
                        bwork_bytes(net) >> 20);
     }
-    if (ok)
-        ok = (w->owned = calloc(32 + 8 * (size_t)nn, sizeof *w->owned));
-    if (!ok)
-        goto out;
-    w->net = net;
-    w->deadline = deadline;
-    w->max_rows = rows;
-    w->relax = take(w, nn, sizeof *w->relax, &ok);
-    w->e = take(w, nn, sizeof *w->e, &ok);
-    w->q = take(w, nn * rows, sizeof *w->q, &ok);
-    w->joined = take(w, rows, sizeof *w->joined, &ok);
-    w->has = take(w, nn, 1, &ok);
-    w->add = take(w, rows * net->widest8, sizeof *w->add, &ok);
-    w->nu = take(w, rows * net->widest8, sizeof *w->nu, &ok);
-    w->nu_q = take(w, rows, sizeof *w->nu_q, &ok);
-    w->out = take(w, rows, sizeof *w->out, &ok);
-    w->tmp = take(w, 2 * LANES * net->widest8, sizeof *w->tmp, &ok);
-    w->all = take(w, net->widest8, sizeof *w->all, &ok);
-    w->c = take(w, rows, sizeof *w->c, &ok);
-    w->rows = take(w, net->widest8, sizeof *w->rows, &ok);
-    w->lower = take(w, net->widest8, sizeof *w->lower, &ok);
-    w->upper = take(w, net->widest8, sizeof *w->upper, &ok);
-    for (uint32_t k = 0; k < nn && ok; k++) {
-        size_t n8 = net->nodes[k].n8;
-        struct relax *rx = &w->relax[k];
-
-        w->e[k] = take(w, rows * n8, sizeof *w->e[k], &ok);
-        if (k == 0 || k + 1 == nn)
-            continue;
-        rx->mask = take(w, n8, sizeof *rx->mask, &ok);
-        rx->chord = take(w, n8, sizeof *rx->chord, &ok);
-        rx->l = take(w, n8, sizeof *rx->l, &ok);
-        rx->u = take(w, n8, sizeof *rx->u, &ok);
-        rx->idx = take(w, n8, sizeof *rx->idx, &ok);
-        rx->loose = take(w, n8, sizeof *rx->loose, &ok);
+    if (w)
+        w->owned = calloc(32 + 16 * (size_t)net->n_nodes, sizeof *w->owned);
+    if (w && w->owned) {
+        w->net = net;
+        w->deadline = deadline;
+        w->max_rows = rows_at_once(net);
+        if (take_all(w)) {
+            *out = w;
+            return AX_OK;
+        }
     }
-    for (size_t j = 0; ok && j < net->widest8; j++)
-        w->all[j] = (uint32_t)j;
-out:
-    if (!ok) {
-        bwork_free(w);
-        return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
-    }
-    *out = w;
-    return AX_OK;
+    bwork_free(w);
+    return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
 }
 
 void bwork_free(struct bwork *w)
@@ -265,8 +175,6 @@ void bwork_free(struct bwork *w)
 /* ---- the constant C ---- */
 
 #define C_LIMIT ((ax_i128)1 << 120)
-#define D_LIMIT ((ax_i128)1 << 125)
-#define T_LIMIT ((ax_i128)1 << 126)
 #define M_LIMIT ((uint64_t)1 << 62)
 
 /* Add m to a sum SM. */
@@ -298,105 +206,217 @@ static inline void add64(struct bwork *w, ax_i128 *c, ax_i128 v, int q)
         w->bad = true;
 }
 
-static inline uint64_t sum_m(const struct bwork *w, uint32_t s)
-{
-    return s == 0 ? w->sum_m0 : w->relax[s].sum_m;
-}
-
 /* ---- back-substitution ---- */
 
 /* Bring the contribution in w->add (scale q) to the one that node s has. */
 static void join(struct bwork *w, uint32_t s, size_t r, int q)
 {
+    struct contribution *to = &w->at[s];
     size_t n8 = w->net->nodes[s].n8;
-    int *have = &w->q[s * w->max_rows + r];
-    int lo = q < *have ? q : *have;
-    int a = *have - lo, b = q - lo;
+    int lo = q < to->q[r] ? q : to->q[r];
+    int a = to->q[r] - lo, b = q - lo;
 
-    kernel_join(w->e[s] + r * n8, a < 63 ? a : 63, w->add + r * n8,
+    kernel_join(to->e + r * n8, a < 63 ? a : 63, w->add + r * n8,
                 b < 63 ? b : 63, n8);
-    if (s == 0 && (a || b))
-        w->joined[r]++;
-    *have = lo;
+    if (a || b)
+        to->joined[r]++;
+    to->q[r] = lo;
 }
 
-/* The affine step at node k for n rows: nu (at scales w->nu_q, A in
- * w->out[r].abs, their dot product with b' in w->out[r].bias) goes to the
- * sources. idx: where nu may be other than 0. */
-static void affine(struct bwork *w, uint32_t k, size_t n, const uint32_t *idx,
-                   size_t n_idx)
+/* Contributions of n rows to node s, from nu [n, ldn] at scales from.q + by,
+ * through a block. nu has at most 26 bits. */
+static void contribute(struct bwork *w, const struct bblock *b,
+                       const struct contribution *from, const int64_t *nu,
+                       size_t ldn, int by, size_t n)
 {
-    const struct bnode *node = &w->net->nodes[k];
+    uint32_t s = b->source;
+    struct contribution *to = &w->at[s];
+    size_t n8 = w->net->nodes[s].n8;
+    bool same = b->form == AX_BLOCK_SAME;
 
-    for (uint32_t i = 0; i < node->n_blocks; i++) {
-        const struct bblock *b = &node->blocks[i];
-        uint32_t s = b->source;
-        size_t n8 = w->net->nodes[s].n8;
-        int64_t *to = w->has[s] ? w->add : w->e[s];
-
-        if (b->dense)
-            kernel_dense(to, n8, w->nu, node->n8, n, &b->packed, idx, n_idx);
+    if (to->is && to->e != to->own) { /* it is another's: take a copy */
+        memcpy(to->own, to->e, n * n8 * sizeof *to->own);
+        to->e = to->own;
+    }
+    if (same && to->is)
+        memcpy(w->add, nu, n * n8 * sizeof *w->add);
+    else if (same)
+        to->e = (int64_t *)(uintptr_t)nu;
+    else if (b->form == AX_BLOCK_DENSE)
+        kernel_dense(to->is ? w->add : to->own, n8, nu, ldn, n, &b->packed,
+                     from->idx, from->n_idx);
+    else
+        kernel_sparse(to->is ? w->add : to->own, n8, nu, ldn, n, &b->csr,
+                      from->idx, from->n_idx, w->tmp);
+    if (!same && !to->is)
+        to->e = to->own;
+    to->narrow = same && !to->is;
+    to->idx = to->narrow ? from->idx : w->all;
+    to->n_idx = to->narrow ? from->n_idx : w->net->nodes[s].n;
+    for (size_t r = 0; r < n; r++) {
+        if (to->is)
+            join(w, s, r, from->q[r] + by);
         else
-            kernel_sparse(to, n8, w->nu, node->n8, n, &b->csr, idx, n_idx,
-                          w->tmp);
-        for (size_t r = 0; r < n; r++) {
-            int q = w->nu_q[r] + b->scale;
-            ax_i128 cost = (ax_i128)w->out[r].abs * sum_m(w, s);
-
-            add64(w, &w->c[r], -((cost + 1) >> 1), q + 16);
-            if (w->has[s])
-                join(w, s, r, q);
-            else
-                w->q[s * w->max_rows + r] = q;
-        }
-        w->has[s] = 1;
+            to->q[r] = from->q[r] + by;
     }
-    for (size_t r = 0; node->bq && r < n; r++) {
-        int q = w->nu_q[r] + node->b_scale;
+    to->is = true;
+}
 
-        add64(w, &w->c[r], w->out[r].bias, q);
-        add64(w, &w->c[r], -(((ax_i128)w->out[r].abs + 1) >> 1), q);
+/* The affine step at unit or weighted node s. */
+static void affine(struct bwork *w, uint32_t s, size_t n)
+{
+    const struct bnode *node = &w->net->nodes[s];
+    struct contribution *at = &w->at[s];
+    bool weighted = node->kind == AX_NET_WEIGHTED;
+    uint64_t sum = 0;
+
+    for (uint32_t i = 0; weighted && i < node->n_blocks; i++)
+        if (__builtin_add_overflow(sum, w->sum_m[node->blocks[i].source],
+                                   &sum))
+            w->bad = true;
+    for (size_t r = 0; r < n; r++) {
+        int64_t *nu = at->e + r * node->n8, abs;
+        int sh = at->narrow ? 0 : kernel_narrow(nu, node->n8);
+        ax_i128 bias;
+
+        at->q[r] -= sh;
+        if (sh > 0)
+            add64(w, &w->c[r], -(ax_i128)w->sum_m[s], at->q[r] + 16);
+        if (!weighted && !node->bq)
+            continue;
+        abs = kernel_sums(&bias, nu, node->n8, node->bq);
+        if (weighted)
+            add64(w, &w->c[r], -(((ax_i128)abs * sum + 1) >> 1),
+                  at->q[r] + node->scale + 16);
+        if (node->bq) {
+            add64(w, &w->c[r], bias, at->q[r] + node->b_scale);
+            add64(w, &w->c[r], -(((ax_i128)abs + 1) >> 1),
+                  at->q[r] + node->b_scale);
+        }
+    }
+    for (uint32_t i = 0; i < node->n_blocks; i++)
+        contribute(w, &node->blocks[i], at, at->e, node->n8, node->scale, n);
+}
+
+/* What the rows at hand are: tables and multipliers. */
+struct batch {
+    size_t n;
+    const uint8_t *const *tables; /* [n], of the rows; or NULL */
+    const struct brow *rows;      /* [n], or NULL */
+};
+
+#define NU_MAX ((int64_t)1 << 26)
+
+/* beta of a code at scale q, in a row whose largest integer has n bits. */
+static int64_t multiplier(uint8_t code, int n, int q)
+{
+    int64_t v = 8 + code % 8;
+    int by = code / 8 - 24 + n + q;
+
+    if (code == 0 || by <= -4)
+        return 0;
+    if (by >= 24)
+        return 2 * NU_MAX;
+    v = by < 0 ? v >> -by : v << by;
+    return v < 2 * NU_MAX ? v : 2 * NU_MAX;
+}
+
+static int row_width(const struct ax_row *row)
+{
+    uint32_t most = 0;
+
+    for (uint32_t i = 0; i < row->n_x; i++)
+        most |= (uint32_t)abs(row->x_coef[i]);
+    for (uint32_t i = 0; i < row->n_y; i++)
+        most |= (uint32_t)abs(row->y_coef[i]);
+    return most ? 32 - __builtin_clz(most) : 0;
+}
+
+/* The neurons of relu node s that were split, with their multipliers; e
+ * [n8] before it was shifted by sh, nu at scale q. */
+static void multiply(const struct bwork *w, uint32_t s,
+                     const struct brow *row, const int64_t *e, int sh, int q,
+                     int64_t *nu)
+{
+    size_t first = w->net->first[s], end = first + w->net->nodes[s].n;
+
+    for (uint32_t i = 0; i < row->n_mults; i++) {
+        const struct bmult *m = &row->mults[i];
+        int64_t beta, mu;
+
+        if (m->neuron < first || m->neuron >= end)
+            continue;
+        beta = multiplier(m->code, row_width(row->row), q);
+        mu = (e[m->neuron - first] >> sh) - beta;
+        if (!m->active)
+            mu = beta < NU_MAX ? beta : NU_MAX;
+        nu[m->neuron - first] = mu > -NU_MAX ? mu : -NU_MAX;
     }
 }
 
-/* From node k - 1 down to the input. */
-static void descend(struct bwork *w, const struct bbox *box, uint32_t k,
-                    size_t n)
+/* The relaxation at relu node s. */
+static void relax(struct bwork *w, uint32_t s, const struct batch *b)
 {
+    const struct bnode *node = &w->net->nodes[s];
+    const struct relax *rx = &w->relax[s];
+    struct contribution *at = &w->at[s], from = *at;
+    const struct bblock *only = &node->blocks[0];
+    size_t n8 = node->n8, first = w->net->first[s];
+    /* What goes to one node as it is, is made there. */
+    bool there = node->n_blocks == 1 && only->form == AX_BLOCK_SAME &&
+                 !w->at[only->source].is;
+    int64_t *nu = there ? w->at[only->source].own : w->nu;
+    bool split = false;
+
+    for (size_t r = 0; r < b->n; r++) {
+        const int64_t *e = at->e + r * n8;
+        const uint8_t *table = b->tables ? b->tables[r] : NULL;
+        ax_i128 g;
+        int sh = kernel_relax(&g, nu + r * n8, e, n8, rx,
+                              table ? table + first : NULL);
+
+        at->q[r] -= sh;
+        if (b->rows && b->rows[r].n_mults) {
+            multiply(w, s, &b->rows[r], e, sh, at->q[r], nu + r * n8);
+            split = true;
+        }
+        add64(w, &w->c[r], g, at->q[r] + rx->t);
+    }
+    /* A neuron that was split may be inactive and have a multiplier. */
+    from.idx = split ? w->all : rx->idx;
+    from.n_idx = split ? node->n : rx->n_idx;
+    for (uint32_t i = 0; i < node->n_blocks; i++)
+        contribute(w, &node->blocks[i], &from, nu, n8, 0, b->n);
+}
+
+/* From node k, where the rows are, down to the input. */
+static void descend(struct bwork *w, const struct bbox *box, uint32_t k,
+                    const struct batch *b)
+{
+    const struct contribution *in = &w->at[0];
     uint32_t n_x = w->net->nodes[0].n;
     size_t x8 = w->net->nodes[0].n8;
-    ax_i128 min_lo = 0;
 
-    for (uint32_t s = k; s-- > 1;) {
-        const struct bnode *node = &w->net->nodes[s];
-        const struct relax *rx = &w->relax[s];
+    for (uint32_t s = k + 1; s-- > 0;) {
+        bool relu = w->net->nodes[s].kind == AX_NET_RELU;
 
-        if (!w->has[s])
+        if (!w->at[s].is)
             continue;
-        for (size_t r = 0; r < n; r++) {
-            struct relaxed *o = &w->out[r];
-
-            kernel_relax(o, w->nu + r * node->n8, w->e[s] + r * node->n8,
-                         node->n8, rx, node->bq);
-            w->nu_q[r] = w->q[s * w->max_rows + r] - o->sh;
-            add64(w, &w->c[r], o->g, w->nu_q[r] + rx->t);
-        }
-        affine(w, s, n, rx->idx, rx->n_idx);
+        for (size_t r = 0; !relu && r < b->n; r++)
+            for (int g = 0; g < w->at[s].joined[r]; g++)
+                add64(w, &w->c[r], -(ax_i128)w->sum_m[s], w->at[s].q[r] + 16);
+        if (relu)
+            relax(w, s, b);
+        else if (s > 0)
+            affine(w, s, b->n);
     }
-    if (!w->has[0])
-        return;
-    for (uint32_t j = 0; j < n_x; j++)
-        min_lo += box->lo[j] < 0 ? box->lo[j] : 0;
-    for (size_t r = 0; r < n; r++) {
-        const int64_t *e = w->e[0] + r * x8;
-        int q = w->q[r] + box->p;
+    for (size_t r = 0; in->is && r < b->n; r++) {
+        const int64_t *e = in->e + r * x8;
         ax_i128 sum = 0;
 
         for (uint32_t j = 0; j < n_x; j++)
             sum += (ax_i128)e[j] * (e[j] < 0 ? box->hi[j] : box->lo[j]);
-        for (int g = 0; g < w->joined[r]; g++)
-            add64(w, &w->c[r], min_lo, q);
-        add64(w, &w->c[r], sum, q);
+        add64(w, &w->c[r], sum, in->q[r] + box->p);
     }
 }
 
@@ -405,35 +425,49 @@ bool bwork_late(const struct bwork *w)
     return w->late;
 }
 
-static void start(struct bwork *w, size_t n)
+/* No contributions yet but zeros for n rows at node k. */
+static void start(struct bwork *w, uint32_t k, size_t n)
 {
+    struct contribution *at = &w->at[k];
+
     if (w->deadline > 0 && clock_now() > w->deadline)
         w->bad = w->late = true;
-    memset(w->has, 0, w->net->n_nodes);
-    memset(w->joined, 0, n * sizeof *w->joined);
+    for (uint32_t s = 0; s < w->net->n_nodes; s++) {
+        w->at[s].is = false;
+        memset(w->at[s].joined, 0, n * sizeof *w->at[s].joined);
+    }
     memset(w->c, 0, n * sizeof *w->c);
+    at->is = at->narrow = true;
+    at->e = at->own;
+    memset(at->e, 0, n * w->net->nodes[k].n8 * sizeof *at->e);
+    memset(at->q, 0, n * sizeof *at->q);
+    at->idx = w->all;
+    at->n_idx = w->net->nodes[k].n;
 }
 
-/* Lower bounds of z_i and of -z_i for the n neurons i of node k: w->c, the
- * first n and then n more. */
-static void bound_neurons(struct bwork *w, const struct bbox *box, uint32_t k,
-                          const uint32_t *neurons, size_t n)
+static const uint8_t *table_of(const struct bbox *box, uint32_t target)
 {
-    const struct bnode *node = &w->net->nodes[k];
+    return box->slopes ? box->slopes[target] : NULL;
+}
 
-    start(w, 2 * n);
-    memset(w->nu, 0, 2 * n * node->n8 * sizeof *w->nu);
+/* Lower bounds of v and of -v for n variables v of node k, as target t wants
+ * them: w->c, the first n and then n more. */
+static void bound_variables(struct bwork *w, const struct bbox *box,
+                            uint32_t t, uint32_t k, const uint32_t *vars,
+                            size_t n)
+{
+    const uint8_t *table = table_of(box, t), *tables[ROWS_MAX];
+    struct batch b = {2 * n, table ? tables : NULL, NULL};
+    size_t n8 = w->net->nodes[k].n8;
+
+    start(w, k, 2 * n);
+    w->at[k].idx = vars;
+    w->at[k].n_idx = n;
     for (size_t r = 0; r < 2 * n; r++) {
-        uint32_t i = neurons[r < n ? r : r - n];
-        int64_t one = r < n ? 1 : -1;
-
-        w->nu[r * node->n8 + i] = one;
-        w->nu_q[r] = 0;
-        w->out[r] = (struct relaxed){
-            .abs = 1, .bias = node->bq ? one * node->bq[i] : 0};
+        w->at[k].e[r * n8 + vars[r < n ? r : r - n]] = r < n ? 1 : -1;
+        tables[r] = table;
     }
-    affine(w, k, 2 * n, neurons, n);
-    descend(w, box, k, 2 * n);
+    descend(w, box, k, &b);
 }
 
 static inline int bits128(ax_i128 v)
@@ -442,6 +476,31 @@ static inline int bits128(ax_i128 v)
     uint64_t hi = (uint64_t)(x >> 64), lo = (uint64_t)x;
 
     return hi ? 128 - __builtin_clzll(hi) : lo ? 64 - __builtin_clzll(lo) : 0;
+}
+
+/* Slopes of neuron j of rx between l and u, if it is unstable. */
+static void loosen(struct relax *rx, uint32_t j, int64_t l, int64_t u)
+{
+    rx->loose[rx->n_loose++] = j;
+    rx->l[j] = l;
+    rx->u[j] = u;
+    rx->mask[j] = u > -l ? -1 : 0;
+    rx->chord[j] = (u << 28) / (u - l);
+}
+
+/* The relaxation of n neurons as if none were unstable. */
+static void relax_stable(struct relax *rx, const uint8_t *status, uint32_t n)
+{
+    rx->n_idx = rx->n_loose = 0;
+    for (uint32_t j = 0; j < n; j++) {
+        int64_t on = status[j] == ACTIVE;
+
+        rx->mask[j] = -on;
+        rx->chord[j] = on << 28;
+        rx->l[j] = rx->u[j] = 0;
+        if (status[j] != INACTIVE)
+            rx->idx[rx->n_idx++] = j;
+    }
 }
 
 /* Relaxation of node k from the state and the bounds of w->rows[n]. */
@@ -463,29 +522,14 @@ static void relax_node(struct bwork *w, uint32_t k, struct bstate *st,
         }
     sh = bits > 29 ? bits - 29 : 0;
     rx->t = 64 - sh;
-    rx->n_idx = rx->n_loose = 0;
-    rx->sum_m = 0;
-    for (uint32_t j = 0; j < node->n; j++) {
-        int64_t on = status[j] == ACTIVE;
-
-        rx->mask[j] = -on;
-        rx->chord[j] = on << 28;
-        rx->l[j] = rx->u[j] = 0;
-        add_m(w, &rx->sum_m, (uint64_t)m[j]);
-        if (status[j] != INACTIVE)
-            rx->idx[rx->n_idx++] = j;
-    }
-    for (size_t r = 0; r < n; r++) {
-        uint32_t j = w->rows[r];
-
-        if (status[j] != UNSTABLE)
-            continue;
-        rx->loose[rx->n_loose++] = j;
-        rx->l[j] = (int64_t)(w->lower[r] >> sh);
-        rx->u[j] = -(int64_t)((-w->upper[r]) >> sh);
-        rx->mask[j] = rx->u[j] > -rx->l[j] ? -1 : 0;
-        rx->chord[j] = (rx->u[j] << 28) / (rx->u[j] - rx->l[j]);
-    }
+    relax_stable(rx, status, node->n);
+    for (size_t r = 0; r < n; r++)
+        if (status[w->rows[r]] == UNSTABLE)
+            loosen(rx, w->rows[r], (int64_t)(w->lower[r] >> sh),
+                   -(int64_t)((-w->upper[r]) >> sh));
+    w->sum_m[k] = 0;
+    for (uint32_t j = 0; j < node->n; j++)
+        add_m(w, &w->sum_m[k], (uint64_t)m[j]);
 }
 
 static void settle(struct bwork *w, uint32_t k, struct bstate *st, size_t n)
@@ -512,95 +556,200 @@ static void settle(struct bwork *w, uint32_t k, struct bstate *st, size_t n)
     }
 }
 
+static void bound_relu(struct bwork *w, const struct bbox *box, uint32_t k,
+                       struct bstate *st)
+{
+    const struct bnode *node = &w->net->nodes[k];
+    const uint8_t *status = st->status + w->net->first[k];
+    size_t n = 0, half = w->max_rows / 2, m;
+
+    for (uint32_t j = 0; j < node->n; j++)
+        if (status[j] == UNSTABLE) {
+            w->starts[n] = node->arg[j];
+            w->rows[n++] = j;
+        }
+    for (size_t r = 0; r < n && !w->bad; r += m) {
+        uint32_t from = node->arg_node[w->rows[r]];
+
+        for (m = 1; m < half && r + m < n; m++)
+            if (node->arg_node[w->rows[r + m]] != from)
+                break;
+        bound_variables(w, box, k, from, w->starts + r, m);
+        for (size_t i = 0; i < m; i++) {
+            w->lower[r + i] = w->c[i];
+            w->upper[r + i] = -w->c[m + i];
+        }
+    }
+    if (w->bad)
+        return;
+    settle(w, k, st, n);
+    relax_node(w, k, st, n);
+}
+
+/* ---- M of the root ---- */
+
+/* ceil(v 2^-by), or M_LIMIT if it is not below that; v >= 0. */
+static uint64_t ceil_shift(ax_i128 v, int by)
+{
+    if (by > 0)
+        v = by > 126 ? v > 0 : -((-v) >> by);
+    else if (v > 0 && (by < -62 || v >= (ax_i128)M_LIMIT >> -by))
+        v = M_LIMIT;
+    else
+        v = v > 0 ? v << -by : 0;
+    return v < (ax_i128)M_LIMIT ? (uint64_t)v : M_LIMIT;
+}
+
+static int64_t m_of(const struct bwork *w, const struct bstate *st,
+                    uint32_t k, size_t j)
+{
+    return w->net->nodes[k].kind == AX_NET_RELU ? st->m[w->net->first[k] + j]
+                                                : w->m[k][j];
+}
+
+/* The sum over the terms of row i of (|W'| + 1) M_v, or of M_v. */
+static ax_i128 sum_terms(const struct bwork *w, const struct bstate *st,
+                         uint32_t k, uint32_t i)
+{
+    const struct ax_net_node *node = &w->net->net->nodes[k];
+    bool weighted = node->kind == AX_NET_WEIGHTED;
+    ax_i128 sum = 0;
+
+    for (uint32_t n = 0; n < node->n_blocks; n++) {
+        const struct ax_block *b = &node->blocks[n];
+        size_t cols = w->net->nodes[b->source].n, at, end;
+
+        if (b->form == AX_BLOCK_SAME) {
+            sum += m_of(w, st, b->source, i);
+            continue;
+        }
+        at = b->form == AX_BLOCK_DENSE ? i * cols : b->row_ptr[i];
+        end = b->form == AX_BLOCK_DENSE ? at + cols : b->row_ptr[i + 1];
+        for (size_t t = at; t < end; t++) {
+            size_t j = b->form == AX_BLOCK_DENSE ? t - at : b->col[t];
+
+            if (b->form == AX_BLOCK_DENSE && b->w[t] == 0)
+                continue; /* no term */
+            sum += (ax_i128)(weighted ? labs(b->wq[t]) + 1 : 1) *
+                   m_of(w, st, b->source, j);
+        }
+    }
+    return sum;
+}
+
+static void bound_linear(struct bwork *w, uint32_t k, struct bstate *st)
+{
+    const struct bnode *node = &w->net->nodes[k];
+
+    if (st->sum_m[k] == UINT64_MAX) {
+        st->sum_m[k] = 0;
+        for (uint32_t i = 0; i < node->n && !w->bad; i++) {
+            uint64_t m = ceil_shift(sum_terms(w, st, k, i), node->scale);
+
+            if (node->bq)
+                m += ceil_shift((ax_i128)llabs(node->bq[i]) + 1,
+                                node->b_scale - 16);
+            w->m[k][i] = (int64_t)m;
+            add_m(w, &st->sum_m[k], m);
+        }
+    }
+    w->sum_m[k] = st->sum_m[k];
+}
+
 bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
 {
     const struct bnet *net = w->net;
 
     w->bad = w->late = false;
-    w->sum_m0 = 0;
+    w->sum_m[0] = 0;
     for (uint32_t j = 0; j < net->nodes[0].n; j++) {
         ax_i128 lo = -box->lo[j], hi = box->hi[j];
         ax_i128 top = lo > hi ? lo : hi;
 
         top = box->p <= 16 ? top << (16 - box->p)
                            : -((-top) >> (box->p - 16));
-        add_m(w, &w->sum_m0, (uint64_t)top);
+        w->m[0][j] = (int64_t)top;
+        add_m(w, &w->sum_m[0], (uint64_t)top);
     }
     for (uint32_t k = 1; k + 1 < net->n_nodes && !w->bad; k++) {
-        const uint8_t *status = st->status + net->first[k];
-        size_t n = 0, half = w->max_rows / 2;
-
-        for (uint32_t j = 0; j < net->nodes[k].n; j++)
-            if (status[j] == UNSTABLE)
-                w->rows[n++] = j;
-        for (size_t r = 0; r < n && !w->bad; r += half) {
-            size_t m = n - r < half ? n - r : half;
-
-            bound_neurons(w, box, k, w->rows + r, m);
-            for (size_t i = 0; i < m; i++) {
-                w->lower[r + i] = w->c[i];
-                w->upper[r + i] = -w->c[m + i];
-            }
-        }
-        if (w->bad)
-            break;
-        settle(w, k, st, n);
-        relax_node(w, k, st, n);
+        if (net->nodes[k].kind == AX_NET_RELU)
+            bound_relu(w, box, k, st);
+        else
+            bound_linear(w, k, st);
     }
     return !w->bad;
 }
 
-#define N_SCALE 34 /* of a row's own coefficients on the input */
+/* ---- boxes that are split at neurons ---- */
 
-/* nu, A and nu b' of a row of a property at the last node. */
-static void start_row(struct bwork *w, const struct ax_row *row, size_t r,
-                      const struct bnode *node, size_t x8)
+void bound_keep(const struct bwork *w, struct bbounds *b)
 {
-    struct relaxed *o = &w->out[r];
+    const struct bnet *net = w->net;
 
-    *o = (struct relaxed){0};
-    w->nu_q[r] = 0;
-    w->q[r] = N_SCALE;
-    for (uint32_t i = 0; i < row->n_y; i++) {
-        int64_t v = row->y_coef[i];
+    b->sum_m0 = w->sum_m[0];
+    memset(b->l, 0, net->neurons * sizeof *b->l);
+    memset(b->u, 0, net->neurons * sizeof *b->u);
+    for (uint32_t k = 1; k < net->n_nodes; k++) {
+        const struct relax *rx = &w->relax[k];
 
-        w->nu[r * node->n8 + row->y_index[i]] = v;
-        o->abs += v < 0 ? -v : v;
-        if (node->bq)
-            o->bias += (ax_i128)v * node->bq[row->y_index[i]];
+        b->sum[k] = w->sum_m[k];
+        b->t[k] = rx->t;
+        for (uint32_t i = 0; i < rx->n_loose; i++) {
+            b->l[net->first[k] + rx->loose[i]] = (int32_t)rx->l[rx->loose[i]];
+            b->u[net->first[k] + rx->loose[i]] = (int32_t)rx->u[rx->loose[i]];
+        }
     }
-    for (uint32_t i = 0; i < row->n_x; i++)
-        w->e[0][r * x8 + row->x_index[i]] = (int64_t)row->x_coef[i] *
-                                            ((int64_t)1 << N_SCALE);
 }
 
-/* T of ax-cert(5): an unsafe input has sum e x <= T. */
-static void threshold(struct brow *row, const struct bbox *box, uint32_t n_x)
+void bound_use(struct bwork *w, const struct bbounds *b,
+               const struct bstate *st)
 {
-    int q = row->q + box->p, sh = q - 64;
-    ax_i128 sum = 0, sum64, r;
+    const struct bnet *net = w->net;
 
-    for (uint32_t j = 0; j < n_x; j++)
-        sum += (ax_i128)row->e[j] * (row->e[j] < 0 ? box->hi[j] : box->lo[j]);
-    row->clips = false;
-    if (row->row->d64_up >= D_LIMIT || row->row->d64_up <= -D_LIMIT)
-        return;
-    if (sh < 0 && (sum >= (C_LIMIT >> -sh) || sum <= -(C_LIMIT >> -sh)))
-        return;
-    sum64 = sh >= 0 ? sum >> (sh < 127 ? sh : 127)
-                    : (ax_i128)((unsigned __int128)sum << -sh);
-    r = row->row->d64_up - (row->c - sum64);
-    if (sh < 0) {
-        r = r >> (-sh < 127 ? -sh : 127);
-    } else {
-        ax_i128 most = sh < 126 ? (T_LIMIT - 1) >> sh : 0;
+    w->bad = w->late = false;
+    w->sum_m[0] = b->sum_m0;
+    for (uint32_t k = 1; k < net->n_nodes; k++) {
+        const uint8_t *status = st->status + net->first[k];
+        struct relax *rx = &w->relax[k];
 
-        if (r > most || r < -most)
-            return;
-        r = (ax_i128)((unsigned __int128)r << (sh < 126 ? sh : 0));
+        w->sum_m[k] = b->sum[k];
+        if (net->nodes[k].kind != AX_NET_RELU)
+            continue;
+        rx->t = b->t[k];
+        relax_stable(rx, status, net->nodes[k].n);
+        for (uint32_t j = 0; j < net->nodes[k].n; j++)
+            if (status[j] == UNSTABLE)
+                loosen(rx, j, b->l[net->first[k] + j],
+                       b->u[net->first[k] + j]);
     }
-    row->t = r + 1;
-    row->clips = row->t < T_LIMIT && row->t > -T_LIMIT;
+}
+
+#define N_SCALE 34 /* of a row's own coefficients on the input */
+
+/* Row r of a property: its contributions to the last node and the input. */
+static void start_row(struct bwork *w, const struct ax_row *row, size_t r)
+{
+    struct contribution *in = &w->at[0], *out = &w->at[w->net->n_nodes - 1];
+    size_t x8 = w->net->nodes[0].n8;
+
+    for (uint32_t i = 0; i < row->n_y; i++)
+        out->e[r * w->net->nodes[w->net->n_nodes - 1].n8 + row->y_index[i]] =
+            row->y_coef[i];
+    in->q[r] = N_SCALE;
+    for (uint32_t i = 0; i < row->n_x; i++)
+        in->e[r * x8 + row->x_index[i]] = (int64_t)row->x_coef[i] *
+                                          ((int64_t)1 << N_SCALE);
+}
+
+/* How many of n rows, at most max, can go together: all with inputs or all
+ * without. */
+static size_t alike(const struct brow *rows, size_t n, size_t max)
+{
+    size_t m = 1;
+
+    while (m < max && m < n && !rows[m].row->n_x == !rows[0].row->n_x)
+        m++;
+    return m;
 }
 
 bool bound_rows(struct bwork *w, const struct bbox *box, struct brow *rows,
@@ -608,68 +757,36 @@ bool bound_rows(struct bwork *w, const struct bbox *box, struct brow *rows,
 {
     const struct bnet *net = w->net;
     const uint32_t last = net->n_nodes - 1, n_x = net->nodes[0].n;
-    const struct bnode *node = &net->nodes[last];
+    const uint8_t *tables[ROWS_MAX];
     size_t x8 = net->nodes[0].n8;
 
     for (size_t r0 = 0, m; r0 < n; r0 += m) {
-        bool on_x = rows[r0].row->n_x > 0;
+        struct batch b = {0, box->slopes ? tables : NULL, rows + r0};
 
-        for (m = 1; m < w->max_rows && r0 + m < n; m++)
-            if ((rows[r0 + m].row->n_x > 0) != on_x)
-                break;
-        start(w, m);
-        w->has[0] = on_x;
-        memset(w->nu, 0, m * node->n8 * sizeof *w->nu);
-        memset(w->e[0], 0, m * x8 * sizeof **w->e);
-        for (size_t r = 0; r < m; r++)
-            start_row(w, rows[r0 + r].row, r, node, x8);
-        affine(w, last, m, w->all, node->n);
-        descend(w, box, last, m);
+        b.n = m = alike(rows + r0, n - r0, w->max_rows);
+        start(w, last, m);
+        if (rows[r0].row->n_x > 0) {
+            w->at[0].is = true;
+            w->at[0].e = w->at[0].own;
+            memset(w->at[0].e, 0, m * x8 * sizeof *w->at[0].e);
+        }
+        for (size_t r = 0; r < m; r++) {
+            start_row(w, rows[r0 + r].row, r);
+            tables[r] = table_of(box, net->n_nodes + rows[r0 + r].number);
+        }
+        descend(w, box, last, &b);
         if (w->bad)
             return false;
         for (size_t r = 0; r < m; r++) {
             struct brow *o = &rows[r0 + r];
 
             o->c = w->c[r];
-            o->q = w->has[0] ? w->q[r] : 0;
-            memcpy(o->e, w->e[0] + r * x8, n_x * sizeof *o->e);
-            threshold(o, box, n_x);
-        }
-    }
-    return true;
-}
-
-/* The quotient of v by d > 0, rounded up. */
-static ax_i128 ceil_div(ax_i128 v, int64_t d)
-{
-    ax_i128 q = v / d;
-
-    return q * d < v ? q + 1 : q;
-}
-
-bool bound_clip(const struct brow *rows, size_t n, uint32_t n_x, int64_t *lo,
-                int64_t *hi)
-{
-    for (size_t r = 0; r < n; r++) {
-        const int64_t *e = rows[r].e;
-        ax_i128 slack = rows[r].t, x;
-
-        if (!rows[r].clips)
-            continue;
-        for (uint32_t j = 0; j < n_x; j++)
-            slack -= (ax_i128)e[j] * (e[j] < 0 ? hi[j] : lo[j]);
-        if (slack < 0)
-            return false;
-        for (uint32_t j = 0; j < n_x; j++) {
-            ax_i128 range = (ax_i128)hi[j] - lo[j];
-
-            if (e[j] > 0 && slack < e[j] * range) {
-                x = ceil_div(slack + (ax_i128)e[j] * lo[j], e[j]);
-                hi[j] = x < hi[j] ? (int64_t)x : hi[j];
-            } else if (e[j] < 0 && slack < -(ax_i128)e[j] * range) {
-                x = -ceil_div(slack + (ax_i128)e[j] * hi[j], -e[j]);
-                lo[j] = x > lo[j] ? (int64_t)x : lo[j];
-            }
+            o->q = w->at[0].is ? w->at[0].q[r] : 0;
+            if (w->at[0].is)
+                memcpy(o->e, w->at[0].e + r * x8, n_x * sizeof *o->e);
+            else
+                memset(o->e, 0, n_x * sizeof *o->e);
+            bound_threshold(o, box, n_x);
         }
     }
     return true;

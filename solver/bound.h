@@ -11,30 +11,33 @@
 
 enum status { UNSTABLE, ACTIVE, INACTIVE };
 
-/* What a box inherits and hands on: the status of all neurons, and M. Nodes
- * 1..H one after the other, bnet.first[k] on. */
+/* What a box inherits and hands on. Neurons are the variables of relu nodes,
+ * one node after the other, bnet.first[k] on. */
 struct bstate {
-    uint32_t refs;
     uint32_t n_unstable;
-    int64_t *m;      /* [neurons] */
+    int64_t *m;      /* [neurons] M of relu nodes */
     uint8_t *status; /* [neurons] */
+    uint64_t *sum_m; /* [n_nodes] SM of unit and weighted nodes; UINT64_MAX
+                        where it is infinite */
 };
 
 struct bblock {
     uint32_t source;
-    int scale;
-    bool dense;
+    enum ax_block_form form;
     struct packed packed;
     struct csr csr;
 };
 
 struct bnode {
+    enum ax_net_kind kind;
     uint32_t n;
     size_t n8;
     uint32_t n_blocks;
     struct bblock *blocks;
+    int scale;
     int64_t *bq; /* [n8] or NULL */
     int b_scale;
+    uint32_t *arg_node, *arg; /* [n] of a relu node: v_i */
 };
 
 /* The network as the bounds want it. Borrows the ax_net. */
@@ -42,14 +45,36 @@ struct bnet {
     const struct ax_net *net;
     uint32_t n_nodes;
     struct bnode *nodes;
-    size_t *first; /* [n_nodes]: index of a node's first neuron */
+    size_t *first; /* [n_nodes]: index of a relu node's first neuron */
     size_t neurons;
     size_t widest8;
+    int32_t *ones; /* W' of relu nodes */
 };
 
 ax_status bnet_new(struct bnet **out, const struct ax_net *net,
                    struct ax_err *err) AX_MUST_CHECK;
 void bnet_free(struct bnet *b);
+
+/* Room for the state of a box, all in one piece of bstate_bytes; the state
+ * of a root. */
+size_t bstate_bytes(const struct bnet *net);
+void bstate_place(struct bstate *st, const struct bnet *net, void *room);
+void bstate_root(struct bstate *st, const struct bnet *net);
+void bstate_copy(struct bstate *to, const struct bstate *from,
+                 const struct bnet *net);
+
+/* Bounds l, u of all neurons that a box has of its own, for boxes that are
+ * split at neurons and inherit them. */
+struct bbounds {
+    uint64_t sum_m0;
+    int *t;         /* [n_nodes] */
+    uint64_t *sum;  /* [n_nodes] SM of relu nodes */
+    int32_t *l, *u; /* [neurons]; 0 if not unstable */
+};
+
+/* AX_ENOMEM. One piece of memory: free() it. */
+ax_status bbounds_new(struct bbounds **out, const struct bnet *net,
+                      struct ax_err *err) AX_MUST_CHECK;
 
 /* Everything a thread needs to bound boxes; made once. */
 struct bwork;
@@ -66,6 +91,9 @@ size_t bwork_bytes(const struct bnet *net);
 struct bbox {
     int p; /* scale */
     const int64_t *lo, *hi;
+    /* Tables of slopes [neurons] by target: a node, or n_nodes + row; a NULL
+     * entry is none. NULL: there are none at all. */
+    const uint8_t *const *slopes;
 };
 
 /* Bounds of all neurons over a box. st is the inherited state, changed in
@@ -73,10 +101,26 @@ struct bbox {
  * nothing about this box is known. */
 bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st);
 
+/* After bound_box: keep what it found. Before bound_rows: use what was found
+ * for the box that st comes from, neurons of which were split since. */
+void bound_keep(const struct bwork *w, struct bbounds *b);
+void bound_use(struct bwork *w, const struct bbounds *b,
+               const struct bstate *st);
+
+/* The multiplier of a neuron that was split, of one row. */
+struct bmult {
+    uint32_t neuron;
+    bool active;
+    uint8_t code; /* as in the certificate */
+};
+
 /* The lower bound of a row of a property over a box: c at scale 64, and as
  * a linear function of the input, e [n_x] at scale q. */
 struct brow {
     const struct ax_row *row;
+    uint32_t number; /* of the row, as a target */
+    const struct bmult *mults;
+    uint32_t n_mults;
     ax_i128 c;
     int q;
     int64_t *e; /* the caller's, [n_x] */
@@ -84,10 +128,13 @@ struct brow {
     bool clips;
 };
 
-/* Bound n rows (their row and e set) over the box that bound_box was last
- * called with. */
+/* Bound n rows (what stands before c, and e, are set) over the box that
+ * bound_box or bound_use was last called with. */
 bool bound_rows(struct bwork *w, const struct bbox *box, struct brow *rows,
                 size_t n);
+
+/* T of a row over the box, from its c, q and e; bound_rows does it. */
+void bound_threshold(struct brow *row, const struct bbox *box, uint32_t n_x);
 
 /* Clip the box lo, hi [n_x] by n rows, in order. False: nothing is left (and
  * lo, hi are spoilt). */

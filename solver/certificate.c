@@ -108,30 +108,56 @@ static ax_status reserve(struct tree *t, uint64_t n, struct ax_err *err)
     return AX_OK;
 }
 
+/* A split of an input: its kind and, if it is not the middle, where. */
+static ax_status put_split(struct bytes *b, const struct ax_step *s,
+                           struct ax_err *err)
+{
+    int64_t d = s->value - ((s->lo[s->dim] + s->hi[s->dim]) >> 1);
+
+    AX_TRY(varint(b, (uint64_t)s->dim << 3 | (d ? 2 : 1), err));
+    if (d)
+        AX_TRY(
+            varint(b, d < 0 ? (uint64_t)-d * 2 - 1 : (uint64_t)d * 2, err));
+    if (s->n_left > 1)
+        AX_TRY(varint(b, s->n_refuted, err));
+    return AX_OK;
+}
+
 /* The record of one box. */
 static ax_status record(struct bytes *b, const struct ax_group *group,
                         const struct ax_step *s, struct ax_err *err)
 {
-    if (s->leaf) {
-        AX_TRY(varint(b, 0, err));
-    } else {
-        int64_t mid = (s->lo[s->dim] + s->hi[s->dim]) >> 1,
-                d = s->value - mid;
+    bool leaf = s->kind == AX_STEP_LEAF;
 
-        AX_TRY(varint(b, (uint64_t)s->dim << 2 | (d ? 2 : 1), err));
-        if (d)
-            AX_TRY(varint(b, d < 0 ? (uint64_t)-d * 2 - 1 : (uint64_t)d * 2,
-                          err));
-        if (group->n_conj > 1)
-            AX_TRY(varint(b, s->n_refuted, err));
+    for (uint32_t i = 0; i < s->n_slopes; i++) {
+        const struct ax_slopes *t = &s->slopes[i];
+
+        AX_TRY(varint(b, (uint64_t)t->target << 3 | 6, err));
+        AX_TRY(put(b, t->slope, t->n, err));
+    }
+    switch (s->kind) {
+    case AX_STEP_LEAF:
+        AX_TRY(varint(b, s->n_mults ? 5 : 0, err));
+        break;
+    case AX_STEP_SPLIT:
+        AX_TRY(put_split(b, s, err));
+        break;
+    case AX_STEP_NEURON:
+        return varint(b, (uint64_t)s->dim << 3 | 3, err);
+    case AX_STEP_FORK:
+        return varint(b, (uint64_t)s->dim << 3 | 7, err);
     }
     for (uint32_t i = 0; i < s->n_refuted; i++) {
         uint32_t at = s->refuted[2 * i], row = s->refuted[2 * i + 1];
+        uint32_t n_rows = group->conj[s->left[at]].n_rows;
 
-        if (!s->leaf)
+        if (!leaf)
             AX_TRY(varint(b, at, err));
-        if (group->conj[s->left[at]].n_rows > 1)
+        if (n_rows > 1)
             AX_TRY(varint(b, row, err));
+        if (s->n_mults && row < n_rows)
+            AX_TRY(
+                put(b, s->mults + (size_t)i * s->n_mults, s->n_mults, err));
     }
     return AX_OK;
 }
@@ -140,13 +166,15 @@ static ax_status step(void *self, const struct ax_step *s, struct ax_err *err)
 {
     struct ax_certifier *c = self;
     struct tree *t = &c->trees[s->group];
+    bool leaf = s->kind == AX_STEP_LEAF;
+    uint64_t last = leaf ? s->id : s->child + 1;
     size_t at = t->rec.n;
 
-    AX_TRY(reserve(t, (s->leaf ? s->id : s->child + 1) + 1, err));
-    t->child[s->id] = s->leaf ? 0 : s->child;
+    AX_TRY(reserve(t, last + 1, err));
+    t->child[s->id] = leaf ? 0 : s->child;
     t->record[s->id] = at;
-    if (t->n < (s->leaf ? s->id : s->child + 1) + 1)
-        t->n = (s->leaf ? s->id : s->child + 1) + 1;
+    if (t->n < last + 1)
+        t->n = last + 1;
     AX_TRY(put(&t->rec, "\0\0\0\0", 4, err));
     AX_TRY(record(&t->rec, &c->prop->groups[s->group], s, err));
     for (int i = 0; i < 4; i++)
@@ -192,25 +220,16 @@ static ax_status put_record(struct bytes *b, const struct tree *t,
     return put(b, r + 4, n, err);
 }
 
-/* The tree below root in preorder. Trees of at most job boxes become jobs,
- * whose roots go to jobs; job 0: none do. */
-static ax_status preorder(struct bytes *b, const struct tree *t,
-                          const uint64_t *size, uint64_t root, uint64_t job,
-                          struct stack *jobs, struct ax_err *err)
+/* The tree in preorder. */
+static ax_status put_tree(struct bytes *b, const struct tree *t,
+                          struct ax_err *err)
 {
-    static const unsigned char is_job = 3;
     struct stack todo = {0};
-    ax_status st = push(&todo, root, err);
+    ax_status st = push(&todo, 0, err);
 
     while (st == AX_OK && todo.n) {
         uint64_t id = todo.p[--todo.n];
 
-        if (id != root && size[id] <= job) {
-            st = put(b, &is_job, 1, err);
-            if (st == AX_OK)
-                st = push(jobs, id, err);
-            continue;
-        }
         st = put_record(b, t, id, err);
         if (st == AX_OK && t->child[id]) {
             st = push(&todo, t->child[id] + 1, err);
@@ -222,55 +241,15 @@ static ax_status preorder(struct bytes *b, const struct tree *t,
     return st;
 }
 
-static ax_status put_sized(struct bytes *b, const struct bytes *part,
-                           struct ax_err *err)
-{
-    AX_TRY(varint(b, part->n, err));
-    return put(b, part->p, part->n, err);
-}
-
-#define JOBS 128 /* about so many parts can be checked side by side */
-
-static ax_status put_tree(struct bytes *b, const struct tree *t,
-                          struct ax_err *err)
-{
-    struct bytes part = {0};
-    struct stack jobs = {0};
-    uint64_t *size = calloc(t->n ? t->n : 1, sizeof *size);
-    uint64_t job = t->n / JOBS;
-    ax_status st = AX_OK;
-
-    if (!size)
-        return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
-    for (uint64_t id = t->n; id-- > 0;)
-        size[id] = t->child[id]
-                       ? 1 + size[t->child[id]] + size[t->child[id] + 1]
-                       : 1;
-    st = preorder(&part, t, size, 0, job > 8 ? job : 0, &jobs, err);
-    if (st == AX_OK)
-        st = put_sized(b, &part, err);
-    if (st == AX_OK)
-        st = varint(b, jobs.n, err);
-    for (size_t i = 0; i < jobs.n && st == AX_OK; i++) {
-        part.n = 0;
-        st = preorder(&part, t, size, jobs.p[i], 0, NULL, err);
-        if (st == AX_OK)
-            st = put_sized(b, &part, err);
-    }
-    free(size);
-    free(part.p);
-    free(jobs.p);
-    return st;
-}
-
 static ax_status put_head(struct bytes *b, const char *magic,
+                          unsigned char version,
                           const unsigned char identity[32],
                           const unsigned char digest[32], struct ax_err *err)
 {
-    static const unsigned char version[4] = {1, 1, 0, 0};
+    const unsigned char rest[4] = {version, 1, 0, 0};
 
     AX_TRY(put(b, magic, 4, err));
-    AX_TRY(put(b, version, 4, err));
+    AX_TRY(put(b, rest, 4, err));
     AX_TRY(put(b, identity, 32, err));
     return put(b, digest, 32, err);
 }
@@ -281,7 +260,7 @@ ax_status ax_certifier_write(unsigned char **out, size_t *n,
                              struct ax_err *err)
 {
     struct bytes b = {0};
-    ax_status st = put_head(&b, "AXCT", identity, c->prop->digest, err);
+    ax_status st = put_head(&b, "AXCT", 2, identity, c->prop->digest, err);
 
     if (st == AX_OK)
         st = varint(&b, c->prop->n_groups, err);
@@ -307,7 +286,7 @@ ax_status ax_counterexample_write(unsigned char **out, size_t *n,
                                   struct ax_err *err)
 {
     struct bytes b = {0};
-    ax_status st = put_head(&b, "AXCX", identity, digest, err);
+    ax_status st = put_head(&b, "AXCX", 1, identity, digest, err);
 
     for (uint32_t i = 0; i <= n_x && st == AX_OK; i++) {
         unsigned char le[4];

@@ -122,7 +122,12 @@ CLONES static void sparse8(vec *et, const vec *nut, const struct csr *w,
     for (size_t t = 0; t < n_idx; t++) {
         size_t i = idx[t];
         vec x = nut[i];
+        int64_t any = 0;
 
+        for (int l = 0; l < LANES; l++)
+            any |= x[l];
+        if (!any)
+            continue;
         for (uint64_t k = w->ptr[i]; k < w->ptr[i + 1]; k++)
             et[w->col[k]] += x * (int64_t)w->val[k];
     }
@@ -176,50 +181,84 @@ INLINE int row_bits(const vec *e, size_t nv)
     return all ? 64 - __builtin_clzll((unsigned long long)all) : 0;
 }
 
-/* In a lane at most 64 terms of at most 2^56 are added before the sums go
- * into 128 bits: |nu_j b'_j| <= 2^26 2^30. */
-CLONES static void slopes(struct relaxed *out, int64_t *nu, const int64_t *e,
-                          size_t nv, const struct relax *rx,
-                          const int64_t *bq)
+CLONES static void slopes_default(int64_t *nu, const int64_t *e, size_t nv,
+                                  const struct relax *rx, int sh)
 {
-    const vec *ev = (const vec *)e, *b = (const vec *)bq;
+    const vec *ev = (const vec *)e;
     const vec *mask = (const vec *)rx->mask, *chord = (const vec *)rx->chord;
-    vec *nuv = (vec *)nu, abs = {0};
-    int bits = row_bits(ev, nv), sh = bits > 26 ? bits - 26 : 0;
 
-    *out = (struct relaxed){.sh = sh};
-    for (size_t v0 = 0; v0 < nv; v0 += 64) {
-        size_t v1 = nv - v0 < 64 ? nv : v0 + 64;
-        vec bias = {0};
+    for (size_t v = 0; v < nv; v++) {
+        vec mu = ev[v] >> sh, neg = mu >> 63;
 
-        for (size_t v = v0; v < v1; v++) {
-            vec mu = ev[v] >> sh, neg = mu >> 63, x;
-
-            x = (neg & ((mu * chord[v]) >> 28)) | (~neg & mu & mask[v]);
-            abs += (x ^ neg) - neg;
-            if (b)
-                bias += x * b[v];
-            nuv[v] = x;
-        }
-        out->bias += sum_lanes(&bias);
+        ((vec *)nu)[v] = (neg & ((mu * chord[v]) >> 28)) |
+                         (~neg & mu & mask[v]);
     }
-    out->abs = (int64_t)sum_lanes(&abs);
 }
 
-void kernel_relax(struct relaxed *out, int64_t *nu, const int64_t *e,
-                  size_t n8, const struct relax *rx, const int64_t *bq)
+CLONES static int too_wide(const int64_t *e, size_t nv)
 {
-    slopes(out, nu, e, n8 / LANES, rx, bq);
+    int bits = row_bits((const vec *)e, nv);
+
+    return bits > 26 ? bits - 26 : 0;
+}
+
+int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
+                 const struct relax *rx, const uint8_t *slopes)
+{
+    int sh = too_wide(e, n8 / LANES);
+
+    slopes_default(nu, e, n8 / LANES, rx, sh);
+    *g = 0;
     for (uint32_t i = 0; i < rx->n_loose; i++) {
         uint32_t j = rx->loose[i];
-        int64_t mu = e[j] >> out->sh, at_l, at_u;
+        int64_t mu = e[j] >> sh, at_l, at_u;
 
-        if (mu >= 0)
+        if (mu >= 0) {
+            if (slopes && slopes[j] != 255)
+                nu[j] = (mu * slopes[j]) >> 7;
             continue;
+        }
         at_l = -nu[j] * rx->l[j];
         at_u = (mu - nu[j]) * rx->u[j];
-        out->g += at_l < at_u ? at_l : at_u;
+        *g += at_l < at_u ? at_l : at_u;
     }
+    return sh;
+}
+
+CLONES int kernel_narrow(int64_t *e, size_t n8)
+{
+    int sh = too_wide(e, n8 / LANES);
+
+    for (size_t v = 0; sh && v < n8 / LANES; v++)
+        ((vec *)e)[v] >>= sh;
+    return sh;
+}
+
+/* In a lane at most 64 terms of at most 2^56 are added before the sums go
+ * into 128 bits: |nu_j b'_j| <= 2^26 2^30. */
+CLONES int64_t kernel_sums(__int128 *bias, const int64_t *nu, size_t n8,
+                           const int64_t *bq)
+{
+    const vec *nuv = (const vec *)nu, *b = (const vec *)bq;
+    size_t nv = n8 / LANES;
+    vec abs = {0};
+
+    *bias = 0;
+    for (size_t v0 = 0; v0 < nv; v0 += 64) {
+        size_t v1 = nv - v0 < 64 ? nv : v0 + 64;
+        vec sum = {0};
+
+        for (size_t v = v0; v < v1; v++) {
+            vec neg = nuv[v] >> 63;
+
+            abs += (nuv[v] ^ neg) - neg;
+            if (b)
+                sum += nuv[v] * b[v];
+        }
+        if (b)
+            *bias += sum_lanes(&sum);
+    }
+    return (int64_t)sum_lanes(&abs);
 }
 
 CLONES void kernel_join(int64_t *sum, int a, const int64_t *add, int b,

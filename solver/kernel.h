@@ -43,7 +43,7 @@ void kernel_sparse(int64_t *e, size_t lde, const int64_t *nu, size_t ldn,
                    size_t n, const struct csr *w, const uint32_t *idx,
                    size_t n_idx, int64_t *tmp);
 
-/* The relaxation of one node, as arrays over its neurons (padded). */
+/* The relaxation of one relu node, as arrays over its neurons (padded). */
 struct relax {
     int64_t *mask; /* slope for mu >= 0: -1 one, 0 zero */
     int64_t
@@ -57,17 +57,19 @@ struct relax {
     uint64_t sum_m; /* SM */
 };
 
-struct relaxed {
-    __int128 g;    /* sum of g_j */
-    __int128 bias; /* sum of nu_j b'_j; 0 without b' */
-    int64_t abs;   /* A = sum of |nu_j| */
-    int sh;        /* bits that the coefficients were shifted by */
-};
+/* The relaxation of ax-cert(5) for one row: nu from e, both [n8], n8 a
+ * multiple of LANES. *g becomes the sum of g_j; returns by how many bits the
+ * coefficients were shifted. slopes [n8]: a table, or NULL. */
+int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
+                 const struct relax *rx, const uint8_t *slopes);
 
-/* The relaxation step of ax-cert(5) for one row: nu from e, both [n8], n8 a
- * multiple of LANES. bq [n8] may be NULL. */
-void kernel_relax(struct relaxed *out, int64_t *nu, const int64_t *e,
-                  size_t n8, const struct relax *rx, const int64_t *bq);
+/* Shift e [n8] down to 26 bits; returns by how many bits. */
+int kernel_narrow(int64_t *e, size_t n8);
+
+/* The sum of |nu_j|, at most 2^26 each; *bias becomes the sum of nu_j b'_j;
+ * bq may be NULL. */
+int64_t kernel_sums(__int128 *bias, const int64_t *nu, size_t n8,
+                    const int64_t *bq);
 
 /* sum = sum shifted right by a, plus add shifted right by b, over n8. */
 void kernel_join(int64_t *sum, int a, const int64_t *add, int b, size_t n8);

@@ -16,23 +16,21 @@
 
 struct frame *frame_new(const struct bnet *net, uint32_t n_conj)
 {
-    size_t m = net->neurons * sizeof(int64_t);
-    size_t s = (net->neurons + 7) / 8 * 8;
-    struct frame *f = malloc(sizeof *f + m + s + n_conj * sizeof(uint32_t));
+    size_t state = bstate_bytes(net);
+    struct frame *f = malloc(sizeof *f + state + n_conj * sizeof(uint32_t));
 
     if (!f)
         return NULL;
     atomic_init(&f->refs, 1);
-    f->state.m = (int64_t *)(f + 1);
-    f->state.status = (uint8_t *)(f->state.m + net->neurons);
-    f->left = (uint32_t *)(void *)(f->state.status + s);
+    bstate_place(&f->state, net, f + 1);
+    f->left = (uint32_t *)(void *)((char *)(f + 1) + state);
     f->n_left = 0;
     return f;
 }
 
 size_t frame_bytes(const struct bnet *net, uint32_t n_conj)
 {
-    return sizeof(struct frame) + net->neurons * 9 + 8 +
+    return sizeof(struct frame) + bstate_bytes(net) +
            n_conj * sizeof(uint32_t);
 }
 
@@ -159,17 +157,14 @@ static enum outcome bound_item(struct searcher *s, struct item *it)
     const struct search *se = s->search;
     const struct ax_group *g = &se->prop->groups[it->group];
     uint32_t n_x = se->net->nodes[0].n;
-    struct bbox box = {g->p, it->box, it->box + n_x};
+    struct bbox box = {g->p, it->box, it->box + n_x, NULL};
     struct frame *f = frame_new(se->net, g->n_conj);
     size_t n = 0;
 
     if (!f)
         return OUT_OF_MEMORY;
     it->to = f;
-    f->state.n_unstable = it->from->state.n_unstable;
-    memcpy(f->state.m, it->from->state.m,
-           se->net->neurons * sizeof *f->state.m);
-    memcpy(f->state.status, it->from->state.status, se->net->neurons);
+    bstate_copy(&f->state, &it->from->state, se->net);
     for (uint32_t i = 0; i < it->from->n_left; i++) {
         const struct ax_conj *c = &g->conj[it->from->left[i]];
 
@@ -400,9 +395,7 @@ static ax_status push_root(struct open *o, struct search *se, uint32_t group,
         return ax_fail(err, AX_ENOMEM, "no memory for open boxes");
     }
     it->from = f;
-    for (size_t j = 0; j < se->net->neurons; j++)
-        f->state.m[j] = INT64_MAX;
-    memset(f->state.status, UNSTABLE, se->net->neurons);
+    bstate_root(&f->state, se->net);
     f->n_left = g->n_conj;
     for (uint32_t i = 0; i < g->n_conj; i++)
         f->left[i] = i;
@@ -439,10 +432,10 @@ static ax_status push_halves(struct open *o, struct search *se,
 static ax_status emit(struct search *se, struct item *it, struct ax_err *err)
 {
     const struct ax_step s = {
+        .kind = it->outcome == CLOSED ? AX_STEP_LEAF : AX_STEP_SPLIT,
         .group = it->group,
         .id = it->id,
         .child = it->child,
-        .leaf = it->outcome == CLOSED,
         .depth = it->depth,
         .dim = it->dim,
         .value = it->value,

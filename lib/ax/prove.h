@@ -17,16 +17,32 @@ typedef enum ax_verdict { AX_UNKNOWN, AX_HOLDS, AX_VIOLATED } ax_verdict;
 /* "holds", "violated", "unknown" */
 const char *ax_verdict_name(ax_verdict v);
 
+/* A table of slopes that holds from a box on: a byte for each neuron that is
+ * unstable before the target, ax-cert(5). */
+struct ax_slopes {
+    uint32_t target;
+    uint32_t n;
+    const unsigned char *slope; /* [n] */
+};
+
+enum ax_step_kind {
+    AX_STEP_LEAF,   /* all conjunctions that were left are refuted */
+    AX_STEP_SPLIT,  /* at input dim */
+    AX_STEP_NEURON, /* at neuron dim */
+    AX_STEP_FORK,   /* after the first dim conjunctions that are left */
+};
+
 /* One subproblem that was bounded: a box, and what came of it. Boxes are
  * numbered in the order of their making; children after their parent. */
 struct ax_step {
+    enum ax_step_kind kind;
     uint32_t group;
     uint64_t id;    /* of this box, unique in its group; 0 is the root */
-    uint64_t child; /* of a split: the lower half; child + 1: the upper */
-    bool leaf;      /* all conjunctions that were left are refuted */
+    uint64_t child; /* if not a leaf: the lower half, the active neuron, the
+                       first part; child + 1: the other one */
     uint32_t depth;
-    uint32_t dim; /* of a split: input, and where, at scale p */
-    int64_t value;
+    uint32_t dim;
+    int64_t value; /* of a split: where, at scale p */
     int p;
     const int64_t *lo, *hi; /* [n_x]; of a split: after clipping */
     double bound;           /* least lower bound of row - D, best row */
@@ -34,6 +50,10 @@ struct ax_step {
     const uint32_t *left;   /* [n_left] their numbers */
     uint32_t n_refuted;
     const uint32_t *refuted; /* [2 n_refuted]: position in left, and row */
+    uint32_t n_slopes;
+    const struct ax_slopes *slopes;
+    uint32_t n_mults;           /* neurons that were split above; or 0 */
+    const unsigned char *mults; /* [n_refuted, n_mults] of a leaf */
 };
 
 struct ax_sink {

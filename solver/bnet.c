@@ -1,0 +1,213 @@
+/* The network as the bounds want it, packed for the kernels, and what boxes
+ * inherit. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bound.h"
+
+static ax_status pack(struct packed *out, const struct ax_block *b,
+                      uint32_t rows, uint32_t cols, struct ax_err *err)
+{
+    uint32_t vecs = (uint32_t)(PAD(cols) / LANES);
+    uint32_t panels = (vecs + NV_MAX - 1) / NV_MAX;
+    uint32_t nv = (vecs + panels - 1) / panels;
+    size_t n = (size_t)panels * rows * nv * LANES;
+
+    panels = (vecs + nv - 1) / nv;
+    *out = (struct packed){.rows = rows,
+                           .cols = cols,
+                           .n_panels = panels,
+                           .nv = nv,
+                           .nv_last = vecs - (panels - 1) * nv};
+    out->data = aligned_alloc(64, n * sizeof *out->data);
+    if (!out->data)
+        return ax_fail(err, AX_ENOMEM, "no memory for %zu weights", n);
+    memset(out->data, 0, n * sizeof *out->data);
+    for (uint32_t i = 0; i < rows; i++)
+        for (uint32_t j = 0; j < cols; j++) {
+            uint32_t p = j / (nv * LANES);
+            size_t ld = (size_t)(p + 1 < panels ? nv : out->nv_last) * LANES;
+
+            out->data[(size_t)p * rows * nv * LANES + i * ld +
+                      (j - p * nv * LANES)] = b->wq[(size_t)i * cols + j];
+        }
+    return AX_OK;
+}
+
+/* A sparse block has W' in wq; in a relu node every one is 1. */
+static ax_status block_new(struct bblock *out, const struct ax_block *b,
+                           const struct ax_net *net, uint32_t k,
+                           const int32_t *ones, struct ax_err *err)
+{
+    uint32_t rows = net->nodes[k].n, cols = net->nodes[b->source].n;
+
+    out->source = b->source;
+    out->form = b->form;
+    if (b->form == AX_BLOCK_DENSE)
+        return pack(&out->packed, b, rows, cols, err);
+    if (b->form == AX_BLOCK_SPARSE)
+        out->csr = (struct csr){rows, cols, b->row_ptr, b->col,
+                                b->wq ? b->wq : ones};
+    return AX_OK;
+}
+
+/* Where each neuron's v is. */
+static void find_arguments(struct bnode *out, const struct ax_net_node *in)
+{
+    for (uint32_t i = 0; i < in->n_blocks; i++) {
+        const struct ax_block *b = &in->blocks[i];
+
+        for (uint32_t j = 0; j < in->n; j++) {
+            bool same = b->form == AX_BLOCK_SAME;
+
+            if (!same && b->row_ptr[j] == b->row_ptr[j + 1])
+                continue;
+            out->arg_node[j] = b->source;
+            out->arg[j] = same ? j : b->col[b->row_ptr[j]];
+        }
+    }
+}
+
+static ax_status node_new(struct bnet *net, uint32_t k, struct ax_err *err)
+{
+    const struct ax_net_node *in = &net->net->nodes[k];
+    struct bnode *out = &net->nodes[k];
+    bool relu = in->kind == AX_NET_RELU;
+
+    *out = (struct bnode){.kind = in->kind,
+                          .n = in->n,
+                          .n8 = PAD(in->n),
+                          .scale = in->scale,
+                          .b_scale = in->b_scale};
+    out->blocks = calloc(in->n_blocks + 1u, sizeof *out->blocks);
+    if (relu)
+        out->arg_node = calloc(2 * (size_t)in->n + 1, sizeof *out->arg_node);
+    if (!out->blocks || (relu && !out->arg_node))
+        return ax_fail(err, AX_ENOMEM, "no memory for node %u", k);
+    out->arg = relu ? out->arg_node + in->n : NULL;
+    for (uint32_t i = 0; i < in->n_blocks; i++)
+        AX_TRY(block_new(&out->blocks[out->n_blocks++], &in->blocks[i],
+                         net->net, k, net->ones, err));
+    if (relu)
+        find_arguments(out, in);
+    if (in->bq) {
+        out->bq = aligned_alloc(64, (out->n8 + LANES) * sizeof *out->bq);
+        if (!out->bq)
+            return ax_fail(err, AX_ENOMEM, "no memory for node %u", k);
+        for (size_t j = 0; j < out->n8; j++)
+            out->bq[j] = j < in->n ? in->bq[j] : 0;
+    }
+    return AX_OK;
+}
+
+/* As many ones as a relu node has neurons. */
+static ax_status make_ones(struct bnet *b, struct ax_err *err)
+{
+    uint32_t most = 1;
+
+    for (uint32_t k = 0; k < b->n_nodes; k++)
+        if (b->net->nodes[k].kind == AX_NET_RELU && b->net->nodes[k].n > most)
+            most = b->net->nodes[k].n;
+    b->ones = calloc(most, sizeof *b->ones);
+    if (!b->ones)
+        return ax_fail(err, AX_ENOMEM, "no memory for the network");
+    for (uint32_t j = 0; j < most; j++)
+        b->ones[j] = 1;
+    return AX_OK;
+}
+
+ax_status bnet_new(struct bnet **out, const struct ax_net *net,
+                   struct ax_err *err)
+{
+    struct bnet *b = calloc(1, sizeof *b);
+    ax_status st = AX_OK;
+
+    if (!b)
+        return ax_fail(err, AX_ENOMEM, "no memory for the network");
+    b->net = net;
+    b->n_nodes = net->n_nodes;
+    b->nodes = calloc(net->n_nodes, sizeof *b->nodes);
+    b->first = calloc(net->n_nodes, sizeof *b->first);
+    if (!b->nodes || !b->first)
+        st = ax_fail(err, AX_ENOMEM, "no memory for the network");
+    if (st == AX_OK)
+        st = make_ones(b, err);
+    for (uint32_t k = 0; k < net->n_nodes && st == AX_OK; k++) {
+        st = node_new(b, k, err);
+        b->first[k] = b->neurons;
+        if (b->nodes[k].kind == AX_NET_RELU)
+            b->neurons += b->nodes[k].n;
+        if (b->nodes[k].n8 > b->widest8)
+            b->widest8 = b->nodes[k].n8;
+    }
+    if (st != AX_OK) {
+        bnet_free(b);
+        return st;
+    }
+    *out = b;
+    return AX_OK;
+}
+
+void bnet_free(struct bnet *b)
+{
+    if (!b)
+        return;
+    for (uint32_t k = 0; b->nodes && k < b->n_nodes; k++) {
+        for (uint32_t i = 0; i < b->nodes[k].n_blocks; i++)
+            free(b->nodes[k].blocks[i].packed.data);
+        free(b->nodes[k].blocks);
+        free(b->nodes[k].arg_node);
+        free(b->nodes[k].bq);
+    }
+    free(b->nodes);
+    free(b->first);
+    free(b->ones);
+    free(b);
+}
+
+/* ---- the state of a box ---- */
+
+size_t bstate_bytes(const struct bnet *net)
+{
+    return (net->neurons + net->n_nodes) * 8 + PAD(net->neurons);
+}
+
+void bstate_place(struct bstate *st, const struct bnet *net, void *room)
+{
+    st->m = room;
+    st->sum_m = (uint64_t *)(st->m + net->neurons);
+    st->status = (uint8_t *)(st->sum_m + net->n_nodes);
+}
+
+void bstate_root(struct bstate *st, const struct bnet *net)
+{
+    st->n_unstable = (uint32_t)net->neurons;
+    for (size_t j = 0; j < net->neurons; j++)
+        st->m[j] = INT64_MAX;
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        st->sum_m[k] = UINT64_MAX;
+    memset(st->status, UNSTABLE, net->neurons);
+}
+
+void bstate_copy(struct bstate *to, const struct bstate *from,
+                 const struct bnet *net)
+{
+    to->n_unstable = from->n_unstable;
+    memcpy(to->m, from->m, bstate_bytes(net));
+}
+
+ax_status bbounds_new(struct bbounds **out, const struct bnet *net,
+                      struct ax_err *err)
+{
+    size_t n = net->n_nodes, m = net->neurons;
+    struct bbounds *b = calloc(1, sizeof *b + 8 * n + 4 * n + 8 * m);
+
+    if (!b)
+        return ax_fail(err, AX_ENOMEM, "no memory for bounds");
+    b->sum = (uint64_t *)(b + 1);
+    b->l = (int32_t *)(b->sum + n);
+    b->u = b->l + m;
+    b->t = b->u + m;
+    *out = b;
+    return AX_OK;
+}
