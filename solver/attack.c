@@ -38,8 +38,8 @@ static size_t most_rows(const struct ax_prop *p)
 }
 
 ax_status attack_new(struct attack **out, const struct ax_net *net,
-                     const struct ax_prop *prop, uint64_t seed,
-                     struct ax_err *err)
+                     const struct lane_net *lane, const struct ax_prop *prop,
+                     uint64_t seed, struct ax_err *err)
 {
     struct attack *a = calloc(1, sizeof *a);
     size_t n_x = prop->n_x;
@@ -58,7 +58,7 @@ ax_status attack_new(struct attack **out, const struct ax_net *net,
     if (!a->lo || !a->hi || !a->x || !a->step || !a->weight)
         st = ax_fail(err, AX_ENOMEM, "no memory for the attack");
     if (st == AX_OK)
-        st = points_new(&a->points, net, err);
+        st = points_new(&a->points, lane, err);
     if (st != AX_OK) {
         attack_free(a);
         return st;

@@ -2,15 +2,15 @@
 #ifndef SOLVER_ATTACK_H
 #define SOLVER_ATTACK_H
 
-#include "ax/net.h"
 #include "ax/prop.h"
+#include "lanes.h"
 
 struct attack;
 
-/* Borrows network and property. AX_ENOMEM. */
+/* Borrows networks and property. AX_ENOMEM. */
 ax_status attack_new(struct attack **out, const struct ax_net *net,
-                     const struct ax_prop *prop, uint64_t seed,
-                     struct ax_err *err) AX_MUST_CHECK;
+                     const struct lane_net *lane, const struct ax_prop *prop,
+                     uint64_t seed, struct ax_err *err) AX_MUST_CHECK;
 void attack_free(struct attack *a);
 
 /* Try `rounds` times POINTS starts in each conjunction of each group, until

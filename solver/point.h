@@ -1,18 +1,14 @@
 /* solver/point.h - the network at many points at once, and its gradient, in
- * float32. For search alone: nothing that is decided rests on it. Products
- * and sums are not contracted, so the values are the same on every
- * processor. */
+ * float32. For search alone: nothing that is decided rests on it. */
 #ifndef SOLVER_POINT_H
 #define SOLVER_POINT_H
 
-#include "ax/net.h"
-
-#define POINTS 32 /* in one call; arrays are [elements][POINTS] */
+#include "lanes.h"
 
 struct points;
 
 /* AX_ENOMEM. Borrows the network. */
-ax_status points_new(struct points **out, const struct ax_net *net,
+ax_status points_new(struct points **out, const struct lane_net *net,
                      struct ax_err *err) AX_MUST_CHECK;
 void points_free(struct points *p);
 size_t points_bytes(const struct ax_net *net);

@@ -10,6 +10,7 @@
 #include "attack.h"
 #include "ax/prove.h"
 #include "clock.h"
+#include "neuron.h"
 #include "point.h"
 #include "search.h"
 
@@ -56,25 +57,24 @@ static void hunt_random(struct hunt *h, unsigned rounds, double deadline)
                       &h->out->conj, &h->err));
 }
 
-/* Note the middle of a box that was split, up to POINTS of one conjunction.
- */
-static void suspect(struct search *se, const struct item *it)
+/* Note a point, up to POINTS of one conjunction. */
+static void suspect(struct search *se, uint32_t group, uint32_t conj,
+                    const float *at)
 {
     struct hunt *h = se->self;
-    uint32_t n_x = se->net->nodes[0].n, conj = it->to->left[0];
-    int p = se->prop->groups[it->group].p;
+    uint32_t n_x = se->net->nodes[0].n;
     double *x = h->starts + (size_t)h->n_starts * n_x;
 
     if (h->n_starts == POINTS || h->wait > 1)
         return;
     if (h->n_starts == 0) {
-        h->group = it->group;
+        h->group = group;
         h->conj = conj;
-    } else if (it->group != h->group || conj != h->conj) {
+    } else if (group != h->group || conj != h->conj) {
         return;
     }
     for (uint32_t j = 0; j < n_x; j++)
-        x[j] = ldexp((double)it->box[j] + (double)it->box[n_x + j], -p - 1);
+        x[j] = (double)at[j];
     h->n_starts++;
 }
 
@@ -107,6 +107,7 @@ static bool pause_search(struct search *se)
 
 static ax_status hunt_start(struct hunt *h, struct ax_prove_result *out,
                             const struct ax_net *net,
+                            const struct lane_net *lane,
                             const struct ax_prop *prop, uint64_t seed,
                             struct ax_err *err)
 {
@@ -117,7 +118,7 @@ static ax_status hunt_start(struct hunt *h, struct ax_prove_result *out,
     h->starts = calloc((size_t)POINTS * (prop->n_x + 1u), sizeof *h->starts);
     if (!h->starts)
         return ax_fail(err, AX_ENOMEM, "no memory for the attack");
-    return attack_new(&h->attack, net, prop, seed, err);
+    return attack_new(&h->attack, net, lane, prop, seed, err);
 }
 
 static void hunt_end(struct hunt *h)
@@ -145,9 +146,13 @@ static void say_stop(struct ax_prove_result *out, const struct search *se)
              100 * se->stats.done);
 }
 
+/* Few inputs are split, of many the neurons' signs. */
+#define INPUTS_SPLIT 16
+
 /* The search, with h hunting if it is not NULL. */
 static ax_status branch(struct ax_prove_result *out, struct search *se,
-                        const struct ax_net *net, struct hunt *h,
+                        const struct ax_net *net, const struct lane_net *lane,
+                        struct hunt *h, enum ax_strategy strategy,
                         struct ax_err *err)
 {
     struct bnet *bnet = NULL;
@@ -162,8 +167,12 @@ static ax_status branch(struct ax_prove_result *out, struct search *se,
         se->suspect = suspect;
         se->pause = pause_search;
     }
-    out->engine = "search";
-    st = search_run(se, err);
+    if (strategy == AX_STRATEGY_AUTO)
+        strategy = net->nodes[0].n <= INPUTS_SPLIT ? AX_STRATEGY_INPUT
+                                                   : AX_STRATEGY_NEURON;
+    out->engine = strategy == AX_STRATEGY_INPUT ? "input" : "neuron";
+    st = strategy == AX_STRATEGY_INPUT ? search_run(se, err)
+                                       : neuron_run(se, lane, err);
     out->stats = se->stats;
     if (st == AX_OK && se->stop == SEARCH_ON)
         out->verdict = AX_HOLDS;
@@ -182,7 +191,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     double began = clock_now();
     struct search se = {
         .prop = prop,
-        .threads = opt->threads,
+        .threads = opt->threads > 1 ? opt->threads : 1,
         .began = began,
         .deadline = opt->seconds > 0 ? began + opt->seconds : 0,
         .bytes = opt->bytes ? opt->bytes : (size_t)4 << 30,
@@ -193,7 +202,8 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     };
     struct hunt hunt = {.status = AX_NO};
     bool hunts = !opt->no_attack && points_bytes(net) <= se.bytes / 4;
-    ax_status st = AX_OK;
+    struct lane_net *lane = NULL;
+    ax_status st;
 
     memset(out, 0, sizeof *out);
     out->verdict = AX_UNKNOWN;
@@ -206,15 +216,17 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     if (!se.next_id)
         return ax_fail(err, AX_ENOMEM, "no memory for %u groups",
                        prop->n_groups);
-    if (hunts)
-        st = hunt_start(&hunt, out, net, prop, opt->seed, err);
+    st = lane_net_new(&lane, net, err);
+    if (st == AX_OK && hunts)
+        st = hunt_start(&hunt, out, net, lane, prop, opt->seed, err);
     /* A small network's bounds take less than an attack on it. */
     if (st == AX_OK && hunts && points_bytes(net) > SMALL_BYTES) {
         hunt_random(&hunt, 1, se.deadline);
         hunt.next_random = NEXT_RANDOM;
     }
     if (st == AX_OK && hunt.status == AX_NO)
-        st = branch(out, &se, net, hunts ? &hunt : NULL, err);
+        st = branch(out, &se, net, lane, hunts ? &hunt : NULL, opt->strategy,
+                    err);
     if (st == AX_OK && out->verdict == AX_UNKNOWN && hunts && !hunt.attacked)
         hunt_random(&hunt, 1, se.deadline);
     if (st == AX_OK && hunt.status == AX_OK) {
@@ -229,5 +241,6 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
         hunt_end(&hunt);
     out->stats.seconds = clock_now() - began;
     free(se.next_id);
+    lane_net_free(lane);
     return st;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "crew.h"
 #include "search.h"
 
 #define DEPTH_MAX 4096
@@ -185,152 +186,86 @@ static enum outcome bound_item(struct searcher *s, struct item *it)
 
 /* ---- threads ---- */
 
-struct crew {
-    pthread_t *threads;
-    struct searcher *searchers; /* [n]; 0 is the caller */
+/* The tools of every thread, and the boxes of a round. */
+struct shop {
+    struct searcher *searchers; /* [n] */
     int n;
-    pthread_mutex_t lock;
-    pthread_cond_t go, done;
-    uint64_t round;
-    int working;
-    bool quit;
+    struct crew *crew;
     struct item **items;
-    size_t n_items;
-    atomic_size_t next;
 };
 
-static void work_round(struct crew *c, struct searcher *s)
+static void work(void *self, int worker, size_t part)
 {
-    for (;;) {
-        size_t i = atomic_fetch_add(&c->next, 1);
+    struct shop *shop = self;
 
-        if (i >= c->n_items)
-            return;
-        c->items[i]->outcome = bound_item(s, c->items[i]);
-    }
+    shop->items[part]->outcome = bound_item(&shop->searchers[worker],
+                                            shop->items[part]);
 }
 
-static void *helper(void *arg)
+static void shop_end(struct shop *shop)
 {
-    struct searcher *s = arg;
-    struct crew *c = s->crew;
-    uint64_t seen = 0;
-
-    pthread_mutex_lock(&c->lock);
-    for (;;) {
-        while (c->round == seen && !c->quit)
-            pthread_cond_wait(&c->go, &c->lock);
-        if (c->quit)
-            break;
-        seen = c->round;
-        pthread_mutex_unlock(&c->lock);
-        work_round(c, s);
-        pthread_mutex_lock(&c->lock);
-        if (--c->working == 0)
-            pthread_cond_signal(&c->done);
+    crew_free(shop->crew);
+    for (int i = 0; i < shop->n; i++) {
+        bwork_free(shop->searchers[i].work);
+        free(shop->searchers[i].rows);
+        free(shop->searchers[i].e);
+        free(shop->searchers[i].clip);
     }
-    pthread_mutex_unlock(&c->lock);
-    return NULL;
+    free(shop->searchers);
 }
 
-static void run_round(struct crew *c, struct item **items, size_t n)
+/* The most rows that one group has. */
+static size_t most_rows(const struct ax_prop *prop)
 {
-    bool shared = c->n > 1 && n >= 4;
+    size_t most = 1;
 
-    c->items = items;
-    c->n_items = n;
-    atomic_store(&c->next, 0);
-    if (shared) {
-        pthread_mutex_lock(&c->lock);
-        c->round++;
-        c->working = c->n - 1;
-        pthread_cond_broadcast(&c->go);
-        pthread_mutex_unlock(&c->lock);
-    }
-    work_round(c, &c->searchers[0]);
-    if (shared) {
-        pthread_mutex_lock(&c->lock);
-        while (c->working)
-            pthread_cond_wait(&c->done, &c->lock);
-        pthread_mutex_unlock(&c->lock);
-    }
-}
-
-static void crew_end(struct crew *c, int started)
-{
-    pthread_mutex_lock(&c->lock);
-    c->quit = true;
-    pthread_cond_broadcast(&c->go);
-    pthread_mutex_unlock(&c->lock);
-    for (int i = 1; i < started; i++)
-        pthread_join(c->threads[i], NULL);
-    for (int i = 0; i < c->n; i++) {
-        bwork_free(c->searchers[i].work);
-        free(c->searchers[i].rows);
-        free(c->searchers[i].e);
-        free(c->searchers[i].clip);
-    }
-    free(c->searchers);
-    free(c->threads);
-}
-
-static ax_status crew_start(struct crew *c, struct search *se,
-                            struct ax_err *err)
-{
-    size_t n_x = se->net->nodes[0].n, most = 1;
-    int n = se->threads > 1 ? se->threads : 1, started = 1;
-    ax_status st = AX_OK;
-
-    for (uint32_t g = 0; g < se->prop->n_groups; g++) {
+    for (uint32_t g = 0; g < prop->n_groups; g++) {
         size_t rows = 0;
 
-        for (uint32_t k = 0; k < se->prop->groups[g].n_conj; k++)
-            rows += se->prop->groups[g].conj[k].n_rows;
+        for (uint32_t k = 0; k < prop->groups[g].n_conj; k++)
+            rows += prop->groups[g].conj[k].n_rows;
         most = rows > most ? rows : most;
     }
-    *c = (struct crew){.n = n};
-    pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->go, NULL);
-    pthread_cond_init(&c->done, NULL);
-    c->searchers = calloc((size_t)n, sizeof *c->searchers);
-    c->threads = calloc((size_t)n, sizeof *c->threads);
-    if (!c->searchers || !c->threads) {
-        c->n = 0;
-        st = ax_fail(err, AX_ENOMEM, "no memory for %d threads", n);
-    }
-    for (int i = 0; i < c->n && st == AX_OK; i++) {
-        struct searcher *s = &c->searchers[i];
+    return most;
+}
 
-        s->search = se;
-        s->crew = c;
-        st = bwork_new(&s->work, se->net, se->bytes / 2 / (size_t)n,
-                       se->deadline, err);
-        s->rows = calloc(most, sizeof *s->rows);
-        s->e = calloc(most * n_x + 1, sizeof *s->e);
-        s->clip = calloc(4 * n_x + 1, sizeof *s->clip);
-        if (st == AX_OK && (!s->rows || !s->e || !s->clip))
-            st = ax_fail(err, AX_ENOMEM, "no memory for %zu rows", most);
-        for (size_t r = 0; st == AX_OK && r < most; r++)
-            s->rows[r].e = s->e + r * n_x;
-        /* With fewer threads than asked the answer is the same. */
-        if (st == AX_OK && i > 0 && i == started &&
-            pthread_create(&c->threads[i], NULL, helper, s) == 0)
-            started++;
-    }
-    if (st != AX_OK || started < c->n) {
-        if (st != AX_OK) {
-            crew_end(c, started);
-            return st;
-        }
-        for (int i = started; i < c->n; i++) {
-            bwork_free(c->searchers[i].work);
-            free(c->searchers[i].rows);
-            free(c->searchers[i].e);
-            free(c->searchers[i].clip);
-        }
-        c->n = started;
-    }
+static ax_status searcher_start(struct searcher *s, struct search *se,
+                                size_t most, struct ax_err *err)
+{
+    size_t n_x = se->net->nodes[0].n, n = (size_t)se->threads;
+
+    s->search = se;
+    AX_TRY(
+        bwork_new(&s->work, se->net, se->bytes / 2 / n, se->deadline, err));
+    s->rows = calloc(most, sizeof *s->rows);
+    s->e = calloc(most * n_x + 1, sizeof *s->e);
+    s->clip = calloc(4 * n_x + 1, sizeof *s->clip);
+    if (!s->rows || !s->e || !s->clip)
+        return ax_fail(err, AX_ENOMEM, "no memory for %zu rows", most);
+    for (size_t r = 0; r < most; r++)
+        s->rows[r].e = s->e + r * n_x;
     return AX_OK;
+}
+
+static ax_status shop_start(struct shop *shop, struct search *se,
+                            struct ax_err *err)
+{
+    size_t most = most_rows(se->prop);
+    ax_status st = AX_OK;
+
+    *shop = (struct shop){.n = se->threads};
+    shop->searchers = calloc((size_t)shop->n, sizeof *shop->searchers);
+    if (!shop->searchers) {
+        shop->n = 0;
+        st = ax_fail(err, AX_ENOMEM, "no memory for threads");
+    }
+    for (int i = 0; i < shop->n && st == AX_OK; i++)
+        st = searcher_start(&shop->searchers[i], se, most, err);
+    if (st == AX_OK)
+        st = crew_new(&shop->crew, shop->n, work, shop, err);
+    if (st != AX_OK)
+        shop_end(shop);
+    return st;
 }
 
 /* ---- the open boxes ---- */
@@ -454,6 +389,18 @@ static ax_status emit(struct search *se, struct item *it, struct ax_err *err)
     return AX_OK;
 }
 
+/* Where there is a counterexample, there may be one in the middle. */
+static void suspect_middle(struct search *se, const struct item *it)
+{
+    uint32_t n_x = se->net->nodes[0].n;
+    int p = se->prop->groups[it->group].p;
+
+    for (uint32_t j = 0; j < n_x; j++)
+        se->middle[j] = (float)ldexp(
+            (double)it->box[j] + (double)it->box[n_x + j], -p - 1);
+    se->suspect(se, it->group, it->to->left[0], se->middle);
+}
+
 /* Takes it. */
 static ax_status settle(struct search *se, struct open *o, struct item *it,
                         struct ax_err *err)
@@ -483,7 +430,7 @@ static ax_status settle(struct search *se, struct open *o, struct item *it,
         if (status == AX_OK)
             status = push_halves(o, se, it, err);
         if (status == AX_OK && se->suspect)
-            se->suspect(se, it);
+            suspect_middle(se, it);
         break;
     case STUCK:
         se->stuck++;
@@ -518,28 +465,39 @@ static void check_limits(struct search *se, const struct open *o)
         se->stop = SEARCH_BOXES;
 }
 
-static void report(struct search *se, const struct open *o)
+void search_report(struct search *se, size_t open)
 {
     double t = clock_now();
 
     if (!se->progress || t < se->next_report)
         return;
     se->next_report = t + 0.1;
-    se->stats.open = o->n;
+    se->stats.open = open;
     se->stats.seconds = t - se->began;
     se->progress(se->progress_self, &se->stats);
     se->stats.bound = INFINITY;
 }
 
+void search_end(struct search *se, size_t open)
+{
+    se->stats.open = open + se->stuck + se->out_of_range;
+    se->stats.open += se->prop->n_groups - se->next_group;
+    if (se->stop == SEARCH_ON && se->stats.open)
+        se->stop = se->stuck ? SEARCH_STUCK : SEARCH_RANGE;
+}
+
 ax_status search_run(struct search *se, struct ax_err *err)
 {
-    struct crew crew;
+    struct shop shop;
     struct open o = {0};
     struct item *batch[SEARCH_BATCH];
-    ax_status st = crew_start(&crew, se, err);
+    ax_status st = shop_start(&shop, se, err);
 
     if (st != AX_OK)
         return st;
+    se->middle = calloc(se->net->nodes[0].n + 1u, sizeof *se->middle);
+    if (!se->middle)
+        st = ax_fail(err, AX_ENOMEM, "no memory for a point");
     se->stop = SEARCH_ON;
     se->stats.bound = INFINITY;
     while (st == AX_OK && se->stop == SEARCH_ON) {
@@ -552,7 +510,8 @@ ax_status search_run(struct search *se, struct ax_err *err)
             break;
         while (n < SEARCH_BATCH && o.n)
             batch[n++] = o.p[--o.n];
-        run_round(&crew, batch, n);
+        shop.items = batch;
+        crew_run(shop.crew, n, 4);
         /* The last taken lies deepest in the stack. */
         while (n-- > 0 && st == AX_OK)
             st = settle(se, &o, batch[n], err);
@@ -561,16 +520,14 @@ ax_status search_run(struct search *se, struct ax_err *err)
         if (se->stop == SEARCH_ON && o.n && se->pause && se->pause(se))
             se->stop = SEARCH_FOUND;
         check_limits(se, &o);
-        report(se, &o);
+        search_report(se, o.n);
     }
-    se->stats.open = o.n + se->stuck + se->out_of_range;
-    for (uint32_t g = se->next_group; g < se->prop->n_groups; g++)
-        se->stats.open++;
-    if (st == AX_OK && se->stop == SEARCH_ON && se->stats.open)
-        se->stop = se->stuck ? SEARCH_STUCK : SEARCH_RANGE;
+    if (st == AX_OK)
+        search_end(se, o.n);
     for (size_t i = 0; i < o.n; i++)
         item_free(o.p[i]);
     free(o.p);
-    crew_end(&crew, crew.n);
+    free(se->middle);
+    shop_end(&shop);
     return st;
 }

@@ -2,7 +2,6 @@
 #ifndef SOLVER_SEARCH_H
 #define SOLVER_SEARCH_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "ax/prove.h"
@@ -38,19 +37,14 @@ struct item {
 };
 
 struct search;
-struct crew;
 
 /* One thread's tools. */
 struct searcher {
     struct search *search;
-    struct crew *crew;
     struct bwork *work;
     struct brow *rows; /* those of the conjunctions that are left */
     int64_t *e;        /* [rows, n_x] */
     int64_t *clip;     /* [2 n_x] a clipped box, [2 n_x] their hull */
-    /* Look for a counterexample near the box's relaxation; may be NULL. */
-    /* Shown every box that is split, in order; may be NULL. */
-    void (*suspect)(struct search *se, const struct item *it);
 };
 
 enum search_stop {
@@ -72,14 +66,17 @@ struct search {
     size_t frame_bytes;
     uint64_t max_boxes;
     const struct ax_sink *sinks;
-    /* Shown every box that is split, in order; may be NULL. */
-    void (*suspect)(struct search *se, const struct item *it);
+    /* Shown a point [n_x] of every subproblem that is split, in order, where
+     * a conjunction may be true; may be NULL. */
+    void (*suspect)(struct search *se, uint32_t group, uint32_t conj,
+                    const float *x);
     /* Called between rounds; true ends the search as found. May be NULL. */
     bool (*pause)(struct search *se);
     void *self; /* for suspect and pause */
     void (*progress)(void *self, const struct ax_prove_stats *s);
     void *progress_self;
 
+    float *middle; /* of a box */
     uint32_t next_group;
     uint64_t *next_id; /* [n_groups] */
     uint64_t stuck, out_of_range;
@@ -89,5 +86,10 @@ struct search {
 };
 
 ax_status search_run(struct search *se, struct ax_err *err) AX_MUST_CHECK;
+
+/* For searches of other kinds: call the progress function if it is time, and
+ * say how the search ended, `open` subproblems being left. */
+void search_report(struct search *se, size_t open);
+void search_end(struct search *se, size_t open);
 
 #endif

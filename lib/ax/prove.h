@@ -76,7 +76,11 @@ struct ax_prove_stats {
     double attack_seconds;
 };
 
+/* What a search splits; AUTO: as the network's shape suggests. */
+enum ax_strategy { AX_STRATEGY_AUTO, AX_STRATEGY_INPUT, AX_STRATEGY_NEURON };
+
 struct ax_prove_options {
+    enum ax_strategy strategy;
     int threads;        /* 0: 1 */
     double seconds;     /* 0: no limit */
     size_t bytes;       /* 0: 4 GiB */
@@ -92,7 +96,7 @@ struct ax_prove_options {
 struct ax_prove_result {
     ax_verdict verdict;
     char reason[256];   /* AX_UNKNOWN: why, one line */
-    const char *engine; /* what decided it: "attack", "search", "empty" */
+    const char *engine; /* what decided it: "attack", "input", "neuron", "empty" */
     struct ax_prove_stats stats;
     float *x; /* AX_VIOLATED: the input, exact; the caller frees */
     uint32_t group, conj;

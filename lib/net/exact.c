@@ -3,8 +3,13 @@
  * A node's values are integers over one power of two. They are computed with
  * GMP's low level in memory that is given to it; a term m 2^e a is one or two
  * multiplications of a by one limb, added at the right place. The last word
- * on a counterexample is here, so it is plain rather than fast. */
+ * on a counterexample is here, so it is plain rather than fast.
+ *
+ * Only a division by what is no power of two is not exact: then so many more
+ * bits are kept that the error hardly ever matters, and a bound of the error
+ * goes along; where it matters, a counterexample is none. */
 #include <gmp.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +20,8 @@
 _Static_assert(GMP_NUMB_BITS == 64, "limbs of 64 bits");
 
 #define MAX_BITS ((size_t)1 << 24) /* of one value */
+#define MORE     1024              /* bits that a division adds */
+#define EXACT    LONG_MIN
 
 /* Values (-1)^negative * mag 2^e; mag [n, limbs], of which len are used. */
 struct exact {
@@ -24,6 +31,7 @@ struct exact {
     uint64_t *mag;
     uint32_t *len;
     bool *negative;
+    long err; /* they are off by less than 2^err; EXACT: by nothing */
 };
 
 /* Two sums, of the positive and of the negative terms, over 2^e. */
@@ -42,6 +50,7 @@ static ax_status new_exact(struct exact *v, uint32_t n, size_t limbs,
                            struct ax_arena *arena, struct ax_err *err)
 {
     v->n = n;
+    v->err = EXACT;
     v->limbs = limbs;
     v->mag = ax_arena_alloc(arena, n * limbs, sizeof *v->mag);
     v->len = ax_arena_alloc(arena, n, sizeof *v->len);
@@ -114,33 +123,56 @@ static void widen(struct span *s, double w)
     s->any = true;
 }
 
-static uint64_t terms_of(const struct ax_net *net, uint32_t k,
-                         const struct ax_block *b)
-{
-    uint64_t rows = net->nodes[k].n;
+/* The terms of a row of a block. */
+struct terms {
+    uint64_t from, end;
+};
 
-    return b->row_ptr ? b->row_ptr[rows] : rows * net->nodes[b->source].n;
+static struct terms row_terms(const struct ax_net *net,
+                              const struct ax_block *b, uint32_t row)
+{
+    uint64_t n = net->nodes[b->source].n;
+
+    if (b->form == AX_BLOCK_SPARSE)
+        return (struct terms){b->row_ptr[row], b->row_ptr[row + 1]};
+    return b->form == AX_BLOCK_SAME ? (struct terms){row, row + 1u}
+                                    : (struct terms){row * n, (row + 1u) * n};
 }
 
-/* The common exponent of node k's sums, and room for them. */
+static double weight(const struct ax_block *b, uint64_t t)
+{
+    return b->w ? b->w[t] : b->wq ? (double)b->wq[t] : 1.0;
+}
+
+/* The common exponent of node k's sums, and room for them; with `more` bits
+ * for what a division shifts out. */
 static ax_status size_sums(struct sums *s, const struct ax_net *net,
-                           uint32_t k, const struct exact *values,
+                           uint32_t k, const struct exact *values, long more,
                            struct ax_arena *arena, struct ax_err *err)
 {
     const struct ax_net_node *node = &net->nodes[k];
-    long low = node->b_m ? node->b_e : 0, top = low + 127;
-    bool any = node->b_m != NULL;
+    long low = 0, top = 0;
+    bool any = false;
     size_t bits;
 
+    for (uint32_t i = 0; node->bias && i < node->n; i++) {
+        long e = node->bias[i].e;
+
+        if (!node->bias[i].m)
+            continue;
+        low = !any || e < low ? e : low;
+        top = !any || e + 101 > top ? e + 101 : top;
+        any = true;
+    }
     for (uint32_t i = 0; i < node->n_blocks; i++) {
         const struct ax_block *b = &node->blocks[i];
         const struct exact *a = &values[b->source];
-        uint64_t n = terms_of(net, k, b);
+        struct terms last = row_terms(net, b, node->n - 1);
         struct span span = {0};
         long from, to;
 
-        for (uint64_t t = 0; t < n; t++)
-            widen(&span, b->w[t]);
+        for (uint64_t t = 0; t < (b->w ? last.end : 1); t++)
+            widen(&span, weight(b, t));
         from = span.low + a->e;
         to = span.high + 53 + a->e + (long)(64 * a->limbs);
         low = !any || from < low ? from : low;
@@ -148,8 +180,8 @@ static ax_status size_sums(struct sums *s, const struct ax_net *net,
         any = true;
     }
     /* At most 2^40 terms are added. */
-    bits = (size_t)(top - low) + 40;
-    if (bits > MAX_BITS)
+    bits = (size_t)(top - low + more) + 40;
+    if (top - low + more < 0 || bits > MAX_BITS)
         return ax_fail(err, AX_EUNSUPPORTED,
                        "exact values of %zu bits are too long", bits);
     s->e = low;
@@ -183,20 +215,19 @@ static void add_row(struct sums *s, const struct ax_net *net,
                     const struct ax_block *b, uint32_t row,
                     const struct exact *a)
 {
-    uint64_t n = net->nodes[b->source].n, t = row * n, end = t + n;
+    struct terms r = row_terms(net, b, row);
 
-    if (b->row_ptr) {
-        t = b->row_ptr[row];
-        end = b->row_ptr[row + 1];
-    }
-    for (uint64_t first = t; t < end; t++) {
-        size_t j = b->row_ptr ? b->col[t] : t - first;
+    for (uint64_t t = r.from; t < r.end; t++) {
+        size_t j = b->form == AX_BLOCK_SPARSE ? b->col[t]
+                   : b->form == AX_BLOCK_SAME ? row
+                                              : t - r.from;
+        double w = weight(b, t);
         int64_t m;
         int e;
 
-        if (b->w[t] == 0 || !a->len[j])
+        if (w == 0 || !a->len[j])
             continue;
-        m = split(b->w[t], &e);
+        m = split(w, &e);
         add_product(s, (m < 0) != a->negative[j],
                     m < 0 ? -(uint64_t)m : (uint64_t)m, e + a->e - s->e,
                     a->mag + j * a->limbs, a->len[j]);
@@ -206,13 +237,85 @@ static void add_row(struct sums *s, const struct ax_net *net,
 static void add_bias(struct sums *s, const struct ax_net_node *node,
                      uint32_t i)
 {
-    ax_i128 b = node->b_m ? node->b_m[i] : 0;
+    ax_i128 b = node->bias ? node->bias[i].m : 0;
     unsigned __int128 m = b < 0 ? -(unsigned __int128)b
                                 : (unsigned __int128)b;
     uint64_t limbs[2] = {(uint64_t)m, (uint64_t)(m >> 64)};
 
     if (m)
-        add_product(s, b < 0, 1, node->b_e - s->e, limbs, length(limbs, 2));
+        add_product(s, b < 0, 1, node->bias[i].e - s->e, limbs,
+                    length(limbs, 2));
+}
+
+/* ---- division ---- */
+
+/* How the sums of a node are divided: by up to 2^high, at least 2^low. */
+struct division {
+    bool any, odd;
+    int low, high;
+};
+
+static struct division divisors(const struct ax_net_node *node)
+{
+    struct division d = {0};
+
+    for (uint32_t i = 0; node->div && i < node->n; i++) {
+        int e;
+        int64_t m = split(node->div[i], &e);
+
+        d.low = !d.any || e < d.low ? e : d.low;
+        d.high = !d.any || e > d.high ? e : d.high;
+        d.odd |= m != 1 && m != -1;
+        d.any = true;
+    }
+    return d;
+}
+
+/* The sum in s, over 2^s->e, divided by d, rounded to zero, and over 2^to
+ * then, takes the sum's place. */
+static void divide(struct sums *s, double d, long to, uint64_t *mag)
+{
+    int e;
+    int64_t m = split(d, &e);
+    uint64_t by = m < 0 ? -(uint64_t)m : (uint64_t)m;
+    bool negative;
+    uint32_t len = difference(s, mag, &negative);
+    struct sums shifted = *s;
+
+    clear(s);
+    add_product(&shifted, false, 1, s->e - e - to, mag, len);
+    len = length(s->plus, s->limbs);
+    if (len)
+        mpn_divrem_1(s->plus, 0, s->plus, (mp_size_t)len, by);
+    if (negative != (m < 0)) {
+        memcpy(s->minus, s->plus, s->limbs * sizeof *s->plus);
+        memset(s->plus, 0, s->limbs * sizeof *s->plus);
+    }
+}
+
+/* log2 of what errors of the sources become in one row, rounded up. */
+static long carry_error(const struct ax_net *net, uint32_t k,
+                        const struct exact *values, struct division d)
+{
+    const struct ax_net_node *node = &net->nodes[k];
+    long most = EXACT;
+
+    for (uint32_t i = 0; i < node->n_blocks; i++) {
+        const struct ax_block *b = &node->blocks[i];
+        struct terms last = row_terms(net, b, node->n - 1);
+        double top = 0;
+        int e;
+
+        if (values[b->source].err == EXACT)
+            continue;
+        for (uint64_t t = 0; t < (b->w ? last.end : 1); t++)
+            top = fabs(weight(b, t)) > top ? fabs(weight(b, t)) : top;
+        frexp(top, &e);
+        /* Less than 2^31 terms a block, 2^31 blocks. */
+        if (values[b->source].err + e + 62 > most)
+            most = values[b->source].err + e + 62;
+    }
+    return most == EXACT ? EXACT : most - (d.any ? d.low : 0);
 }
 
 /* Drop limbs that no value uses, at the top and at the bottom. */
@@ -242,29 +345,47 @@ static void tighten(struct exact *v)
     v->e += 64 * (long)zeros;
 }
 
+static void set_zero(struct exact *v, uint32_t i)
+{
+    v->negative[i] = false;
+    v->len[i] = 0;
+    memset(v->mag + i * v->limbs, 0, v->limbs * sizeof *v->mag);
+}
+
 static ax_status evaluate_node(struct exact *values, const struct ax_net *net,
                                uint32_t k, struct ax_arena *arena,
                                struct ax_err *err)
 {
     const struct ax_net_node *node = &net->nodes[k];
+    struct division d = divisors(node);
+    /* From 2^e to 2^to, where quotients and biases are. */
+    long more = d.any ? d.high - d.low + (d.odd ? MORE : 0) : 0, to;
     struct exact *v = &values[k];
     struct sums s;
 
-    AX_TRY(size_sums(&s, net, k, values, arena, err));
+    AX_TRY(size_sums(&s, net, k, values, more + labs(d.low) + labs(d.high),
+                     arena, err));
     AX_TRY(new_exact(v, node->n, s.limbs, arena, err));
-    v->e = s.e;
+    to = d.any ? s.e - labs(d.high) - (d.odd ? MORE : 0) : s.e;
+    v->e = to;
+    v->err = carry_error(net, k, values, d);
+    if (d.odd) /* one more unit */
+        v->err = v->err == EXACT || v->err < to ? to + 1 : v->err + 1;
     for (uint32_t i = 0; i < node->n; i++) {
+        struct sums row = s;
+
         clear(&s);
         for (uint32_t b = 0; b < node->n_blocks; b++)
             add_row(&s, net, &node->blocks[b], i,
                     &values[node->blocks[b].source]);
-        add_bias(&s, node, i);
-        v->len[i] = difference(&s, v->mag + i * v->limbs, &v->negative[i]);
-        if (v->negative[i] && k + 1 < net->n_nodes) {
-            v->negative[i] = false;
-            v->len[i] = 0;
-            memset(v->mag + i * v->limbs, 0, v->limbs * sizeof *v->mag);
+        if (d.any) {
+            divide(&s, node->div[i], to, v->mag + i * v->limbs);
+            row.e = to;
         }
+        add_bias(&row, node, i);
+        v->len[i] = difference(&row, v->mag + i * v->limbs, &v->negative[i]);
+        if (v->negative[i] && node->kind == AX_NET_RELU)
+            set_zero(v, i);
     }
     tighten(v);
     return AX_OK;
@@ -354,11 +475,15 @@ static ax_status holds(bool *out, const struct ax_row *r,
     long top_x = x->e + 64 * (long)x->limbs;
     long top_y = y->e + 64 * (long)y->limbs;
     struct sums s = {.e = low};
+    const uint64_t one = 1;
     bool negative;
     uint64_t *mag;
     int sign;
 
-    s.limbs = (size_t)((top_x > top_y ? top_x : top_y) - low + 26 + 33) / 64;
+    if (y->err != EXACT && y->err > top_y)
+        top_y = y->err;
+    s.limbs = (size_t)((top_x > top_y ? top_x : top_y) - low + 26 + 33 + 64) /
+              64;
     s.limbs += 2;
     s.plus = ax_arena_alloc(arena, 3 * s.limbs, sizeof *s.plus);
     if (!s.plus)
@@ -376,6 +501,11 @@ static ax_status holds(bool *out, const struct ax_row *r,
                     n < 0 ? -(uint64_t)n : (uint64_t)n, v->e - low,
                     v->mag + i * v->limbs, v->len[i]);
     }
+    /* What it is at most: the sum of less than 2^32 terms of 2^26. */
+    if (y->err != EXACT && y->err + 58 > low)
+        add_product(&s, false, 1, y->err + 58 - low, &one, 1);
+    else if (y->err != EXACT)
+        add_product(&s, false, 1, 0, &one, 1);
     s.limbs = difference(&s, mag, &negative);
     AX_TRY(ax_row_compare(&sign, r, mag, s.limbs, negative, low, err));
     *out = r->strict ? sign < 0 : sign <= 0;

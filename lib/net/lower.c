@@ -1,14 +1,14 @@
-/* Lowering: the graph of a model as affine maps between rectified nodes, the
- * normal form of ax-cert(5), section NETWORK. The operators are walked in
- * stored order; each value is kept as an affine form over the nodes made so
- * far, and every Relu makes the next node of it. */
+/* Lowering: the graph of a model as the nodes of ax-cert(5), section NETWORK.
+ * The operators are walked in stored order; each value is an array of
+ * constants and of variables of the nodes made so far; an operator that
+ * computes makes the next node. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "form.h"
+#include "lowering.h"
 
 static const struct {
     ax_op op;
@@ -24,6 +24,7 @@ static const struct {
     {AX_OP_Flatten, net_flatten, false},
     {AX_OP_Gather, net_gather, false},
     {AX_OP_Gemm, net_gemm, true},
+    {AX_OP_GlobalAveragePool, net_global_average_pool, true},
     {AX_OP_Identity, net_same, false},
     {AX_OP_MatMul, net_matmul, true},
     {AX_OP_Mul, net_mul, true},
@@ -31,6 +32,7 @@ static const struct {
     {AX_OP_Pad, net_pad, false},
     {AX_OP_ReduceMean, net_reduce, true},
     {AX_OP_ReduceSum, net_reduce, true},
+    {AX_OP_Relu, net_relu, true},
     {AX_OP_Reshape, net_reshape, false},
     {AX_OP_Slice, net_slice, false},
     {AX_OP_Split, net_split, false},
@@ -81,6 +83,23 @@ void *net_keep(struct lowering *l, size_t n, size_t size)
 {
     return within_budget(l, n, size) ? ax_arena_zalloc(l->net->arena, n, size)
                                      : NULL;
+}
+
+ax_status net_shape(struct lowering *l, struct array *out, int rank,
+                    const int64_t *dims)
+{
+    uint64_t n = 1;
+
+    *out = (struct array){.rank = rank, .run = NO_VARIABLE, .n = 1};
+    for (int i = 0; i < rank; i++) {
+        if (dims[i] < 0 || (dims[i] && n > MAX_ELEMENT / (uint64_t)dims[i]))
+            return net_refuse(l, "a value of more than %llu elements",
+                              (unsigned long long)MAX_ELEMENT);
+        out->dims[i] = dims[i];
+        n *= (uint64_t)dims[i];
+    }
+    out->n = (size_t)n;
+    return AX_OK;
 }
 
 static bool is_floating(ax_dtype t)
@@ -162,13 +181,13 @@ static bool doubles_finite(const double *v, size_t n)
     return true;
 }
 
-/* A constant tensor becomes a form when it is first used. */
-static ax_status read_constant(struct lowering *l, struct form *f,
+/* A constant tensor becomes an array when it is first used. */
+static ax_status read_constant(struct lowering *l, struct array *f,
                                const struct ax_tensor *t)
 {
     bool finite;
 
-    AX_TRY(form_shape(l, f, t->rank, t->dims));
+    AX_TRY(net_shape(l, f, t->rank, t->dims));
     if (f->n * ax_dtype_size(t->dtype) > t->nbytes)
         return net_refuse(l, "a constant is shorter than its shape");
     if (t->dtype == AX_F32) {
@@ -185,41 +204,41 @@ static ax_status read_constant(struct lowering *l, struct form *f,
     }
     if (!finite)
         return net_refuse(l, "a constant is infinite or not a number");
-    f->kind = FORM_CONST;
+    f->made = true;
     return AX_OK;
 }
 
-/* Make sure that value v has a form. */
-static ax_status need_form(struct lowering *l, uint32_t v)
+/* Make sure that value v has an array. */
+static ax_status need_array(struct lowering *l, uint32_t v)
 {
     const struct ax_value *value = &l->model->graph->values[v];
 
-    if (l->forms[v].kind != FORM_NONE)
+    if (l->arrays[v].made)
         return AX_OK;
     if (value->tensor == AX_NONE)
         return net_refuse(l, "the value '%.100s' was not lowered",
                           value->name);
-    return read_constant(l, &l->forms[v], &l->model->tensors[value->tensor]);
+    return read_constant(l, &l->arrays[v], &l->model->tensors[value->tensor]);
 }
 
-const struct form *net_input(struct lowering *l, uint32_t i)
+const struct array *net_input(struct lowering *l, uint32_t i)
 {
     if (i >= l->node->n_in || l->node->in[i] == AX_NONE)
         return NULL;
-    return &l->forms[l->node->in[i]];
+    return &l->arrays[l->node->in[i]];
 }
 
 ax_status net_ints(struct lowering *l, uint32_t i, int64_t *out, size_t max,
                    size_t *n)
 {
-    const struct form *f = net_input(l, i);
+    const struct array *f = net_input(l, i);
 
-    if (!f || f->kind != FORM_CONST)
+    if (!f || !array_constant(f))
         return net_refuse(l, "input %u is no constant", i);
     if (f->n > max)
         return net_refuse(l, "input %u has %zu elements", i, f->n);
     for (size_t j = 0; j < f->n; j++) {
-        double v = form_at(f, j);
+        double v = array_value(f, j);
 
         if (fabs(v) > 0x1p+53 || v != floor(v))
             return net_refuse(l, "input %u is not of integers", i);
@@ -229,38 +248,17 @@ ax_status net_ints(struct lowering *l, uint32_t i, int64_t *out, size_t max,
     return AX_OK;
 }
 
-/* The form that picks all elements of node k, of this shape. */
-static ax_status pick_node(struct lowering *l, struct form *f, uint32_t k)
-{
-    f->kind = FORM_PICK;
-    f->pick = net_alloc(l, f->n, sizeof *f->pick);
-    if (!f->pick)
-        return net_no_memory(l);
-    for (size_t i = 0; i < f->n; i++)
-        f->pick[i] = l->first[k] + (uint32_t)i;
-    return AX_OK;
-}
-
-static ax_status lower_relu(struct lowering *l)
-{
-    struct form in = *net_input(l, 0), *out = &l->forms[l->node->out[0]];
-
-    AX_TRY(net_build_node(l, &in));
-    AX_TRY(form_shape(l, out, in.rank, in.dims));
-    return pick_node(l, out, l->n_made - 1);
-}
-
 static ax_status lower_operator(struct lowering *l)
 {
     const struct ax_node *node = l->node;
     const struct ax_graph *g = l->model->graph;
     size_t i = 0, n = sizeof operators / sizeof operators[0];
-    struct form *out;
+    struct array *out;
 
     while (i < n && operators[i].op != node->op)
         i++;
     if (i == n)
-        return net_refuse(l, "this operator is neither affine nor Relu");
+        return net_refuse(l, "ax-cert(5) has no rule for this operator");
     if (operators[i].sums && node->out[0] != AX_NONE &&
         g->values[node->out[0]].dtype != AX_DTYPE_NONE &&
         !is_floating(g->values[node->out[0]].dtype))
@@ -273,7 +271,7 @@ static ax_status lower_operator(struct lowering *l)
     AX_TRY(operators[i].lower(l, out));
     for (uint32_t k = 0; k < node->n_out; k++)
         if (node->out[k] != AX_NONE)
-            l->forms[node->out[k]] = out[k];
+            l->arrays[node->out[k]] = out[k];
     return AX_OK;
 }
 
@@ -285,11 +283,8 @@ static ax_status lower_nodes(struct lowering *l)
         l->node = &g->nodes[i];
         for (uint32_t k = 0; k < l->node->n_in; k++)
             if (l->node->in[k] != AX_NONE)
-                AX_TRY(need_form(l, l->node->in[k]));
-        if (l->node->op == AX_OP_Relu)
-            AX_TRY(lower_relu(l));
-        else
-            AX_TRY(lower_operator(l));
+                AX_TRY(need_array(l, l->node->in[k]));
+        AX_TRY(lower_operator(l));
     }
     l->node = NULL;
     return AX_OK;
@@ -307,7 +302,8 @@ static ax_status check_type(struct lowering *l, uint32_t v)
 }
 
 /* Shape of a graph input; a free dimension is 1. */
-static ax_status input_shape(struct lowering *l, struct form *out, uint32_t v)
+static ax_status input_shape(struct lowering *l, struct array *out,
+                             uint32_t v)
 {
     const struct ax_value *value = &l->model->graph->values[v];
     int64_t dims[AX_RANK_MAX];
@@ -317,7 +313,7 @@ static ax_status input_shape(struct lowering *l, struct form *out, uint32_t v)
         return net_refuse(l, "'%.100s' has no shape", value->name);
     for (int i = 0; i < value->rank; i++)
         dims[i] = value->dims[i] < 0 ? 1 : value->dims[i];
-    return form_shape(l, out, value->rank, dims);
+    return net_shape(l, out, value->rank, dims);
 }
 
 /* Node 0: all inputs of the graph. */
@@ -327,19 +323,17 @@ static ax_status lower_inputs(struct lowering *l)
     uint64_t at = 0;
 
     for (uint32_t i = 0; i < g->n_inputs; i++) {
-        struct form *f = &l->forms[g->inputs[i]];
+        struct array *a = &l->arrays[g->inputs[i]];
 
-        AX_TRY(input_shape(l, f, g->inputs[i]));
-        f->kind = FORM_PICK;
-        f->pick = net_alloc(l, f->n, sizeof *f->pick);
-        if (!f->pick)
-            return net_no_memory(l);
-        if (at + f->n > MAX_ELEMENT)
+        AX_TRY(input_shape(l, a, g->inputs[i]));
+        if (at + a->n > MAX_ELEMENT)
             return net_refuse(l, "more than %llu inputs",
                               (unsigned long long)MAX_ELEMENT);
-        for (size_t j = 0; j < f->n; j++)
-            f->pick[j] = (uint32_t)at++;
+        a->run = (uint32_t)at;
+        a->made = true;
+        at += a->n;
     }
+    l->net->nodes[0].kind = AX_NET_INPUT;
     l->net->nodes[0].n = (uint32_t)at;
     l->first[1] = (uint32_t)at;
     l->n_made = 1;
@@ -350,50 +344,37 @@ static ax_status lower_inputs(struct lowering *l)
 static ax_status lower_outputs(struct lowering *l)
 {
     const struct ax_graph *g = l->model->graph;
-    struct form *parts = net_alloc(l, g->n_outputs, sizeof *parts), all;
-    uint64_t *origin;
-    size_t to = 0;
-    int64_t n = 0;
+    struct array *parts = net_alloc(l, g->n_outputs, sizeof *parts), all;
 
     if (!parts)
         return net_no_memory(l);
     for (uint32_t i = 0; i < g->n_outputs; i++) {
         AX_TRY(check_type(l, g->outputs[i]));
-        AX_TRY(need_form(l, g->outputs[i]));
-        parts[i] = l->forms[g->outputs[i]];
-        n += (int64_t)parts[i].n;
+        AX_TRY(need_array(l, g->outputs[i]));
+        parts[i] = l->arrays[g->outputs[i]];
     }
     if (g->n_outputs == 1)
-        return net_build_node(l, &parts[0]);
-    AX_TRY(form_shape(l, &all, 1, &n));
-    origin = net_alloc(l, all.n, sizeof *origin);
-    if (!origin)
-        return net_no_memory(l);
-    for (uint32_t i = 0; i < g->n_outputs; i++)
-        for (size_t j = 0; j < parts[i].n; j++)
-            origin[to++] = ORIGIN(i, j);
-    AX_TRY(form_gather(l, &all, parts, origin, 0));
-    return net_build_node(l, &all);
+        return net_outputs(l, &parts[0]);
+    AX_TRY(net_joined(l, &all, parts, g->n_outputs));
+    return net_outputs(l, &all);
 }
 
 static ax_status lower(struct lowering *l)
 {
     const struct ax_graph *g = l->model->graph;
-    uint32_t n = 2;
+    uint32_t n = g->n_nodes + 2;
 
-    for (uint32_t i = 0; i < g->n_nodes; i++)
-        n += g->nodes[i].op == AX_OP_Relu;
     l->net->nodes = net_keep(l, n, sizeof *l->net->nodes);
     l->first = net_alloc(l, (size_t)n + 1, sizeof *l->first);
-    l->forms = net_alloc(l, g->n_values, sizeof *l->forms);
-    if (!l->net->nodes || !l->first || !l->forms)
+    l->arrays = net_alloc(l, g->n_values, sizeof *l->arrays);
+    if (!l->net->nodes || !l->first || !l->arrays)
         return net_no_memory(l);
-    memset(l->forms, 0, g->n_values * sizeof *l->forms);
+    memset(l->arrays, 0, g->n_values * sizeof *l->arrays);
     l->first[0] = 0;
-    l->net->n_nodes = n;
     AX_TRY(lower_inputs(l));
     AX_TRY(lower_nodes(l));
     AX_TRY(lower_outputs(l));
+    l->net->n_nodes = l->n_made;
     return net_quantise(l);
 }
 
@@ -413,8 +394,7 @@ ax_status ax_net_lower(struct ax_net **out, const struct ax_model *m,
     else
         st = lower(&l);
     ax_arena_free(l.tmp);
-    free(l.key);
-    free(l.w);
+    free(l.terms);
     if (st == AX_OK)
         *out = l.net;
     else

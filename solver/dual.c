@@ -1,0 +1,214 @@
+/* Bounds and their gradient at POINTS rows side by side.
+ *
+ * Going down, a bound is a linear function; the input that makes it least,
+ * sent up again through the relaxed network, tells how it changes with every
+ * slope and multiplier: one pass each way for all of them. */
+#include "dual.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clones.h"
+
+#pragma GCC optimize("O3")
+
+static size_t variables(const struct bnet *net)
+{
+    size_t n = 0;
+
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        n += net->nodes[k].n + 1u;
+    return n;
+}
+
+size_t dual_bytes(const struct bnet *net)
+{
+    return sizeof(struct lanes) * (4 * net->neurons + 2 * variables(net)) +
+           POINTS * net->neurons;
+}
+
+ax_status dual_new(struct dual **out, const struct bnet *net,
+                   const struct lane_net *lane, struct ax_err *err)
+{
+    struct dual *d = aligned_alloc(64, sizeof *d);
+    size_t n = net->neurons, n_x = net->nodes[0].n, at = 0;
+    struct lanes *room;
+
+    if (!d)
+        return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
+    memset(d, 0, sizeof *d);
+    d->net = net;
+    d->lane = lane;
+    d->neurons = n;
+    d->l = calloc(2 * n + 1, sizeof *d->l);
+    d->lo = calloc(2 * n_x + 1, sizeof *d->lo);
+    d->status = calloc(n + 1, sizeof *d->status);
+    d->alpha = lanes_alloc(4 * n);
+    d->e = calloc(2 * (size_t)net->n_nodes, sizeof *d->e);
+    room = lanes_alloc(2 * variables(net));
+    if (!d->l || !d->lo || !d->status || !d->alpha || !d->e || !room) {
+        free(room);
+        dual_free(d);
+        return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
+    }
+    d->u = d->l + n;
+    d->hi = d->lo + n_x;
+    d->beta = d->alpha + n;
+    d->mu = d->beta + n;
+    d->v = d->mu + n;
+    d->y = d->e + net->n_nodes;
+    for (uint32_t k = 0; k < net->n_nodes; k++) {
+        d->e[k] = room + at;
+        d->y[k] = room + at + net->nodes[k].n;
+        at += 2 * (size_t)net->nodes[k].n;
+    }
+    *out = d;
+    return AX_OK;
+}
+
+void dual_free(struct dual *d)
+{
+    if (!d)
+        return;
+    if (d->e)
+        free(d->e[0]);
+    free(d->e);
+    free(d->alpha);
+    free(d->status);
+    free(d->lo);
+    free(d->l);
+    free(d);
+}
+
+void dual_box(struct dual *d, const struct bbounds *b,
+              const struct ax_group *g)
+{
+    const struct bnet *net = d->net;
+
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        for (uint32_t i = 0;
+             net->nodes[k].kind == AX_NET_RELU && i < net->nodes[k].n; i++) {
+            size_t j = net->first[k] + i;
+
+            d->l[j] = (float)ldexp(b->l[j], -b->t[k]);
+            d->u[j] = (float)ldexp(b->u[j], -b->t[k]);
+        }
+    for (uint32_t i = 0; i < net->nodes[0].n; i++) {
+        d->lo[i] = (float)ldexp((double)g->lo[i], -g->p);
+        d->hi[i] = (float)ldexp((double)g->hi[i], -g->p);
+    }
+}
+
+void dual_clear(struct dual *d)
+{
+    for (uint32_t k = 0; k < d->net->n_nodes; k++)
+        lanes_zero(d->e[k], d->net->nodes[k].n);
+}
+
+/* e of one neuron becomes the coefficient on what it rectifies. */
+CLONES static void relax_down(struct lanes *e, struct lanes *value,
+                              const uint8_t *status,
+                              const struct lanes *alpha,
+                              const struct lanes *beta, float l, float u)
+{
+    float chord = u > l ? u / (u - l) : 0.0f;
+
+    for (int p = 0; p < POINTS; p++) {
+        float mu = e->x[p], nu = mu;
+
+        if (status[p] == DUAL_LOOSE) {
+            nu = mu * (mu >= 0 ? alpha->x[p] : chord);
+            value->x[p] -= mu < 0 ? nu * l : 0.0f;
+        } else if (status[p] == DUAL_OFF) {
+            nu = 0;
+        } else if (status[p] == DUAL_SPLIT_ON) {
+            nu = mu - beta->x[p];
+        } else if (status[p] == DUAL_SPLIT_OFF) {
+            nu = beta->x[p];
+        }
+        e->x[p] = nu;
+    }
+}
+
+/* The value of a relaxed neuron. */
+CLONES static void relax_up(struct lanes *y, const struct lanes *v,
+                            const struct lanes *mu, const uint8_t *status,
+                            const struct lanes *alpha, float l, float u)
+{
+    float chord = u > l ? u / (u - l) : 0.0f;
+
+    for (int p = 0; p < POINTS; p++) {
+        float a = v->x[p];
+
+        if (status[p] == DUAL_LOOSE)
+            a = mu->x[p] >= 0 ? a * alpha->x[p] : (a - l) * chord;
+        else if (status[p] == DUAL_OFF || status[p] == DUAL_SPLIT_OFF)
+            a = 0;
+        y->x[p] = a;
+    }
+}
+
+CLONES static void add_bias(struct lanes *value, const struct lanes *e,
+                            const float *b, uint32_t n)
+{
+    for (uint32_t i = 0; b && i < n; i++)
+        for (int p = 0; p < POINTS; p++)
+            value->x[p] += e[i].x[p] * b[i];
+}
+
+CLONES static void minimise(struct lanes *value, struct lanes *x,
+                            const struct lanes *e, const float *lo,
+                            const float *hi, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (int p = 0; p < POINTS; p++) {
+            x[i].x[p] = e[i].x[p] < 0 ? hi[i] : lo[i];
+            value->x[p] += e[i].x[p] * x[i].x[p];
+        }
+}
+
+void dual_backward(struct dual *d, uint32_t k)
+{
+    const struct bnet *net = d->net;
+
+    lanes_zero(&d->value, 1);
+    for (uint32_t s = k + 1; s-- > 1;) {
+        const struct lane_node *node = &d->lane->nodes[s];
+        size_t first = net->first[s];
+
+        if (node->kind == AX_NET_RELU) {
+            memcpy(d->mu + first, d->e[s], node->n * sizeof(struct lanes));
+            for (uint32_t i = 0; i < node->n; i++)
+                relax_down(&d->e[s][i], &d->value, d->status[first + i],
+                           &d->alpha[first + i], &d->beta[first + i],
+                           d->l[first + i], d->u[first + i]);
+        } else {
+            add_bias(&d->value, d->e[s], node->b, node->n);
+        }
+        for (uint32_t i = 0; i < node->n_layers; i++)
+            lanes_backward(d->e[node->layers[i].source], &node->layers[i],
+                           d->e[s]);
+    }
+    minimise(&d->value, d->y[0], d->e[0], d->lo, d->hi, net->nodes[0].n);
+}
+
+void dual_forward(struct dual *d, uint32_t k)
+{
+    for (uint32_t s = 1; s < k; s++) {
+        const struct lane_node *node = &d->lane->nodes[s];
+        size_t first = d->net->first[s];
+        bool relu = node->kind == AX_NET_RELU;
+        struct lanes *to = relu ? d->v + first : d->y[s];
+
+        for (uint32_t i = 0; i < node->n; i++)
+            for (int p = 0; p < POINTS; p++)
+                to[i].x[p] = node->b ? node->b[i] : 0.0f;
+        for (uint32_t i = 0; i < node->n_layers; i++)
+            lanes_forward(to, &node->layers[i], d->y[node->layers[i].source]);
+        for (uint32_t i = 0; relu && i < node->n; i++)
+            relax_up(&d->y[s][i], &to[i], &d->mu[first + i],
+                     d->status[first + i], &d->alpha[first + i],
+                     d->l[first + i], d->u[first + i]);
+    }
+}

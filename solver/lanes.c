@@ -1,0 +1,240 @@
+/* Linear maps at POINTS points side by side. */
+#include "lanes.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clones.h"
+
+#pragma GCC optimize("O3")
+
+typedef float vec __attribute__((vector_size(64), may_alias));
+#define VECS  (POINTS / 16)
+#define BLOCK 8 /* rows of a dense layer that are summed in registers */
+
+struct lanes *lanes_alloc(size_t n)
+{
+    struct lanes *v = aligned_alloc(64, (n + 1) * sizeof *v);
+
+    if (v)
+        lanes_zero(v, n + 1);
+    return v;
+}
+
+void lanes_zero(struct lanes *v, size_t n)
+{
+    memset(v, 0, n * sizeof *v);
+}
+
+/* out += w in, for r rows of w. */
+static inline __attribute__((always_inline)) void
+rows(const int r, vec *out, const float *w, const vec *in, uint32_t cols)
+{
+    vec s[BLOCK][VECS];
+
+#pragma GCC unroll 8
+    for (int i = 0; i < r; i++)
+        for (int v = 0; v < VECS; v++)
+            s[i][v] = out[i * VECS + v];
+    for (uint32_t j = 0; j < cols; j++)
+#pragma GCC unroll 8
+        for (int i = 0; i < r; i++) {
+            float x = w[(size_t)i * cols + j];
+
+            for (int v = 0; v < VECS; v++)
+                s[i][v] += x * in[(size_t)j * VECS + (size_t)v];
+        }
+#pragma GCC unroll 8
+    for (int i = 0; i < r; i++)
+        for (int v = 0; v < VECS; v++)
+            out[i * VECS + v] = s[i][v];
+}
+
+CLONES static void dense(vec *out, const float *w, const vec *in, uint32_t n,
+                         uint32_t cols)
+{
+    uint32_t i = 0;
+
+    for (; i + BLOCK <= n; i += BLOCK)
+        rows(BLOCK, out + (size_t)i * VECS, w + (size_t)i * cols, in, cols);
+    for (; i < n; i++)
+        rows(1, out + (size_t)i * VECS, w + (size_t)i * cols, in, cols);
+}
+
+/* w NULL: ones. */
+CLONES static void sparse_forward(vec *out, const struct lane_layer *l,
+                                  const vec *in)
+{
+    for (uint32_t i = 0; i < l->rows; i++) {
+        vec s[VECS];
+
+        for (int v = 0; v < VECS; v++)
+            s[v] = out[(size_t)i * VECS + (size_t)v];
+        for (uint64_t k = l->ptr[i]; k < l->ptr[i + 1]; k++) {
+            float x = l->w ? l->w[k] : 1.0f;
+
+            for (int v = 0; v < VECS; v++)
+                s[v] += x * in[(size_t)l->col[k] * VECS + (size_t)v];
+        }
+        for (int v = 0; v < VECS; v++)
+            out[(size_t)i * VECS + (size_t)v] = s[v];
+    }
+}
+
+CLONES static void sparse_backward(vec *out, const struct lane_layer *l,
+                                   const vec *in)
+{
+    for (uint32_t i = 0; i < l->rows; i++)
+        for (uint64_t k = l->ptr[i]; k < l->ptr[i + 1]; k++) {
+            float x = l->w ? l->w[k] : 1.0f;
+
+            for (int v = 0; v < VECS; v++)
+                out[(size_t)l->col[k] * VECS + (size_t)v] +=
+                    x * in[(size_t)i * VECS + (size_t)v];
+        }
+}
+
+CLONES static void add(vec *out, const vec *in, size_t n)
+{
+    for (size_t i = 0; i < n * VECS; i++)
+        out[i] += in[i];
+}
+
+void lanes_forward(struct lanes *out, const struct lane_layer *l,
+                   const struct lanes *in)
+{
+    if (l->form == AX_BLOCK_DENSE)
+        dense((vec *)out, l->w, (const vec *)in, l->rows, l->cols);
+    else if (l->form == AX_BLOCK_SPARSE)
+        sparse_forward((vec *)out, l, (const vec *)in);
+    else
+        add((vec *)out, (const vec *)in, l->rows);
+}
+
+void lanes_backward(struct lanes *out, const struct lane_layer *l,
+                    const struct lanes *in)
+{
+    if (l->form == AX_BLOCK_DENSE)
+        dense((vec *)out, l->wt, (const vec *)in, l->cols, l->rows);
+    else if (l->form == AX_BLOCK_SPARSE)
+        sparse_backward((vec *)out, l, (const vec *)in);
+    else
+        add((vec *)out, (const vec *)in, l->rows);
+}
+
+/* ---- the network ---- */
+
+/* What multiplies term t of row i. */
+static float coefficient(const struct ax_net_node *node,
+                         const struct ax_block *b, size_t t, uint32_t i)
+{
+    double w = b->w ? b->w[t] : b->wq ? (double)b->wq[t] : 1.0;
+
+    return (float)(node->div ? w / node->div[i] : w);
+}
+
+static bool layer_new(struct lane_layer *l, const struct ax_net_node *node,
+                      const struct ax_block *b, uint32_t cols)
+{
+    uint32_t n = node->n;
+    size_t count;
+
+    *l = (struct lane_layer){.source = b->source,
+                             .rows = n,
+                             .cols = cols,
+                             .form = b->form,
+                             .ptr = b->row_ptr,
+                             .col = b->col};
+    if (b->form == AX_BLOCK_SAME || (!b->w && !b->wq && !node->div))
+        return true;
+    count = b->form == AX_BLOCK_DENSE ? (size_t)n * cols : b->row_ptr[n];
+    l->w = calloc(count + 1, sizeof *l->w);
+    if (l->w && b->form == AX_BLOCK_DENSE)
+        l->wt = calloc(count + 1, sizeof *l->wt);
+    if (!l->w || (b->form == AX_BLOCK_DENSE && !l->wt))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t t = l->wt ? (size_t)i * cols : b->row_ptr[i];
+        size_t end = l->wt ? t + cols : b->row_ptr[i + 1], j = 0;
+
+        for (; t < end; t++, j++) {
+            l->w[t] = coefficient(node, b, t, i);
+            if (l->wt)
+                l->wt[j * n + i] = l->w[t];
+        }
+    }
+    return true;
+}
+
+static bool node_new(struct lane_node *o, const struct ax_net *net,
+                     uint32_t k)
+{
+    const struct ax_net_node *in = &net->nodes[k];
+
+    o->kind = in->kind;
+    o->n = in->n;
+    o->layers = calloc(in->n_blocks + 1u, sizeof *o->layers);
+    if (!o->layers)
+        return false;
+    for (uint32_t i = 0; i < in->n_blocks; i++)
+        if (!layer_new(&o->layers[o->n_layers++], in, &in->blocks[i],
+                       net->nodes[in->blocks[i].source].n))
+            return false;
+    if (!in->bias)
+        return true;
+    o->b = calloc(in->n + 1u, sizeof *o->b);
+    for (uint32_t i = 0; o->b && i < in->n; i++)
+        o->b[i] = (float)ldexp((double)in->bias[i].m, in->bias[i].e);
+    return o->b != NULL;
+}
+
+ax_status lane_net_new(struct lane_net **out, const struct ax_net *net,
+                       struct ax_err *err)
+{
+    struct lane_net *l = calloc(1, sizeof *l);
+    bool ok = l && (l->nodes = calloc(net->n_nodes, sizeof *l->nodes));
+
+    for (uint32_t k = 0; ok && k < net->n_nodes; k++)
+        ok = node_new(&l->nodes[l->n_nodes++], net, k);
+    if (!ok) {
+        lane_net_free(l);
+        return ax_fail(err, AX_ENOMEM, "no memory for the weights");
+    }
+    *out = l;
+    return AX_OK;
+}
+
+void lane_net_free(struct lane_net *l)
+{
+    if (!l)
+        return;
+    for (uint32_t k = 0; k < l->n_nodes; k++) {
+        struct lane_node *o = &l->nodes[k];
+
+        for (uint32_t i = 0; o->layers && i < o->n_layers; i++) {
+            free(o->layers[i].w);
+            free(o->layers[i].wt);
+        }
+        free(o->layers);
+        free(o->b);
+    }
+    free(l->nodes);
+    free(l);
+}
+
+size_t lane_net_bytes(const struct ax_net *net)
+{
+    size_t sum = 0;
+
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        for (uint32_t i = 0; i < net->nodes[k].n_blocks; i++) {
+            const struct ax_block *b = &net->nodes[k].blocks[i];
+
+            if (b->form == AX_BLOCK_DENSE)
+                sum += (size_t)net->nodes[k].n * net->nodes[b->source].n * 8;
+            else if (b->form == AX_BLOCK_SPARSE)
+                sum += b->row_ptr[net->nodes[k].n] * 4;
+        }
+    return sum;
+}

@@ -1,0 +1,55 @@
+/* solver/lanes.h - the linear maps of a network in float32, at POINTS points
+ * side by side: the points lie in the lanes of the vectors, so that dense and
+ * sparse layers are the same loop, a coefficient times a vector of points.
+ * For search alone: nothing that is decided rests on it. */
+#ifndef SOLVER_LANES_H
+#define SOLVER_LANES_H
+
+#include "ax/net.h"
+
+#define POINTS 32
+
+/* One element at all points; values are arrays [elements] of these. */
+struct lanes {
+    float x[POINTS];
+} __attribute__((aligned(64), may_alias));
+
+/* A block of a node: w / d. */
+struct lane_layer {
+    uint32_t source, rows, cols;
+    enum ax_block_form form;
+    const uint64_t *ptr; /* sparse: borrowed from the network */
+    const uint32_t *col;
+    float *w;  /* rows first; NULL where every coefficient is 1 */
+    float *wt; /* dense: columns first */
+};
+
+struct lane_node {
+    enum ax_net_kind kind;
+    uint32_t n, n_layers;
+    struct lane_layer *layers;
+    float *b; /* [n] or NULL */
+};
+
+/* Borrows the network. Threads may share it. */
+struct lane_net {
+    uint32_t n_nodes;
+    struct lane_node *nodes;
+};
+
+ax_status lane_net_new(struct lane_net **out, const struct ax_net *net,
+                       struct ax_err *err) AX_MUST_CHECK;
+void lane_net_free(struct lane_net *l);
+size_t lane_net_bytes(const struct ax_net *net);
+
+/* out [rows] += W in [cols], and out [cols] += W^T in [rows]. */
+void lanes_forward(struct lanes *out, const struct lane_layer *l,
+                   const struct lanes *in);
+void lanes_backward(struct lanes *out, const struct lane_layer *l,
+                    const struct lanes *in);
+
+/* n elements, aligned, zero; NULL: no memory. */
+struct lanes *lanes_alloc(size_t n);
+void lanes_zero(struct lanes *v, size_t n);
+
+#endif

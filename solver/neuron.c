@@ -1,0 +1,999 @@
+/* Branch and bound over the signs of neurons.
+ *
+ * All bounds of neurons are those of the root box. A subproblem is a list of
+ * signs; its bound is one linear function, made best by gradient steps on
+ * slopes and multipliers in float32, POINTS subproblems side by side
+ * (dual.c). What looks refuted there is rounded to the codes of the
+ * certificate and bounded in integers, and only that closes it. Each
+ * conjunction has a tree of its own below the root. */
+#include "neuron.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "crew.h"
+#include "dual.h"
+
+#define ROUND       128 /* subproblems in a round, at most */
+#define FIRST_STEPS 60
+#define STEPS       20
+#define CANDIDATES \
+    8 /* neurons whose halves are bounded before one is split */
+#define TABLE_ONE  128
+#define ALPHA_RATE 0.1f
+#define BETA_RATE  0.1f
+#define DECAY      0.97f
+
+enum sub_outcome { SUB_CLOSED, SUB_SPLIT, SUB_STUCK, SUB_LATE, SUB_RANGE };
+
+/* A subproblem: a conjunction's row, and neurons whose sign is assumed. */
+struct sub {
+    uint64_t id, child;
+    uint32_t conj, row; /* the row of the conjunction that is to refute it */
+    uint32_t n_lits;
+    uint32_t *lits; /* [n_lits] 2 neuron + active */
+    float *alpha;   /* [n_loose] where its parent ended */
+    float *beta;    /* [n_lits] */
+    /* What came of it: */
+    enum sub_outcome outcome;
+    double bound;
+    uint32_t neuron;      /* SUB_SPLIT */
+    unsigned char *codes; /* [n_lits] SUB_CLOSED */
+    unsigned char *table; /* its own slopes, or NULL: the inherited */
+    uint32_t n_table;
+    float *x; /* [n_x] the minimiser of its bound, if it is not closed */
+};
+
+/* The root box of the group at hand. */
+struct root {
+    uint32_t group;
+    struct bbox box;
+    struct bstate state;
+    struct bbounds *bounds;
+    uint32_t n_loose, *loose; /* unstable neurons */
+    uint32_t *place;          /* [neurons] where they are in loose */
+    uint32_t *first_row;      /* [n_conj] number of a conjunction's first */
+    uint8_t **tables;         /* [n_nodes + rows] by target; or NULL */
+    uint32_t n_tables;
+};
+
+struct worker {
+    struct bwork *work;
+    struct dual *dual;
+    struct bstate state;
+    struct bmult *mults;
+    int64_t *e;           /* [n_x] */
+    uint8_t *own;         /* [neurons] a table */
+    const uint8_t **view; /* [n_nodes + rows] the tables, with that one */
+    float *best;          /* [n_loose, POINTS] alpha, then beta */
+    struct lanes *m, *v;  /* [2 n_loose] of Adam: alpha, then beta */
+};
+
+struct bnb {
+    struct search *se;
+    const struct lane_net *lane;
+    struct root root;
+    struct worker *workers;
+    int n_workers;
+    struct crew *crew;
+    struct sub **batch;
+    size_t n_batch, pack; /* subproblems in a pack */
+    struct sub **open;
+    size_t n_open, cap;
+    uint64_t next_id;
+};
+
+static const struct ax_row *row_of(const struct bnb *b, const struct sub *s)
+{
+    const struct ax_group *g = &b->se->prop->groups[b->root.group];
+
+    return g->conj[s->conj].rows[s->row];
+}
+
+static uint32_t target_of(const struct bnb *b, const struct sub *s)
+{
+    return b->se->net->n_nodes + b->root.first_row[s->conj] + s->row;
+}
+
+/* ---- one pack of subproblems ---- */
+
+/* Lane p gets the statuses, slopes and multipliers of s. */
+static void load(const struct bnb *b, struct dual *d, const struct sub *s,
+                 int p)
+{
+    for (uint32_t i = 0; i < b->root.n_loose; i++) {
+        uint32_t j = b->root.loose[i];
+
+        d->status[j][p] = DUAL_LOOSE;
+        d->alpha[j].x[p] = s->alpha[i];
+        d->beta[j].x[p] = 0;
+    }
+    for (uint32_t i = 0; i < s->n_lits; i++) {
+        uint32_t j = s->lits[i] / 2;
+
+        d->status[j][p] = s->lits[i] & 1 ? DUAL_SPLIT_ON : DUAL_SPLIT_OFF;
+        d->beta[j].x[p] = s->beta[i];
+    }
+}
+
+static void load_row(const struct bnb *b, struct dual *d, const struct sub *s,
+                     int p)
+{
+    const struct ax_row *row = row_of(b, s);
+    struct lanes *y = d->e[d->net->n_nodes - 1], *x = d->e[0];
+
+    for (uint32_t i = 0; i < row->n_y; i++)
+        y[row->y_index[i]].x[p] += (float)row->y_coef[i];
+    for (uint32_t i = 0; i < row->n_x; i++)
+        x[row->x_index[i]].x[p] += (float)row->x_coef[i];
+}
+
+/* Bounds of the rows of n lanes' subproblems, less D. */
+static void evaluate(const struct bnb *b, struct dual *d,
+                     struct sub *const *lane, float *margin)
+{
+    dual_clear(d);
+    for (int p = 0; p < POINTS; p++)
+        load_row(b, d, lane[p], p);
+    dual_backward(d, d->net->n_nodes - 1);
+    for (int p = 0; p < POINTS; p++)
+        margin[p] = d->value.x[p] - (float)row_of(b, lane[p])->d;
+}
+
+/* One step of Adam (Kingma and Ba, ICLR 2015) upwards, on one neuron. */
+static void ascend(struct lanes *at, struct lanes *m, struct lanes *v,
+                   const struct lanes *gradient, float rate, int t,
+                   float most)
+{
+    float c1 = 1 / (1 - powf(0.9f, (float)t));
+    float c2 = 1 / (1 - powf(0.999f, (float)t));
+
+    for (int p = 0; p < POINTS; p++) {
+        float g = gradient->x[p], to;
+
+        m->x[p] = 0.9f * m->x[p] + 0.1f * g;
+        v->x[p] = 0.999f * v->x[p] + 0.001f * g * g;
+        to = at->x[p] + rate * m->x[p] * c1 / (sqrtf(v->x[p] * c2) + 1e-8f);
+        at->x[p] = to < 0 ? 0 : to > most ? most : to;
+    }
+}
+
+static void step(const struct bnb *b, struct worker *w, int t, float rate)
+{
+    struct dual *d = w->dual;
+
+    dual_forward(d, d->net->n_nodes - 1);
+    for (uint32_t i = 0; i < b->root.n_loose; i++) {
+        uint32_t j = b->root.loose[i], n = b->root.n_loose;
+        struct lanes ga, gb;
+        bool split = false, loose = false;
+
+        for (int p = 0; p < POINTS; p++) {
+            uint8_t status = d->status[j][p];
+            float mu = d->mu[j].x[p], v = d->v[j].x[p];
+
+            loose |= status == DUAL_LOOSE;
+            split |= status >= DUAL_SPLIT_ON;
+            ga.x[p] = status == DUAL_LOOSE && mu > 0 ? mu * v : 0.0f;
+            gb.x[p] = status == DUAL_SPLIT_ON    ? -v
+                      : status == DUAL_SPLIT_OFF ? v
+                                                 : 0.0f;
+        }
+        if (loose)
+            ascend(&d->alpha[j], &w->m[i], &w->v[i], &ga, ALPHA_RATE * rate,
+                   t, 1.0f);
+        if (split)
+            ascend(&d->beta[j], &w->m[n + i], &w->v[n + i], &gb,
+                   BETA_RATE * rate, t, INFINITY);
+    }
+}
+
+/* Keep slopes and multipliers of lane p as its best. */
+static void keep(const struct bnb *b, struct worker *w, int p)
+{
+    size_t n = b->root.n_loose;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t j = b->root.loose[i];
+
+        w->best[i * (size_t)POINTS + (size_t)p] = w->dual->alpha[j].x[p];
+        w->best[(n + i) * POINTS + (size_t)p] = w->dual->beta[j].x[p];
+    }
+}
+
+/* Improve the bounds of all lanes until they are above 0, in at most so many
+ * steps; best: the best margins, whose slopes and multipliers are in
+ * w->best. False: the time is up. */
+static bool optimise(const struct bnb *b, struct worker *w,
+                     struct sub *const *lane, int steps, float *best)
+{
+    float margin[POINTS], rate = 1;
+    size_t n = b->root.n_loose;
+
+    lanes_zero(w->m, 2 * n);
+    lanes_zero(w->v, 2 * n);
+    for (int p = 0; p < POINTS; p++)
+        best[p] = -INFINITY;
+    for (int t = 1;; t++, rate *= DECAY) {
+        bool all = true;
+
+        if (b->se->deadline > 0 && clock_now() > b->se->deadline)
+            return false;
+        evaluate(b, w->dual, lane, margin);
+        for (int p = 0; p < POINTS; p++) {
+            if (margin[p] > best[p] && best[p] <= 0) {
+                best[p] = margin[p];
+                keep(b, w, p);
+            }
+            all &= best[p] > 0;
+        }
+        if (all || t > steps)
+            return true;
+        step(b, w, t, rate);
+    }
+}
+
+/* ---- closing ---- */
+
+/* The code of the multiplier beta of a row whose integers have n bits. */
+static uint8_t encode(float beta, int n)
+{
+    int e;
+    float m = frexpf(beta, &e); /* beta = 16 m 2^(e - 4), 8 <= 16 m < 16 */
+    int code = (int)lrintf(16 * m), exp = e - 4 + 24 - n;
+
+    if (code == 16) {
+        code = 8;
+        exp++;
+    }
+    if (!(beta > 0) || exp < 0)
+        return 0;
+    return exp > 31 ? 255 : (uint8_t)(exp * 8 + code - 8);
+}
+
+static int width_of(const struct ax_row *row)
+{
+    uint32_t most = 0;
+
+    for (uint32_t i = 0; i < row->n_x; i++)
+        most |= (uint32_t)abs(row->x_coef[i]);
+    for (uint32_t i = 0; i < row->n_y; i++)
+        most |= (uint32_t)abs(row->y_coef[i]);
+    return most ? 32 - __builtin_clz(most) : 0;
+}
+
+/* The state of the root with the neurons of s split. */
+static void split_state(const struct bnb *b, struct bstate *st,
+                        const struct sub *s)
+{
+    bstate_copy(st, &b->root.state, b->se->net);
+    for (uint32_t i = 0; i < s->n_lits; i++)
+        st->status[s->lits[i] / 2] = s->lits[i] & 1 ? ACTIVE : INACTIVE;
+}
+
+/* Does the row refute s in integers, with the codes in w->mults? */
+static bool refutes(const struct bnb *b, struct worker *w,
+                    const struct sub *s, const uint8_t *const *tables)
+{
+    struct brow row = {.row = row_of(b, s),
+                       .number = b->root.first_row[s->conj] + s->row,
+                       .mults = w->mults,
+                       .n_mults = s->n_lits,
+                       .e = w->e};
+    struct bbox box = b->root.box;
+
+    box.slopes = tables;
+    return bound_rows(w->work, &box, &row, 1) && row.c > row.row->d64_up;
+}
+
+static bool copy_bytes(unsigned char **out, const unsigned char *p, size_t n)
+{
+    *out = malloc(n + 1);
+    if (*out)
+        memcpy(*out, p, n);
+    return *out != NULL;
+}
+
+/* Close s with the slopes and multipliers of lane p, if the integers agree:
+ * with the table that it inherits, or with one of its own. */
+static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
+                      int p)
+{
+    const struct root *root = &b->root;
+    int bits = width_of(row_of(b, s));
+    uint32_t target = target_of(b, s), n = 0;
+    bool closed;
+
+    split_state(b, &w->state, s);
+    bound_use(w->work, root->bounds, &w->state);
+    s->codes = malloc(s->n_lits + 1u);
+    if (!s->codes)
+        return false;
+    for (uint32_t i = 0; i < s->n_lits; i++) {
+        uint32_t j = s->lits[i] / 2;
+
+        w->mults[i] = (struct bmult){.neuron = j,
+                                     .active = s->lits[i] & 1,
+                                     .code = encode(s->beta[i], bits)};
+        s->codes[i] = w->mults[i].code;
+    }
+    if (refutes(b, w, s, (const uint8_t *const *)root->tables))
+        return true;
+    memset(w->own, 255, b->se->net->neurons);
+    for (uint32_t i = 0; i < root->n_loose; i++)
+        w->own[root->loose[i]] = (uint8_t)lrintf(
+            TABLE_ONE * w->best[i * (size_t)POINTS + (size_t)p]);
+    memcpy(w->view, root->tables, root->n_tables * sizeof *w->view);
+    w->view[target] = w->own;
+    closed = refutes(b, w, s, w->view);
+    for (uint32_t i = 0; i < root->n_loose; i++)
+        if (w->state.status[root->loose[i]] == UNSTABLE)
+            w->own[n++] = w->own[root->loose[i]];
+    s->n_table = n;
+    return closed && copy_bytes(&s->table, w->own, n);
+}
+
+/* ---- branching ---- */
+
+/* The subproblem keeps where lane p ended, for itself and its halves. */
+static void take_best(const struct bnb *b, const struct worker *w,
+                      struct sub *s, int p)
+{
+    size_t n = b->root.n_loose;
+
+    for (uint32_t i = 0; i < n; i++)
+        s->alpha[i] = w->best[i * (size_t)POINTS + (size_t)p];
+    for (uint32_t i = 0; i < s->n_lits; i++)
+        s->beta[i] =
+            w->best[(n + b->root.place[s->lits[i] / 2]) * POINTS + (size_t)p];
+}
+
+/* What a bound loses by relaxing neuron j in lane p. */
+static float loss(const struct dual *d, uint32_t j, int p)
+{
+    float mu = d->mu[j].x[p], v = d->v[j].x[p], l = d->l[j], u = d->u[j];
+
+    if (mu < 0)
+        return mu * l * u / (u - l);
+    return mu * ((v > 0 ? v : 0) - d->alpha[j].x[p] * v);
+}
+
+/* The neurons that cost lane p most, the most costly first; returns how
+ * many. */
+static int candidates(const struct bnb *b, const struct dual *d, int p,
+                      uint32_t *out)
+{
+    float cost[CANDIDATES];
+    int n = 0;
+
+    for (uint32_t i = 0; i < b->root.n_loose; i++) {
+        uint32_t j = b->root.loose[i];
+        float c = d->status[j][p] == DUAL_LOOSE ? loss(d, j, p) : -1;
+        int at = n;
+
+        if (c < 0 || (n == CANDIDATES && c <= cost[n - 1]))
+            continue;
+        n += n < CANDIDATES;
+        at = at < CANDIDATES ? at : CANDIDATES - 1;
+        for (; at > 0 && cost[at - 1] < c; at--) {
+            cost[at] = cost[at - 1];
+            out[at] = out[at - 1];
+        }
+        cost[at] = c;
+        out[at] = j;
+    }
+    return n;
+}
+
+/* Of the halves' margins: how much both gain, and by how much. */
+static float gain(float parent, float on, float off)
+{
+    float small = fabsf(parent) * 1e-3f + 1e-9f;
+    float a = fminf(on, 0) - parent, c = fminf(off, 0) - parent;
+
+    return fmaxf(a, small) * fmaxf(c, small);
+}
+
+/* Choose the neurons of two subproblems whose halves have the best bounds;
+ * s[1] may be NULL. w->dual is used up. */
+static void branch(const struct bnb *b, struct worker *w,
+                   struct sub *const s[2], uint32_t cand[2][CANDIDATES],
+                   const int n[2])
+{
+    struct sub *lane[POINTS];
+    float margin[POINTS];
+
+    for (int p = 0; p < POINTS; p++) {
+        int k = s[1] && p >= POINTS / 2, q = p % (POINTS / 2) / 2;
+
+        lane[p] = s[k];
+        load(b, w->dual, s[k], p);
+        if (q < n[k])
+            w->dual->status[cand[k][q]][p] = p % 2 ? DUAL_SPLIT_OFF
+                                                   : DUAL_SPLIT_ON;
+    }
+    evaluate(b, w->dual, lane, margin);
+    for (int k = 0; k < 2 && s[k]; k++) {
+        float top = -1;
+
+        for (int q = 0; q < n[k]; q++) {
+            int p = k * POINTS / 2 + 2 * q;
+            float g = gain((float)s[k]->bound, margin[p], margin[p + 1]);
+
+            if (g > top) {
+                top = g;
+                s[k]->neuron = cand[k][q];
+            }
+        }
+    }
+}
+
+/* ---- the work of one thread ---- */
+
+/* Find out what to split in n subproblems, whose bounds w->dual has just
+ * computed, in the lanes where[n]. */
+static void branch_all(const struct bnb *b, struct worker *w,
+                       struct sub *const *subs, const int *where, int n)
+{
+    uint32_t cand[POINTS + 1][CANDIDATES], n_x = b->se->net->nodes[0].n;
+    int n_cand[POINTS + 1] = {0};
+
+    for (int i = 0; i < n; i++) {
+        n_cand[i] = candidates(b, w->dual, where[i], cand[i]);
+        subs[i]->outcome = n_cand[i] ? SUB_SPLIT : SUB_STUCK;
+        subs[i]->x = malloc((n_x + 1u) * sizeof *subs[i]->x);
+        for (uint32_t j = 0; subs[i]->x && j < n_x; j++)
+            subs[i]->x[j] = w->dual->y[0][j].x[where[i]];
+    }
+    for (int i = 0; i < n; i += 2) {
+        struct sub *const two[2] = {subs[i], i + 1 < n ? subs[i + 1] : NULL};
+
+        branch(b, w, two, cand + i, n_cand + i);
+    }
+}
+
+/* One pack: the lanes beyond its subproblems repeat the first. */
+static void work(void *self, int worker, size_t part)
+{
+    struct bnb *b = self;
+    struct worker *w = &b->workers[worker];
+    struct sub *lane[POINTS], *open[POINTS], **subs;
+    size_t n = b->n_batch - part * b->pack;
+    int where[POINTS], n_open = 0, steps = STEPS;
+    float best[POINTS];
+
+    n = n < b->pack ? n : b->pack;
+    subs = b->batch + part * b->pack;
+    for (size_t j = 0; j < b->se->net->neurons; j++)
+        memset(w->dual->status[j], b->root.state.status[j], POINTS);
+    for (int p = 0; p < POINTS; p++) {
+        lane[p] = subs[(size_t)p < n ? (size_t)p : 0];
+        load(b, w->dual, lane[p], p);
+        if (lane[p]->n_lits == 0)
+            steps = FIRST_STEPS;
+    }
+    if (!optimise(b, w, lane, steps, best)) {
+        for (size_t i = 0; i < n; i++)
+            subs[i]->outcome = SUB_LATE;
+        return;
+    }
+    for (int p = 0; p < (int)n; p++) {
+        take_best(b, w, subs[p], p);
+        subs[p]->bound = (double)best[p];
+        if (best[p] > 0 && close_sub(b, w, subs[p], p)) {
+            subs[p]->outcome = SUB_CLOSED;
+        } else {
+            where[n_open] = p;
+            open[n_open++] = subs[p];
+        }
+    }
+    branch_all(b, w, open, where, n_open);
+}
+
+static void worker_end(struct worker *w)
+{
+    bwork_free(w->work);
+    dual_free(w->dual);
+    free(w->state.m);
+    free(w->mults);
+    free(w->e);
+    free(w->own);
+    free(w->view);
+    free(w->best);
+    free(w->m);
+}
+
+static ax_status worker_start(const struct bnb *b, struct worker *w,
+                              size_t n_rows, struct ax_err *err)
+{
+    const struct bnet *net = b->se->net;
+    size_t n = net->neurons;
+    void *state = malloc(bstate_bytes(net) + 8);
+
+    if (state)
+        bstate_place(&w->state, net, state);
+    w->mults = calloc(n + 1, sizeof *w->mults);
+    w->e = calloc(net->nodes[0].n + 1u, sizeof *w->e);
+    w->own = calloc(n + 1, 1);
+    w->view = calloc(net->n_nodes + n_rows + 1, sizeof *w->view);
+    w->best = calloc(2 * n + 1, POINTS * sizeof *w->best);
+    w->m = lanes_alloc(4 * n);
+    if (!state || !w->mults || !w->e || !w->own || !w->view || !w->best ||
+        !w->m)
+        return ax_fail(err, AX_ENOMEM, "no memory for a thread");
+    w->v = w->m + 2 * n;
+    AX_TRY(dual_new(&w->dual, net, b->lane, err));
+    return bwork_new(&w->work, net, b->se->bytes / 2 / (size_t)b->se->threads,
+                     b->se->deadline, err);
+}
+
+/* ---- the open subproblems ---- */
+
+static void sub_free(struct sub *s)
+{
+    if (!s)
+        return;
+    free(s->codes);
+    free(s->table);
+    free(s->x);
+    free(s);
+}
+
+static struct sub *sub_new(const struct bnb *b, uint32_t n_lits)
+{
+    size_t n = b->root.n_loose + (size_t)n_lits;
+    struct sub *s = calloc(1, sizeof *s + n * sizeof(float) +
+                                  n_lits * sizeof(uint32_t));
+
+    if (!s)
+        return NULL;
+    s->alpha = (float *)(s + 1);
+    s->beta = s->alpha + b->root.n_loose;
+    s->lits = (uint32_t *)(s->beta + n_lits);
+    s->n_lits = n_lits;
+    return s;
+}
+
+static ax_status push(struct bnb *b, struct sub *s, struct ax_err *err)
+{
+    if (s && b->n_open == b->cap) {
+        size_t cap = b->cap ? 2 * b->cap : 256;
+        struct sub **p = realloc(b->open, cap * sizeof *p);
+
+        if (!p) {
+            sub_free(s);
+            s = NULL;
+        } else {
+            b->open = p;
+            b->cap = cap;
+        }
+    }
+    if (!s)
+        return ax_fail(err, AX_ENOMEM, "no memory for open subproblems");
+    b->open[b->n_open++] = s;
+    return AX_OK;
+}
+
+static ax_status push_halves(struct bnb *b, const struct sub *s,
+                             struct ax_err *err)
+{
+    for (int on = 0; on < 2; on++) {
+        struct sub *h = sub_new(b, s->n_lits + 1);
+
+        if (h) {
+            h->id = s->child + (on ? 0 : 1);
+            h->conj = s->conj;
+            h->row = s->row;
+            memcpy(h->alpha, s->alpha, b->root.n_loose * sizeof *h->alpha);
+            memcpy(h->beta, s->beta, s->n_lits * sizeof *h->beta);
+            memcpy(h->lits, s->lits, s->n_lits * sizeof *h->lits);
+            h->lits[s->n_lits] = 2 * s->neuron + (uint32_t)on;
+        }
+        AX_TRY(push(b, h, err));
+    }
+    return AX_OK;
+}
+
+/* ---- what came of a round ---- */
+
+static ax_status emit(struct bnb *b, struct ax_step *s, struct ax_err *err)
+{
+    s->group = b->root.group;
+    s->p = b->root.box.p;
+    s->lo = b->root.box.lo;
+    s->hi = b->root.box.hi;
+    for (const struct ax_sink *k = b->se->sinks; k && k->step; k++)
+        AX_TRY(k->step(k->self, s, err));
+    return AX_OK;
+}
+
+/* The slopes of a conjunction's tree are those where its root ended. */
+static ax_status keep_table(struct bnb *b, struct sub *s, struct ax_err *err)
+{
+    struct root *root = &b->root;
+    uint8_t *table = malloc(b->se->net->neurons + 1);
+
+    s->table = malloc(root->n_loose + 1u);
+    if (!table || !s->table) {
+        free(table);
+        return ax_fail(err, AX_ENOMEM, "no memory for slopes");
+    }
+    memset(table, 255, b->se->net->neurons);
+    for (uint32_t i = 0; i < root->n_loose; i++)
+        s->table[i] = table[root->loose[i]] = (uint8_t)lrintf(TABLE_ONE *
+                                                              s->alpha[i]);
+    s->n_table = root->n_loose;
+    free(root->tables[target_of(b, s)]);
+    root->tables[target_of(b, s)] = table;
+    return AX_OK;
+}
+
+static ax_status emit_sub(struct bnb *b, struct sub *s, struct ax_err *err)
+{
+    const uint32_t refuted[2] = {0, s->row};
+    const struct ax_slopes slopes = {
+        .target = target_of(b, s), .n = s->n_table, .slope = s->table};
+    bool closed = s->outcome == SUB_CLOSED;
+    struct ax_step e = {
+        .kind = closed ? AX_STEP_LEAF : AX_STEP_NEURON,
+        .id = s->id,
+        .child = s->child,
+        .depth = s->n_lits,
+        .dim = s->neuron,
+        .bound = s->bound,
+        .n_left = 1,
+        .left = &s->conj,
+        .n_refuted = closed,
+        .refuted = refuted,
+        .n_slopes = s->table != NULL,
+        .slopes = &slopes,
+        .n_mults = closed ? s->n_lits : 0,
+        .mults = s->codes,
+    };
+
+    return emit(b, &e, err);
+}
+
+static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
+{
+    struct search *se = b->se;
+    struct ax_prove_stats *st = &se->stats;
+
+    if (s->outcome == SUB_LATE) {
+        se->stop = SEARCH_TIME;
+        return push(b, s, err);
+    }
+    st->boxes++;
+    st->depth = s->n_lits > st->depth ? s->n_lits : st->depth;
+    st->bound = s->bound < st->bound ? s->bound : st->bound;
+    if (s->outcome == SUB_CLOSED) {
+        st->leaves++;
+        st->done += ldexp(1.0 / se->prop->n_groups /
+                              se->prop->groups[b->root.group].n_conj,
+                          -(int)s->n_lits);
+        return emit_sub(b, s, err);
+    }
+    if (se->suspect && s->x)
+        se->suspect(se, b->root.group, s->conj, s->x);
+    if (s->outcome == SUB_STUCK) {
+        se->stuck++;
+        return AX_OK;
+    }
+    if (s->n_lits == 0)
+        AX_TRY(keep_table(b, s, err));
+    s->child = b->next_id;
+    b->next_id += 2;
+    AX_TRY(emit_sub(b, s, err));
+    return push_halves(b, s, err);
+}
+
+/* Take subproblems from the stack, work on them, put back what comes. */
+static ax_status run_round(struct bnb *b, struct ax_err *err)
+{
+    struct sub *batch[ROUND];
+    size_t n = 0;
+    ax_status st = AX_OK;
+
+    while (n < ROUND && b->n_open)
+        batch[n++] = b->open[--b->n_open];
+    b->batch = batch;
+    b->n_batch = n;
+    /* Lanes that repeat are lost, threads that wait are, too. */
+    b->pack = (n + 3) / 4 < 8 ? 8 : (n + 3) / 4;
+    crew_run(b->crew, (n + b->pack - 1) / b->pack, 2);
+    while (n-- > 0 && st == AX_OK) {
+        struct sub *s = batch[n];
+
+        st = settle(b, s, err);
+        if (s->outcome != SUB_LATE)
+            sub_free(s);
+    }
+    for (; st != AX_OK && n != SIZE_MAX; n--)
+        sub_free(batch[n]);
+    return st;
+}
+
+/* ---- the root ---- */
+
+static void root_end(struct root *r)
+{
+    for (uint32_t i = 0; r->tables && i < r->n_tables; i++)
+        free(r->tables[i]);
+    free(r->tables);
+    free(r->loose);
+    free(r->first_row);
+    free(r->bounds);
+    free(r->state.m);
+    *r = (struct root){0};
+}
+
+static ax_status root_start(struct bnb *b, uint32_t group, struct ax_err *err)
+{
+    const struct bnet *net = b->se->net;
+    const struct ax_group *g = &b->se->prop->groups[group];
+    struct root *r = &b->root;
+    void *state = malloc(bstate_bytes(net) + 8);
+    uint32_t n_rows = 0;
+
+    *r = (struct root){.group = group, .box = {g->p, g->lo, g->hi, NULL}};
+    r->loose = calloc(2 * net->neurons + 1, sizeof *r->loose);
+    r->first_row = calloc(g->n_conj + 1u, sizeof *r->first_row);
+    if (!state || !r->loose || !r->first_row) {
+        free(state);
+        return ax_fail(err, AX_ENOMEM, "no memory for a root");
+    }
+    bstate_place(&r->state, net, state);
+    r->place = r->loose + net->neurons;
+    for (uint32_t k = 0; k < g->n_conj; k++) {
+        r->first_row[k] = n_rows;
+        n_rows += g->conj[k].n_rows;
+    }
+    r->n_tables = net->n_nodes + n_rows;
+    r->tables = calloc(r->n_tables, sizeof *r->tables);
+    if (!r->tables)
+        return ax_fail(err, AX_ENOMEM, "no memory for a root");
+    return bbounds_new(&r->bounds, net, err);
+}
+
+/* A conjunction in the root box. */
+struct verdict {
+    uint32_t row; /* that refutes it, or whose bound is the best */
+    bool refuted;
+};
+
+/* Bound all rows of the root box. */
+static bool judge(const struct bnb *b, struct verdict *v)
+{
+    const struct ax_group *g = &b->se->prop->groups[b->root.group];
+    struct worker *w = &b->workers[0];
+
+    for (uint32_t k = 0; k < g->n_conj; k++) {
+        double best = -INFINITY;
+
+        for (uint32_t r = 0; r < g->conj[k].n_rows && !v[k].refuted; r++) {
+            struct brow row = {.row = g->conj[k].rows[r],
+                               .number = b->root.first_row[k] + r,
+                               .e = w->e};
+            double m;
+
+            if (!bound_rows(w->work, &b->root.box, &row, 1))
+                return false;
+            m = ldexp((double)(row.c - row.row->d64_up), -64);
+            if (m > best || row.c > row.row->d64_up) {
+                best = m;
+                v[k] = (struct verdict){r, row.c > row.row->d64_up};
+            }
+        }
+        if (best < b->se->stats.bound)
+            b->se->stats.bound = best;
+    }
+    return true;
+}
+
+static ax_status emit_refuted(struct bnb *b, uint64_t id, uint32_t depth,
+                              const uint32_t *left, const uint32_t *refuted,
+                              uint32_t n, struct ax_err *err)
+{
+    struct ax_step s = {.kind = AX_STEP_LEAF,
+                        .id = id,
+                        .depth = depth,
+                        .n_left = n,
+                        .left = left,
+                        .n_refuted = n,
+                        .refuted = refuted};
+
+    b->se->stats.leaves++;
+    return emit(b, &s, err);
+}
+
+/* Give each conjunction that is not refuted a tree of its own; runs of those
+ * that are become leaves. v [n]. */
+static ax_status fork_root(struct bnb *b, const struct verdict *v, uint32_t n,
+                           const uint32_t *left, uint32_t *refuted,
+                           struct ax_err *err)
+{
+    uint64_t id = 0;
+
+    b->next_id = 1;
+    for (uint32_t k = 0, m; k < n; k += m) {
+        uint64_t part = id;
+
+        for (m = 1; v[k].refuted && k + m < n && v[k + m].refuted; m++)
+            continue;
+        if (k + m < n) {
+            struct ax_step s = {.kind = AX_STEP_FORK,
+                                .id = id,
+                                .child = b->next_id,
+                                .depth = 0,
+                                .dim = m,
+                                .n_left = n - k,
+                                .left = left + k};
+
+            AX_TRY(emit(b, &s, err));
+            part = s.child;
+            id = s.child + 1;
+            b->next_id += 2;
+        }
+        for (uint32_t i = 0; i < m; i++) {
+            refuted[2 * i] = i;
+            refuted[2 * i + 1] = v[k + i].row;
+        }
+        if (v[k].refuted) {
+            AX_TRY(emit_refuted(b, part, 0, left + k, refuted, m, err));
+        } else {
+            struct sub *s = sub_new(b, 0);
+
+            if (s) {
+                s->id = part;
+                s->conj = k;
+                s->row = v[k].row;
+                for (uint32_t i = 0; i < b->root.n_loose; i++)
+                    s->alpha[i] = 0.5f;
+            }
+            AX_TRY(push(b, s, err));
+        }
+    }
+    return AX_OK;
+}
+
+static void find_loose(struct bnb *b)
+{
+    struct root *r = &b->root;
+
+    for (uint32_t j = 0; j < b->se->net->neurons; j++)
+        if (r->state.status[j] == UNSTABLE) {
+            r->place[j] = r->n_loose;
+            r->loose[r->n_loose++] = j;
+        }
+}
+
+/* Bound the root box of the group at hand, and open what it leaves open. */
+static ax_status open_root(struct bnb *b, struct ax_err *err)
+{
+    struct search *se = b->se;
+    const struct ax_group *g = &se->prop->groups[b->root.group];
+    uint32_t n = g->n_conj;
+    struct verdict *v = calloc(n + 1u, sizeof *v);
+    uint32_t *left = calloc(3 * (size_t)n + 1, sizeof *left);
+    ax_status st = AX_OK;
+
+    if (!v || !left)
+        st = ax_fail(err, AX_ENOMEM, "no memory for a root");
+    for (uint32_t k = 0; st == AX_OK && k < n; k++)
+        left[k] = k;
+    if (st == AX_OK) {
+        bstate_root(&b->root.state, se->net);
+        se->stats.boxes++;
+        if (!bound_box(b->workers[0].work, &b->root.box, &b->root.state) ||
+            !judge(b, v)) {
+            if (bwork_late(b->workers[0].work))
+                se->stop = SEARCH_TIME;
+            else
+                se->out_of_range++;
+        } else {
+            bound_keep(b->workers[0].work, b->root.bounds);
+            find_loose(b);
+            for (int i = 0; i < b->n_workers; i++)
+                dual_box(b->workers[i].dual, b->root.bounds, g);
+            st = fork_root(b, v, n, left, left + n, err);
+        }
+    }
+    free(left);
+    free(v);
+    return st;
+}
+
+/* ---- the search ---- */
+
+static size_t used_bytes(const struct bnb *b)
+{
+    size_t sub = sizeof(struct sub) + b->root.n_loose * sizeof(float) +
+                 b->se->stats.depth * 8u;
+
+    return b->n_open * sub + b->se->stats.boxes * 64;
+}
+
+static void check_limits(struct bnb *b)
+{
+    struct search *se = b->se;
+
+    if (se->stop != SEARCH_ON)
+        return;
+    if (se->deadline > 0 && clock_now() > se->deadline)
+        se->stop = SEARCH_TIME;
+    else if (used_bytes(b) > se->bytes / 2)
+        se->stop = SEARCH_MEMORY;
+    else if (se->max_boxes && se->stats.boxes >= se->max_boxes)
+        se->stop = SEARCH_BOXES;
+}
+
+static ax_status run_group(struct bnb *b, struct ax_err *err)
+{
+    struct search *se = b->se;
+    ax_status st = open_root(b, err);
+
+    while (st == AX_OK && b->n_open && se->stop == SEARCH_ON) {
+        st = run_round(b, err);
+        if (st == AX_OK && se->stop == SEARCH_ON && b->n_open && se->pause &&
+            se->pause(se))
+            se->stop = SEARCH_FOUND;
+        check_limits(b);
+        search_report(se, b->n_open);
+    }
+    se->stats.open += b->n_open;
+    while (b->n_open)
+        sub_free(b->open[--b->n_open]);
+    return st;
+}
+
+static size_t most_rows(const struct ax_prop *prop)
+{
+    size_t most = 1;
+
+    for (uint32_t g = 0; g < prop->n_groups; g++) {
+        size_t rows = 0;
+
+        for (uint32_t k = 0; k < prop->groups[g].n_conj; k++)
+            rows += prop->groups[g].conj[k].n_rows;
+        most = rows > most ? rows : most;
+    }
+    return most;
+}
+
+ax_status neuron_run(struct search *se, const struct lane_net *lane,
+                     struct ax_err *err)
+{
+    struct bnb b = {.se = se, .lane = lane, .n_workers = se->threads};
+    size_t rows = most_rows(se->prop);
+    ax_status st = AX_OK;
+
+    b.workers = calloc((size_t)b.n_workers, sizeof *b.workers);
+    if (!b.workers) {
+        b.n_workers = 0;
+        st = ax_fail(err, AX_ENOMEM, "no memory for threads");
+    }
+    for (int i = 0; i < b.n_workers && st == AX_OK; i++)
+        st = worker_start(&b, &b.workers[i], rows, err);
+    if (st == AX_OK)
+        st = crew_new(&b.crew, b.n_workers, work, &b, err);
+    se->stop = SEARCH_ON;
+    se->stats.bound = INFINITY;
+    for (uint32_t g = 0;
+         g < se->prop->n_groups && st == AX_OK && se->stop == SEARCH_ON;
+         g++) {
+        st = root_start(&b, g, err);
+        if (st == AX_OK)
+            st = run_group(&b, err);
+        se->next_group = g + 1;
+        root_end(&b.root);
+    }
+    search_end(se, 0);
+    crew_free(b.crew);
+    for (int i = 0; i < b.n_workers; i++)
+        worker_end(&b.workers[i]);
+    free(b.workers);
+    free(b.open);
+    return st;
+}
