@@ -305,20 +305,27 @@ struct batch {
     const struct brow *rows;      /* [n], or NULL */
 };
 
-#define NU_MAX ((int64_t)1 << 26)
-
-/* beta of a code at scale q, in a row whose largest integer has n bits. */
-static int64_t multiplier(uint8_t code, int n, int q)
+/* A multiplier is (2048 + m) 2^x at scale q, m the low 11 bits of its code;
+ * the row's largest integer has n bits. */
+static int multiplier_exponent(uint16_t code, int n, int q)
 {
-    int64_t v = 8 + code % 8;
-    int by = code / 8 - 24 + n + q;
+    return code / 2048 - 32 + n + q;
+}
 
-    if (code == 0 || by <= -4)
-        return 0;
-    if (by >= 24)
-        return 2 * NU_MAX;
-    v = by < 0 ? v >> -by : v << by;
-    return v < 2 * NU_MAX ? v : 2 * NU_MAX;
+static int multiplier_bits(uint16_t code, int n, int q)
+{
+    int x = multiplier_exponent(code, n, q);
+
+    return code == 0 || x < -12 ? 0 : 12 + x;
+}
+
+/* At a scale at which it has at most 25 bits. */
+static int64_t multiplier(uint16_t code, int n, int q)
+{
+    int x = multiplier_exponent(code, n, q);
+    int64_t v = 2048 + code % 2048;
+
+    return code == 0 || x < -12 ? 0 : x < 0 ? v >> -x : v << x;
 }
 
 static int row_width(const struct ax_row *row)
@@ -332,25 +339,43 @@ static int row_width(const struct ax_row *row)
     return most ? 32 - __builtin_clz(most) : 0;
 }
 
-/* The neurons of relu node s that were split, with their multipliers; e
- * [n8] before it was shifted by sh, nu at scale q. */
+/* How wide the multipliers of the neurons of relu node s are at scale q; -1:
+ * none of them was split. */
+static int widest_multiplier(const struct bwork *w, uint32_t s,
+                             const struct brow *row, int q)
+{
+    size_t first = w->net->first[s], end = first + w->net->nodes[s].n;
+    int n = row_width(row->row), most = -1;
+
+    for (uint32_t i = 0; i < row->n_mults; i++) {
+        const struct bmult *m = &row->mults[i];
+        int bits = multiplier_bits(m->code, n, q);
+
+        if (m->neuron >= first && m->neuron < end && bits > most)
+            most = bits;
+    }
+    return most;
+}
+
+/* nu, at scale q, of the neurons of relu node s that were split; e as it was
+ * before it was shifted by sh. */
 static void multiply(const struct bwork *w, uint32_t s,
                      const struct brow *row, const int64_t *e, int sh, int q,
                      int64_t *nu)
 {
     size_t first = w->net->first[s], end = first + w->net->nodes[s].n;
+    int n = row_width(row->row);
 
     for (uint32_t i = 0; i < row->n_mults; i++) {
         const struct bmult *m = &row->mults[i];
-        int64_t beta, mu;
+        int64_t beta;
 
         if (m->neuron < first || m->neuron >= end)
             continue;
-        beta = multiplier(m->code, row_width(row->row), q);
-        mu = (e[m->neuron - first] >> sh) - beta;
-        if (!m->active)
-            mu = beta < NU_MAX ? beta : NU_MAX;
-        nu[m->neuron - first] = mu > -NU_MAX ? mu : -NU_MAX;
+        beta = multiplier(m->code, n, q);
+        nu[m->neuron - first] = m->active
+                                    ? (e[m->neuron - first] >> sh) - beta
+                                    : beta;
     }
 }
 
@@ -372,11 +397,14 @@ static void relax(struct bwork *w, uint32_t s, const struct batch *b)
         const int64_t *e = at->e + r * n8;
         const uint8_t *table = b->tables ? b->tables[r] : NULL;
         ax_i128 g;
+        int wide = b->rows ? widest_multiplier(w, s, &b->rows[r], at->q[r])
+                           : -1;
         int sh = kernel_relax(&g, nu + r * n8, e, n8, rx,
-                              table ? table + first : NULL);
+                              table ? table + first : NULL,
+                              wide < 0 ? 26 : 25, wide < 25 ? 0 : wide - 25);
 
         at->q[r] -= sh;
-        if (b->rows && b->rows[r].n_mults) {
+        if (wide >= 0) {
             multiply(w, s, &b->rows[r], e, sh, at->q[r], nu + r * n8);
             split = true;
         }

@@ -111,7 +111,7 @@ void bound_use(struct bwork *w, const struct bbounds *b,
 struct bmult {
     uint32_t neuron;
     bool active;
-    uint8_t code; /* as in the certificate */
+    uint16_t code; /* as in the certificate */
 };
 
 /* The lower bound of a row of a property over a box: c at scale 64, and as

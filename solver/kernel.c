@@ -195,17 +195,20 @@ CLONES static void slopes_default(int64_t *nu, const int64_t *e, size_t nv,
     }
 }
 
-CLONES static int too_wide(const int64_t *e, size_t nv)
+CLONES static int too_wide(const int64_t *e, size_t nv, int width)
 {
     int bits = row_bits((const vec *)e, nv);
 
-    return bits > 26 ? bits - 26 : 0;
+    return bits > width ? bits - width : 0;
 }
 
 int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
-                 const struct relax *rx, const uint8_t *slopes)
+                 const struct relax *rx, const uint8_t *slopes, int width,
+                 int least)
 {
-    int sh = too_wide(e, n8 / LANES);
+    int sh = too_wide(e, n8 / LANES, width);
+
+    sh = sh > least ? sh : least;
 
     slopes_default(nu, e, n8 / LANES, rx, sh);
     *g = 0;
@@ -227,7 +230,7 @@ int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
 
 CLONES int kernel_narrow(int64_t *e, size_t n8)
 {
-    int sh = too_wide(e, n8 / LANES);
+    int sh = too_wide(e, n8 / LANES, 26);
 
     for (size_t v = 0; sh && v < n8 / LANES; v++)
         ((vec *)e)[v] >>= sh;

@@ -39,8 +39,9 @@ struct sub {
     /* What came of it: */
     enum sub_outcome outcome;
     double bound;
-    uint32_t neuron;      /* SUB_SPLIT */
-    unsigned char *codes; /* [n_lits] SUB_CLOSED */
+    uint32_t neuron; /* SUB_SPLIT */
+    float start[2];  /* multipliers of its halves to begin with: off, on */
+    unsigned char *codes; /* [2 n_lits] SUB_CLOSED */
     unsigned char *table; /* its own slopes, or NULL: the inherited */
     uint32_t n_table;
     float *x; /* [n_x] the minimiser of its bound, if it is not closed */
@@ -238,19 +239,19 @@ static bool optimise(const struct bnb *b, struct worker *w,
 /* ---- closing ---- */
 
 /* The code of the multiplier beta of a row whose integers have n bits. */
-static uint8_t encode(float beta, int n)
+static uint16_t encode(float beta, int n)
 {
     int e;
-    float m = frexpf(beta, &e); /* beta = 16 m 2^(e - 4), 8 <= 16 m < 16 */
-    int code = (int)lrintf(16 * m), exp = e - 4 + 24 - n;
+    float m = frexpf(beta, &e); /* beta = 4096 m 2^(e - 12) */
+    int code = (int)lrintf(4096 * m), exp = e - 12 + 32 - n;
 
-    if (code == 16) {
-        code = 8;
+    if (code == 4096) {
+        code = 2048;
         exp++;
     }
     if (!(beta > 0) || exp < 0)
         return 0;
-    return exp > 31 ? 255 : (uint8_t)(exp * 8 + code - 8);
+    return exp > 31 ? UINT16_MAX : (uint16_t)(exp * 2048 + code - 2048);
 }
 
 static int width_of(const struct ax_row *row)
@@ -308,7 +309,7 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
 
     split_state(b, &w->state, s);
     bound_use(w->work, root->bounds, &w->state);
-    s->codes = malloc(s->n_lits + 1u);
+    s->codes = malloc(2 * (size_t)s->n_lits + 1);
     if (!s->codes)
         return false;
     for (uint32_t i = 0; i < s->n_lits; i++) {
@@ -317,7 +318,8 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
         w->mults[i] = (struct bmult){.neuron = j,
                                      .active = s->lits[i] & 1,
                                      .code = encode(s->beta[i], bits)};
-        s->codes[i] = w->mults[i].code;
+        s->codes[2 * i] = (unsigned char)w->mults[i].code;
+        s->codes[2 * i + 1] = (unsigned char)(w->mults[i].code >> 8);
     }
     if (refutes(b, w, s, (const uint8_t *const *)root->tables))
         return true;
@@ -360,29 +362,34 @@ static float loss(const struct dual *d, uint32_t j, int p)
     return mu * ((v > 0 ? v : 0) - d->alpha[j].x[p] * v);
 }
 
+/* A neuron to split, and the multipliers with which the halves' bounds are
+ * no worse than the whole's: off, on. */
+struct candidate {
+    float cost;
+    uint32_t neuron;
+    float start[2];
+};
+
 /* The neurons that cost lane p most, the most costly first; returns how
  * many. */
 static int candidates(const struct bnb *b, const struct dual *d, int p,
-                      uint32_t *out)
+                      struct candidate *out)
 {
-    float cost[CANDIDATES];
     int n = 0;
 
     for (uint32_t i = 0; i < b->root.n_loose; i++) {
         uint32_t j = b->root.loose[i];
         float c = d->status[j][p] == DUAL_LOOSE ? loss(d, j, p) : -1;
+        float mu = fmaxf(d->mu[j].x[p], 0), alpha = d->alpha[j].x[p];
         int at = n;
 
-        if (c < 0 || (n == CANDIDATES && c <= cost[n - 1]))
+        if (c < 0 || (n == CANDIDATES && c <= out[n - 1].cost))
             continue;
         n += n < CANDIDATES;
         at = at < CANDIDATES ? at : CANDIDATES - 1;
-        for (; at > 0 && cost[at - 1] < c; at--) {
-            cost[at] = cost[at - 1];
+        for (; at > 0 && out[at - 1].cost < c; at--)
             out[at] = out[at - 1];
-        }
-        cost[at] = c;
-        out[at] = j;
+        out[at] = (struct candidate){c, j, {mu * alpha, mu * (1 - alpha)}};
     }
     return n;
 }
@@ -399,8 +406,8 @@ static float gain(float parent, float on, float off)
 /* Choose the neurons of two subproblems whose halves have the best bounds;
  * s[1] may be NULL. w->dual is used up. */
 static void branch(const struct bnb *b, struct worker *w,
-                   struct sub *const s[2], uint32_t cand[2][CANDIDATES],
-                   const int n[2])
+                   struct sub *const s[2],
+                   struct candidate (*cand)[CANDIDATES], const int n[2])
 {
     struct sub *lane[POINTS];
     float margin[POINTS];
@@ -410,9 +417,12 @@ static void branch(const struct bnb *b, struct worker *w,
 
         lane[p] = s[k];
         load(b, w->dual, s[k], p);
-        if (q < n[k])
-            w->dual->status[cand[k][q]][p] = p % 2 ? DUAL_SPLIT_OFF
-                                                   : DUAL_SPLIT_ON;
+        if (q < n[k]) {
+            uint32_t j = cand[k][q].neuron;
+
+            w->dual->status[j][p] = p % 2 ? DUAL_SPLIT_OFF : DUAL_SPLIT_ON;
+            w->dual->beta[j].x[p] = cand[k][q].start[p % 2 == 0];
+        }
     }
     evaluate(b, w->dual, lane, margin);
     for (int k = 0; k < 2 && s[k]; k++) {
@@ -424,7 +434,8 @@ static void branch(const struct bnb *b, struct worker *w,
 
             if (g > top) {
                 top = g;
-                s[k]->neuron = cand[k][q];
+                s[k]->neuron = cand[k][q].neuron;
+                memcpy(s[k]->start, cand[k][q].start, sizeof s[k]->start);
             }
         }
     }
@@ -437,7 +448,8 @@ static void branch(const struct bnb *b, struct worker *w,
 static void branch_all(const struct bnb *b, struct worker *w,
                        struct sub *const *subs, const int *where, int n)
 {
-    uint32_t cand[POINTS + 1][CANDIDATES], n_x = b->se->net->nodes[0].n;
+    struct candidate cand[POINTS + 1][CANDIDATES];
+    uint32_t n_x = b->se->net->nodes[0].n;
     int n_cand[POINTS + 1] = {0};
 
     for (int i = 0; i < n; i++) {
@@ -589,6 +601,7 @@ static ax_status push_halves(struct bnb *b, const struct sub *s,
             memcpy(h->alpha, s->alpha, b->root.n_loose * sizeof *h->alpha);
             memcpy(h->beta, s->beta, s->n_lits * sizeof *h->beta);
             memcpy(h->lits, s->lits, s->n_lits * sizeof *h->lits);
+            h->beta[s->n_lits] = s->start[on];
             h->lits[s->n_lits] = 2 * s->neuron + (uint32_t)on;
         }
         AX_TRY(push(b, h, err));
@@ -665,6 +678,10 @@ static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
         se->stop = SEARCH_TIME;
         return push(b, s, err);
     }
+        fprintf(stderr,
+                "conj %u lits %u bound %g outcome %d neuron %u start %g %g\n",
+                s->conj, s->n_lits, s->bound, (int)s->outcome, s->neuron,
+                (double)s->start[0], (double)s->start[1]);
     st->boxes++;
     st->depth = s->n_lits > st->depth ? s->n_lits : st->depth;
     st->bound = s->bound < st->bound ? s->bound : st->bound;

@@ -53,7 +53,7 @@ struct ax_step {
     uint32_t n_slopes;
     const struct ax_slopes *slopes;
     uint32_t n_mults;           /* neurons that were split above; or 0 */
-    const unsigned char *mults; /* [n_refuted, n_mults] of a leaf */
+    const unsigned char *mults; /* [n_refuted, 2 n_mults] of a leaf */
 };
 
 struct ax_sink {
@@ -95,8 +95,9 @@ struct ax_prove_options {
 
 struct ax_prove_result {
     ax_verdict verdict;
-    char reason[256];   /* AX_UNKNOWN: why, one line */
-    const char *engine; /* what decided it: "attack", "input", "neuron", "empty" */
+    char reason[256]; /* AX_UNKNOWN: why, one line */
+    const char
+        *engine; /* what decided it: "attack", "input", "neuron", "empty" */
     struct ax_prove_stats stats;
     float *x; /* AX_VIOLATED: the input, exact; the caller frees */
     uint32_t group, conj;
