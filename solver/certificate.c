@@ -156,8 +156,8 @@ static ax_status record(struct bytes *b, const struct ax_group *group,
         if (n_rows > 1)
             AX_TRY(varint(b, row, err));
         if (s->n_mults && row < n_rows)
-            AX_TRY(
-                put(b, s->mults + (size_t)i * s->n_mults, s->n_mults, err));
+            AX_TRY(put(b, s->mults + (size_t)i * 2 * s->n_mults,
+                       2 * (size_t)s->n_mults, err));
     }
     return AX_OK;
 }

@@ -678,10 +678,6 @@ static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
         se->stop = SEARCH_TIME;
         return push(b, s, err);
     }
-        fprintf(stderr,
-                "conj %u lits %u bound %g outcome %d neuron %u start %g %g\n",
-                s->conj, s->n_lits, s->bound, (int)s->outcome, s->neuron,
-                (double)s->start[0], (double)s->start[1]);
     st->boxes++;
     st->depth = s->n_lits > st->depth ? s->n_lits : st->depth;
     st->bound = s->bound < st->bound ? s->bound : st->bound;

@@ -16,24 +16,35 @@ typedef int64_t vec __attribute__((vector_size(64)));
 #define CLONES
 #endif
 
-/* Of one node, in the box at hand, arrays padded to 8 neurons. With mu < 0
- * a neuron passes on mu below >> 28, else mu & above. */
+/* Of one node, in the box at hand; arrays of neurons are padded to 8. With
+ * mu < 0 a neuron passes on mu below >> 28, else mu & above. */
 struct state {
     int64_t *l, *u;         /* 0 if the neuron is not unstable */
     int64_t *below, *above; /* active 2^28, -1; inactive 0, 0 */
-    int64_t scale, sum_m;   /* t; SM < 2^62 */
-    int64_t q;              /* scale of nu of the row that goes down now, */
-    bool visited;           /* if it came here */
+    int64_t t, sum_m;       /* SM < 2^62 */
+    int64_t *own;           /* room for nu */
+    const int64_t *nu;      /* of the row that goes down now, at scale q, */
+    int64_t q;
+    bool visited; /* if it came here */
 };
 
 struct work {
     const struct net *net;
-    struct state *state;    /* [n_layers] */
-    int64_t **part;         /* [n_blocks] contributions, padded */
-    int64_t *sum, *nu;      /* [most neurons, padded] */
-    i128 *low, *up;         /* [most neurons] L and U of the unstable ones */
-    int64_t *own;           /* [n_x] what a row of the property says of it */
-    uint32_t *some, n_some; /* where nu is not 0 */
+    struct state *state; /* [n_nodes] */
+    int64_t *sum;        /* [most variables of a node, padded] */
+    i128 *low, *up;      /* [most variables] L and U of the unstable ones */
+    int64_t *input;      /* [n_x] what a row of the property says of it */
+    uint32_t *some;      /* where nu is not 0 */
+    uint32_t n_some;
+};
+
+/* A row on its way: what it is over node k, of which there may be more at
+ * node 0, and its target's tables and multipliers. */
+struct path {
+    uint32_t k;
+    const int64_t *row, *input; /* input: NULL if there is nothing */
+    const uint8_t *slope;       /* [n_neurons] or NULL */
+    const struct goal *goal;    /* NULL if it is not of the property */
 };
 
 static uint64_t up8(uint64_t n)
@@ -46,26 +57,24 @@ struct work *work_new(struct run *r, const struct net *net)
     struct work *w = get(r, 1, sizeof *w);
     uint64_t most = 0;
     w->net = net;
-    w->state = get(r, net->n_layers, sizeof *w->state);
-    w->part = get(r, net->n_blocks, sizeof *w->part);
-    for (uint32_t k = 0; k < net->n_layers; k++) {
-        const struct layer *layer = &net->layers[k];
+    w->state = get(r, net->n_nodes, sizeof *w->state);
+    for (uint32_t k = 0; k < net->n_nodes; k++) {
         struct state *s = &w->state[k];
-        s->l = get(r, 4 * up8(layer->n), sizeof *s->l);
-        s->u = s->l + up8(layer->n);
-        s->below = s->u + up8(layer->n);
-        s->above = s->below + up8(layer->n);
-        most = up8(layer->n) > most ? up8(layer->n) : most;
-        for (uint32_t i = 0; i < layer->n_blocks; i++)
-            w->part[layer->blocks[i].id] = get(
-                r, up8(net->layers[layer->blocks[i].source].n), 8);
+        uint64_t n = up8(net->nodes[k].n);
+        most = n > most ? n : most;
+        s->own = get(r, n, sizeof *s->own);
+        if (net->nodes[k].kind != RELU)
+            continue;
+        s->l = get(r, 4 * n, sizeof *s->l);
+        s->u = s->l + n;
+        s->below = s->u + n;
+        s->above = s->below + n;
     }
     w->sum = get(r, most, sizeof *w->sum);
-    w->nu = get(r, most, sizeof *w->nu);
     w->some = get(r, most + 1, sizeof *w->some);
     w->low = get(r, most, sizeof *w->low);
     w->up = get(r, most, sizeof *w->up);
-    w->own = get(r, up8(net->layers[0].n), sizeof *w->own);
+    w->input = get(r, up8(net->nodes[0].n), sizeof *w->input);
     return w;
 }
 
@@ -110,8 +119,8 @@ static int bits(i128 v)
 /* g tiles of 8 columns of sum over i of nu_i W'_i. It is below 2^62 in
  * magnitude by the choice of K. */
 static inline __attribute__((always_inline)) void
-columns(const struct block *b, const struct work *w, uint64_t tile,
-        int64_t *e, const int g)
+columns(const struct block *b, const struct work *w, const int64_t *nu,
+        uint64_t tile, int64_t *e, const int g)
 {
     vec acc[8] = {{0}};
     for (uint32_t x = 0; x < w->n_some; x++) {
@@ -119,7 +128,7 @@ columns(const struct block *b, const struct work *w, uint64_t tile,
         const vec *row = (const vec *)(b->w + i * b->stride) + tile;
 #pragma GCC unroll 8
         for (int t = 0; t < g; t++)
-            acc[t] += row[t] * w->nu[i];
+            acc[t] += row[t] * nu[i];
     }
 #pragma GCC unroll 8
     for (int t = 0; t < g; t++)
@@ -127,29 +136,29 @@ columns(const struct block *b, const struct work *w, uint64_t tile,
 }
 
 CLONES static void multiply(const struct block *b, const struct work *w,
-                            int64_t *e)
+                            const int64_t *nu, int64_t *e)
 {
     uint64_t n = b->stride / 8, t = 0;
     for (; b->w && t + 8 <= n; t += 8)
-        columns(b, w, t, e, 8);
+        columns(b, w, nu, t, e, 8);
     for (; b->w && t + 7 <= n; t += 7)
-        columns(b, w, t, e, 7);
+        columns(b, w, nu, t, e, 7);
     for (; b->w && t < n; t++)
-        columns(b, w, t, e, 1);
+        columns(b, w, nu, t, e, 1);
     if (b->w)
         return;
     memset(e, 0, b->stride * sizeof *e);
     for (uint32_t x = 0; x < w->n_some; x++)
         for (uint64_t i = w->some[x], k = b->at[i]; k < b->at[i + 1]; k++)
-            e[b->col[k]] += w->nu[i] * b->cw[k];
+            e[b->col[k]] += nu[i] * b->cw[k];
 }
 
 /* Sums of |nu| and nu b' over n neurons; b may be NULL. Where nu is not 0
  * goes to w->some. A lane of a vec adds 64 numbers of at most 2^56. */
-CLONES static void totals(struct work *w, const int64_t *b, uint64_t n,
-                          i128 *a, i128 *bias)
+CLONES static void totals(struct work *w, const int64_t *row,
+                          const int64_t *b, uint64_t n, i128 *a, i128 *bias)
 {
-    const vec *nu = (const vec *)w->nu;
+    const vec *nu = (const vec *)row;
     uint32_t some = 0;
     *a = *bias = 0;
     for (uint64_t from = 0; from < n; from += 512) {
@@ -166,33 +175,43 @@ CLONES static void totals(struct work *w, const int64_t *b, uint64_t n,
     }
     for (uint32_t j = 0; j < n; j++) {
         w->some[some] = j;
-        some += w->nu[j] != 0;
+        some += row[j] != 0;
     }
     w->n_some = some;
 }
 
-/* The affine step at node k with w->nu: contributions to its sources;
- * returns what C grows by. */
+/* C of cost units of M at node k, at scale q. */
+static i128 cost(struct run *r, const struct work *w, uint32_t k, int64_t q)
+{
+    return to64(r, -(i128)w->state[k].sum_m, q + 16);
+}
+
+/* The contributions of node k, of its nu, to its sources. */
+static void contribute(struct work *w, uint32_t k)
+{
+    const struct node *n = &w->net->nodes[k];
+    for (uint32_t j = 0; j < n->n_blocks; j++)
+        if (!n->blocks[j].same)
+            multiply(&n->blocks[j], w, w->state[k].nu, n->blocks[j].part);
+}
+
+/* The affine step at node k; returns what C grows by. */
 static i128 affine(struct run *r, struct work *w, uint32_t k)
 {
-    const struct layer *layer = &w->net->layers[k];
+    const struct node *n = &w->net->nodes[k];
     struct state *s = &w->state[k];
-    i128 c = 0, a, bias;
-    s->visited = true;
-    totals(w, layer->b, layer->n, &a, &bias);
-    for (uint32_t j = 0; j < layer->n_blocks; j++) {
-        const struct block *b = &layer->blocks[j];
-        /* W' is off by at most 1/2, activations are at most M: the product
-         * is below 2^57 2^62. */
-        c = plus(r, c,
-                 to64(r, -((a * w->state[b->source].sum_m + 1) >> 1),
-                      s->q + b->scale + 16));
-        multiply(b, w, w->part[b->id]);
+    i128 c = 0, a, bias, sum_m = 0;
+    totals(w, s->nu, n->bq, n->n, &a, &bias);
+    for (uint32_t j = 0; j < n->n_blocks; j++)
+        sum_m += w->state[n->blocks[j].source].sum_m; /* 2^13 of 2^62 */
+    /* W' is off by at most 1/2, variables are at most M; a is below 2^52. */
+    if (n->kind == WEIGHTED)
+        c = to64(r, -((a * sum_m + 1) >> 1), s->q + n->scale + 16);
+    if (n->bq) {
+        c = plus(r, c, to64(r, bias, s->q + n->b_scale));
+        c = plus(r, c, to64(r, -((a + 1) >> 1), s->q + n->b_scale));
     }
-    if (layer->b) {
-        c = plus(r, c, to64(r, bias, s->q + layer->b_scale));
-        c = plus(r, c, to64(r, -((a + 1) >> 1), s->q + layer->b_scale));
-    }
+    contribute(w, k);
     return c;
 }
 
@@ -206,28 +225,30 @@ CLONES static void add_shifted(int64_t *sum, const int64_t *part, uint64_t n,
 }
 
 /* Joining: the coefficients over node k, at scale *q; NULL if there are
- * none. own is what a row says of the input, or NULL. */
-static const int64_t *join(struct work *w, uint32_t k, const int64_t *own,
+ * none. first is what the row itself says, at scale *q, or NULL. */
+static const int64_t *join(struct work *w, uint32_t k, const int64_t *first,
                            int64_t *q, uint64_t *shifts)
 {
-    const struct layer *layer = &w->net->layers[k];
-    const int64_t *e = own;
+    const struct node *n = &w->net->nodes[k];
+    const int64_t *e = first;
     *shifts = 0;
-    *q = 34;
-    for (uint32_t j = 0; j < layer->n_readers; j++) {
-        const struct block *b = layer->readers[j];
-        int64_t scale = w->state[b->node].q + b->scale, d = *q - scale;
-        if (!w->state[b->node].visited)
+    for (uint32_t j = 0; j < n->n_readers; j++) {
+        const struct block *b = n->readers[j];
+        const struct state *from = &w->state[b->node];
+        const int64_t *part = b->same ? from->nu : b->part;
+        int64_t scale = from->q + w->net->nodes[b->node].scale, d;
+        if (!from->visited)
             continue;
         if (!e) {
-            e = w->part[b->id];
+            e = part;
             *q = scale;
             continue;
         }
         if (e != w->sum)
-            memcpy(w->sum, e, up8(layer->n) * sizeof *e);
+            memcpy(w->sum, e, up8(n->n) * sizeof *e);
         e = w->sum;
-        add_shifted(w->sum, w->part[b->id], layer->n,
+        d = *q - scale;
+        add_shifted(w->sum, part, n->n,
                     d < 0    ? 0
                     : d < 63 ? d
                              : 63,
@@ -275,129 +296,311 @@ CLONES static i128 relax(const struct state *s, const int64_t *e, uint64_t n,
     return total;
 }
 
-/* A row, nu of node k in w->nu at scale 0, goes down to the input. */
-static struct bound descend(struct run *r, struct work *w,
-                            const struct box *b, uint32_t k,
-                            const int64_t *own)
+/* beta of a multiplier at scale q, of a row whose integers have n bits: (2048
+ * + m) 2^x; its number of bits, or itself if that is at most 25. */
+static int64_t beta_exponent(uint32_t code, int n, int64_t q)
 {
-    uint64_t shifts, n_x = w->net->layers[0].n;
+    return (int64_t)(code / 2048) - 32 + n + q;
+}
+
+static int beta_bits(uint32_t code, int n, int64_t q)
+{
+    int64_t x = beta_exponent(code, n, q);
+    return code == 0 || x < -12 ? 0 : x > 1000 ? 1012 : (int)x + 12;
+}
+
+static int64_t beta(uint32_t code, int n, int64_t q)
+{
+    int64_t x = beta_exponent(code, n, q), v = 2048 + code % 2048;
+    return code == 0 || x < -12 ? 0 : x < 0 ? v >> -x : v << x;
+}
+
+/* The relaxation at node k, from e at scale q; returns what C grows by. */
+static i128 relaxation(struct run *r, struct work *w, uint32_t k,
+                       const int64_t *e, int64_t q, const struct path *p)
+{
+    const struct node *n = &w->net->nodes[k];
+    const struct goal *goal = p->goal;
+    struct state *s = &w->state[k];
+    uint32_t some = 0, of_row = 0;
+    int most = -1, width, sh;
+    i128 g;
+    for (uint32_t i = 0; goal && i < goal->row->n; i++)
+        of_row |= (uint32_t)(goal->row->coef[i] < 0 ? -goal->row->coef[i]
+                                                    : goal->row->coef[i]);
+    width = num_bits(of_row);
+    for (uint32_t i = 0; goal && i < goal->n_mults; i++)
+        if (goal->mults[i].neuron - n->base < n->n &&
+            beta_bits(goal->mults[i].code, width, q) > most)
+            most = beta_bits(goal->mults[i].code, width, q);
+    sh = bits(highest(e, n->n)) - (most < 0 ? 26 : 25);
+    sh = most - 25 > sh ? most - 25 : sh;
+    sh = sh > 0 ? sh : 0;
+    s->q = q - sh;
+    s->nu = s->own;
+    sh = sh < 63 ? sh : 63;
+    g = relax(s, e, n->n, sh, s->own);
+    for (uint32_t i = 0; p->slope && i < n->n; i++) {
+        uint8_t a = p->slope[n->base + i];
+        if (s->u[i] > 0 && a != 255 && e[i] >> sh >= 0) /* unstable */
+            s->own[i] = ((e[i] >> sh) * a) >> 7;
+    }
+    for (uint32_t i = 0; goal && i < goal->n_mults; i++) {
+        uint32_t j = goal->mults[i].neuron - n->base;
+        int64_t by = beta(goal->mults[i].code, width, s->q);
+        if (j < n->n)
+            s->own[j] = goal->mults[i].active ? (e[j] >> sh) - by : by;
+    }
+    for (uint32_t j = 0; j < n->n; j++) {
+        w->some[some] = j;
+        some += s->own[j] != 0;
+    }
+    w->n_some = some;
+    contribute(w, k);
+    return to64(r, g, s->q + s->t);
+}
+
+/* A row goes down to the input. */
+static struct bound descend(struct run *r, struct work *w,
+                            const struct box *b, const struct path *p)
+{
+    uint64_t shifts, n_x = w->net->nodes[0].n;
     struct bound out = {0};
-    i128 low = 0;
-    int64_t q;
-    for (uint32_t s = 0; s < k; s++)
-        w->state[s].visited = false;
-    w->state[k].q = 0;
-    out.c = affine(r, w, k);
-    for (uint32_t s = k; s-- > 1;) {
-        struct state *st = &w->state[s];
-        uint64_t n = w->net->layers[s].n;
-        const int64_t *e = join(w, s, NULL, &q, &shifts);
+    for (uint32_t k = 0; k < w->net->n_nodes; k++)
+        w->state[k].visited = false;
+    for (uint32_t k = p->k + 1; k-- > 0;) {
+        struct state *s = &w->state[k];
+        const struct node *n = &w->net->nodes[k];
+        const int64_t *first = k == p->k ? p->row : NULL, *e;
+        int64_t q = 0;
         int sh;
+        if (k == 0 && p->input) {
+            first = p->input;
+            q = 34;
+        }
+        e = join(w, k, first, &q, &shifts);
         if (!e)
             continue;
-        sh = bits(highest(e, n)) - 26;
-        sh = sh > 0 ? sh : 0;
-        st->q = q - sh;
-        out.c = plus(r, out.c,
-                     to64(r, relax(st, e, n, sh, w->nu), st->q + st->scale));
-        out.c = plus(r, out.c, affine(r, w, s));
+        for (; n->kind != RELU && shifts > 0; shifts--)
+            out.c = plus(r, out.c, cost(r, w, k, q));
+        if (k == 0) {
+            out.e = e;
+            out.q = q;
+            break;
+        }
+        s->visited = true;
+        if (n->kind == RELU) {
+            out.c = plus(r, out.c, relaxation(r, w, k, e, q, p));
+            continue;
+        }
+        sh = bits(highest(e, n->n)) - 26;
+        s->q = sh > 0 ? q - sh : q;
+        s->nu = e;
+        if (sh > 0 || e == w->sum) {
+            for (uint64_t j = 0; j < up8(n->n); j++)
+                s->own[j] = e[j] >> (sh > 0 ? sh : 0);
+            s->nu = s->own;
+        }
+        if (sh > 0)
+            out.c = plus(r, out.c, cost(r, w, k, s->q));
+        out.c = plus(r, out.c, affine(r, w, k));
     }
-    out.e = join(w, 0, own, &out.q, &shifts);
-    out.q = out.e ? out.q : 0;
     for (uint64_t j = 0; j < n_x && out.e; j++) {
         i128 x = out.e[j];
-        low += b->lo[j] < 0 ? b->lo[j] : 0; /* above -2^31 2^44 */
         out.s = plus(r, out.s, x * (x < 0 ? b->hi[j] : b->lo[j]));
     }
-    low = to64(r, low, out.q + b->scale);
-    for (; shifts > 0; shifts--)
-        out.c = plus(r, out.c, low);
     out.s = to64(r, out.s, out.q + b->scale);
     out.c = plus(r, out.c, out.s);
     return out;
 }
 
-static i128 unit_row(struct run *r, struct work *w, const struct box *b,
-                     uint32_t k, uint64_t i, int64_t one)
+/* The table of a target, or NULL. */
+static const uint8_t *slopes(const struct table *t, uint32_t target)
 {
-    memset(w->nu, 0, up8(w->net->layers[k].n) * sizeof *w->nu);
-    w->nu[i] = one;
-    return descend(r, w, b, k, NULL).c;
+    while (t && t->target != target)
+        t = t->next;
+    return t ? t->slope : NULL;
+}
+
+/* ---- the neurons of a box ---- */
+
+static void fill(struct state *s, uint64_t i, uint8_t status, int64_t l,
+                 int64_t u)
+{
+    bool open = status == UNSTABLE;
+    s->l[i] = open ? l : 0; /* >= -2^29 */
+    s->u[i] = open ? u : 0; /* <= 2^29 */
+    s->below[i] = open ? (u << 28) / (u - l) : 1 << 28;
+    s->above[i] = open && u <= -l ? 0 : -1;
+    if (status == INACTIVE)
+        s->below[i] = s->above[i] = 0;
+}
+
+/* The lower bound of v, or of -v, for one variable of node k. */
+static i128 unit_row(struct run *r, struct work *w, const struct box *b,
+                     uint32_t var, int64_t sign, const uint8_t *slope)
+{
+    struct path p = {.k = w->net->owner[var], .slope = slope};
+    const struct node *n = &w->net->nodes[p.k];
+    int64_t *row = w->sum; /* which is free until something is joined */
+    memset(row, 0, up8(n->n) * sizeof *row);
+    row[var - n->base] = sign;
+    p.row = row;
+    return descend(r, w, b, &p).c;
 }
 
 /* The neurons of node k: bounds of those that are unstable so far, and what
  * follows from them. */
-static void bound_node(struct run *r, struct work *w, struct box *b,
-                       uint32_t k)
+static void bound_relu(struct run *r, struct work *w, struct box *b,
+                       uint32_t k, const uint8_t *slope)
 {
-    const struct layer *layer = &w->net->layers[k];
+    const struct node *n = &w->net->nodes[k];
     struct state *s = &w->state[k];
-    uint8_t *status = b->status + layer->base;
-    int64_t *m = b->m + layer->base;
-    i128 sum = 0;
+    uint8_t *status = b->status + n->base;
+    int64_t *m = b->m + n->base;
     int sh = 0;
-    for (uint64_t i = 0; i < layer->n; i++) {
+    for (uint64_t i = 0; i < n->n; i++) {
         i128 low, up, most;
-        if (status[i] == UNSTABLE) {
-            low = w->low[i] = unit_row(r, w, b, k, i, 1);
-            up = w->up[i] = -unit_row(r, w, b, k, i, -1);
-            most = up > 0 ? -(-up >> 48) : 0;
-            m[i] = most < m[i] ? (int64_t)most : m[i];
-            if (low >= 0)
-                status[i] = ACTIVE;
-            else if (up <= 0)
-                status[i] = INACTIVE;
-            else if (bits(~low | up) - 29 > sh)
-                sh = bits(~low | up) - 29;
-            if (status[i] == INACTIVE)
-                m[i] = 0;
-        }
-        sum = plus(r, sum, m[i]);
-    }
-    if (sum >= (i128)1 << 62)
-        refuse(r, REJECTED, "activations are too large");
-    s->sum_m = (int64_t)sum;
-    s->scale = 64 - sh;
-    for (uint64_t i = 0; i < layer->n; i++) {
-        bool open = status[i] == UNSTABLE;
-        int64_t l = open ? (int64_t)(w->low[i] >> sh) : 0;    /* >= -2^29 */
-        int64_t u = open ? (int64_t) - (-w->up[i] >> sh) : 0; /* <= 2^29 */
-        s->l[i] = l;
-        s->u[i] = u;
-        s->below[i] = open ? (u << 28) / (u - l) : 1 << 28;
-        s->above[i] = open && u <= -l ? 0 : -1;
+        if (status[i] != UNSTABLE)
+            continue;
+        low = w->low[i] = unit_row(r, w, b, n->t[i].var, 1, slope);
+        up = w->up[i] = -unit_row(r, w, b, n->t[i].var, -1, slope);
+        most = up > 0 ? -(-up >> 48) : 0;
+        m[i] = most < m[i] ? (int64_t)most : m[i];
+        if (low >= 0)
+            status[i] = ACTIVE;
+        else if (up <= 0)
+            status[i] = INACTIVE;
+        else if (bits(~low | up) - 29 > sh)
+            sh = bits(~low | up) - 29;
         if (status[i] == INACTIVE)
-            s->below[i] = s->above[i] = 0;
+            m[i] = 0;
     }
+    s->t = 64 - sh;
+    for (uint64_t i = 0; i < n->n; i++)
+        fill(s, i, status[i], (int64_t)(w->low[i] >> sh),
+             (int64_t) - (-w->up[i] >> sh));
 }
 
-void box_bounds(struct run *r, struct work *w, struct box *b)
+/* ceil(v 2^-by), v >= 0 */
+static i128 shifted_up(struct run *r, i128 v, int64_t by)
+{
+    const i128 limit = (i128)1 << 62;
+    v = -shifted(-v, -by, limit);
+    if (v >= limit || v <= -limit)
+        refuse(r, REJECTED, "variables are too large");
+    return v;
+}
+
+/* M of the variables of a unit or weighted node, once. */
+static void bound_linear(struct run *r, const struct work *w, struct box *b,
+                         const struct node *n)
+{
+    for (uint64_t i = 0; i < n->n && b->m[n->base] == INT64_MAX; i++) {
+        i128 sum = 0, m;
+        for (uint64_t k = n->at[i]; k < n->at[i + 1]; k++) {
+            const struct term *t = &n->t[k];
+            i128 weight = 1;
+            if (n->kind == WEIGHTED)
+                weight = net_weight(n, i, t) + 1;
+            sum = plus(r, sum, weight * b->m[t->var]); /* 2^31 2^62 */
+        }
+        m = shifted_up(r, sum, n->scale);
+        if (n->bq)
+            m += shifted_up(r,
+                            (i128)(n->bq[i] < 0 ? -n->bq[i] : n->bq[i]) + 1,
+                            n->b_scale - 16);
+        (void)w;
+        w->low[i] = m;
+    }
+    for (uint64_t i = n->n; i-- > 0 && b->m[n->base + i] == INT64_MAX;)
+        b->m[n->base + i] = (int64_t)w->low[i];
+}
+
+static void sum_up(struct run *r, struct state *s, const int64_t *m,
+                   uint64_t n)
+{
+    i128 sum = 0;
+    for (uint64_t i = 0; i < n; i++)
+        sum += m[i];
+    if (sum >= (i128)1 << 62)
+        refuse(r, REJECTED, "variables are too large");
+    s->sum_m = (int64_t)sum;
+}
+
+void box_bounds(struct run *r, struct work *w, struct box *b,
+                const struct table *tables)
 {
     int up = 16 - b->scale;
-    i128 sum = 0;
-    for (uint32_t j = 0; j < w->net->layers[0].n; j++) {
+    for (uint32_t j = 0; j < w->net->nodes[0].n; j++) {
         i128 m = -b->lo[j] > b->hi[j] ? -b->lo[j] : b->hi[j];
-        sum += up >= 0 ? m * (1 << up) : -(-m >> -up); /* at most 2^60 */
+        b->m[j] = (int64_t)(up >= 0 ? m * (1 << up)
+                                    : -(-m >> -up)); /* 2^60 */
     }
-    if (sum >= (i128)1 << 62)
-        refuse(r, REJECTED, "inputs are too large");
-    w->state[0].sum_m = (int64_t)sum;
-    for (uint32_t k = 1; k + 1 < w->net->n_layers; k++)
-        bound_node(r, w, b, k);
+    for (uint32_t k = 0; k + 1 < w->net->n_nodes; k++) {
+        const struct node *n = &w->net->nodes[k];
+        if (n->kind == RELU)
+            bound_relu(r, w, b, k, slopes(tables, k));
+        else if (k > 0)
+            bound_linear(r, w, b, n);
+        sum_up(r, &w->state[k], b->m + n->base, n->n);
+    }
 }
 
-struct bound row_bound(struct run *r, struct work *w, const struct box *b,
-                       const struct row *row)
+void bounds_keep(struct run *r, const struct work *w, struct bounds *to)
 {
-    uint32_t n_x = w->net->layers[0].n, last = w->net->n_layers - 1;
-    memset(w->own, 0, n_x * sizeof *w->own);
-    memset(w->nu, 0, up8(w->net->layers[last].n) * sizeof *w->nu);
+    const struct net *net = w->net;
+    if (!to->l) {
+        to->l = get(r, 2ull * net->n_vars + 2ull * net->n_nodes, 8);
+        to->u = to->l + net->n_vars;
+        to->t = to->u + net->n_vars;
+        to->sum_m = to->t + net->n_nodes;
+    }
+    for (uint32_t k = 0; k < net->n_nodes; k++) {
+        const struct node *n = &net->nodes[k];
+        to->t[k] = w->state[k].t;
+        to->sum_m[k] = w->state[k].sum_m;
+        if (n->kind != RELU)
+            continue;
+        memcpy(to->l + n->base, w->state[k].l, n->n * sizeof *to->l);
+        memcpy(to->u + n->base, w->state[k].u, n->n * sizeof *to->u);
+    }
+}
+
+void bounds_use(struct work *w, const struct box *b,
+                const struct bounds *from)
+{
+    for (uint32_t k = 0; k < w->net->n_nodes; k++) {
+        const struct node *n = &w->net->nodes[k];
+        w->state[k].t = from->t[k];
+        w->state[k].sum_m = from->sum_m[k];
+        for (uint32_t i = 0; n->kind == RELU && i < n->n; i++)
+            fill(&w->state[k], i, b->status[n->base + i],
+                 from->l[n->base + i], from->u[n->base + i]);
+    }
+}
+
+/* ---- rows of the property ---- */
+
+struct bound row_bound(struct run *r, struct work *w, const struct box *b,
+                       const struct goal *goal)
+{
+    uint32_t n_x = w->net->nodes[0].n, last = w->net->n_nodes - 1;
+    const struct row *row = goal->row;
+    int64_t *y = w->state[last].own;
+    struct path p = {.k = last,
+                     .row = y,
+                     .slope = slopes(goal->tables, goal->target),
+                     .goal = goal};
+    memset(w->input, 0, n_x * sizeof *w->input);
+    memset(y, 0, up8(w->net->nodes[last].n) * sizeof *y);
     for (uint32_t j = 0; j < row->n; j++)
         if (row->var[j] < n_x)
-            w->own[row->var[j]] = row->coef[j] * (1ll << 34);
+            w->input[row->var[j]] = row->coef[j] * (1ll << 34);
         else
-            w->nu[row->var[j] - n_x] = row->coef[j];
-    return descend(r, w, b, last, row->var[0] < n_x ? w->own : NULL);
+            y[row->var[j] - n_x] = row->coef[j];
+    p.input = row->var[0] < n_x ? w->input : NULL;
+    return descend(r, w, b, &p);
 }
 
 /* floor(n / d) for d > 0 */

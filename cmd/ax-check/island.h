@@ -88,7 +88,8 @@ struct attr {
     uint32_t n_ints;
 };
 
-struct node {
+struct operator
+{
     struct bytes op, name;
     uint32_t n_in, n_out, n_attrs;
     uint32_t *in, *out; /* value index + 1; 0: absent */
@@ -98,7 +99,7 @@ struct node {
 struct model { /* all indexes are in range */
     uint32_t n_values, n_nodes, n_tensors, n_inputs, n_outputs;
     struct value *values;
-    struct node *nodes;
+    struct operator* nodes;
     struct tensor *tensors;
     uint32_t *inputs, *outputs;
     uint64_t length; /* of the logical stream */
@@ -122,38 +123,26 @@ struct container {
 struct bytes file_read(struct run *r, const char *path); /* "-": stdin */
 void container_read(struct run *r, struct container *c, struct bytes file);
 
-/* big.c: integers modulo 2^16384. */
-#define BIG 256
-struct big {
-    uint64_t w[BIG];
-};
-
-/* b += a m 2^shift, or -= */
-void big_add(struct big *b, const struct big *a, uint64_t m, uint64_t shift,
-             bool minus);
-/* b = floor(digits 10^exp 2^f), below 2^16383; is it less than that? */
-bool big_decimal(struct big *b, struct bytes digits, int64_t exp, uint64_t f);
-
 /* vnnlib.c: a property in the normal form of ax-cert(5). */
-struct row { /* sum of coef times variable <= D = +-digits 10^exp */
+struct row { /* sum of coef times variable <= D */
     uint32_t n;
     uint32_t *var; /* increasing; X_i is i, Y_j is n_x + j */
     int32_t *coef; /* not 0, magnitude below 2^26 */
-    struct bytes digits;
-    int64_t exp;
-    bool neg, strict, box;
-    i128 d64; /* ceil(D 2^64), or the extreme i128 on its side */
+    bool strict, box;
+    i128 d64;   /* ceil(D 2^64), or the extreme i128 on its side */
+    bool exact; /* D 2^64 is that integer */
 };
 
 struct conj {
     uint32_t n_rows, n_all; /* rows; with those of the box and constant */
     uint32_t *rows;         /* the n_rows first, in order */
+    uint32_t first;         /* number of the first among the group's */
 };
 
 struct group {
-    int scale;        /* P */
-    int64_t *lo, *hi; /* [n_x] at scale P, magnitude at most 2^44 */
-    uint32_t n_conj;
+    int scale;                  /* P */
+    int64_t *lo, *hi;           /* [n_x] at scale P, magnitude at most 2^44 */
+    uint32_t n_conj, n_targets; /* targets: rows of all conjunctions */
     struct conj *conj;
 };
 
@@ -166,8 +155,8 @@ struct property {
 void property_read(struct run *r, struct property *pr, struct bytes text,
                    uint32_t n_x, uint32_t n_y);
 
-/* lower.c: the graph as affine maps between rectified nodes. */
-struct num { /* m 2^e, m odd, or 0 with e = 0 */
+/* graph.c: the graph as nodes, each with the terms of its rows. */
+struct num { /* m 2^e, m odd, or 0 with e = 0; |m| < 2^100 */
     i128 m;
     int64_t e;
 };
@@ -178,80 +167,44 @@ struct term { /* m 2^e times a variable; m odd, |m| < 2^53 */
     uint32_t var;
 };
 
-/* A tensor of affine forms: element i is the sum of the terms t[at[i]] ..
- * t[at[i + 1] - 1], by increasing variable, plus c[i]. A constant tensor
- * has at = NULL. */
-struct form {
-    uint32_t rank, uses;
-    uint64_t dims[RANK_MAX], n, room; /* room: of t */
-    uint64_t *at;
-    struct term *t;
-    struct num *c;
-};
+enum kind { INPUT, UNIT, WEIGHTED, RELU };
 
-struct block {                 /* W' of a node over a source */
-    uint32_t node, source, id; /* id: among all blocks */
-    int64_t scale;
+struct block { /* the terms of a node over one source */
+    uint32_t node, source;
+    bool same;       /* row i is variable i, times 1 */
     uint64_t stride; /* columns, up to a multiple of 8 */
-    int64_t *w;      /* dense, [rows][stride]; or NULL, and row i is */
+    int64_t *w;      /* W' dense, [rows][stride]; or NULL, and row i is */
     uint64_t *at;    /* [at[i], at[i + 1]) of col and cw */
     uint32_t *col;
     int32_t *cw;
+    int64_t *part; /* [stride] what it contributes to the row at hand */
 };
 
-struct layer { /* one node of ax-cert(5) */
-    uint32_t n;
-    uint64_t base;  /* its first variable */
-    struct form *z; /* exact; NULL for node 0 */
+struct node {
+    enum kind kind;
+    uint32_t n, base; /* its first variable */
+    uint64_t *at;     /* row i is t[at[i]] .. t[at[i + 1] - 1] */
+    struct term *t;
+    struct num *b, *d; /* [n] what is added; divisors, or NULL */
+    /* net.c: integer weights. */
+    int64_t scale, b_scale, *bq; /* bq NULL if b is zero */
     uint32_t n_blocks, n_readers;
     struct block *blocks;   /* by increasing source */
     struct block **readers; /* blocks over this node, latest node first */
-    int64_t *b, b_scale;    /* b'; NULL if all are zero */
 };
 
 struct net {
-    uint32_t n_layers, n_blocks; /* layers: H + 2 */
-    struct layer *layers;
-    uint64_t n_vars; /* elements of nodes 0 to H, */
-    uint32_t *owner; /* [n_vars] and the node of each */
+    uint32_t n_nodes, n_vars, n_neurons;
+    struct node *nodes;
+    uint32_t *owner;  /* [n_vars] the node of each */
+    uint32_t *neuron; /* [n_neurons] the variable of each */
 };
 
-void net_lower(struct run *r, struct net *net, const struct model *m);
-/* Make the integer weights; the exact ones stay only if keep is set. */
-void net_quantise(struct run *r, struct net *net, bool keep);
-
-/* ops.c: one operator, from the forms in[] to the forms out[]. */
-struct lowering {
-    struct run *r;
-    const struct model *m;
-    const struct node *node;
-    struct form **forms; /* [values] made so far */
-    uint32_t *uses;      /* [values] */
-    struct form **in;    /* [node->n_in], NULL where absent or integers */
-    uint64_t n_vars, sum_room, touched_room;
-    struct slot { /* a coefficient of the element under construction */
-        struct num v;
-        bool on;
-    } * sum;           /* [n_vars] */
-    uint32_t *touched; /* the variables that are on */
-    uint32_t n_touched;
-    struct num c; /* its constant */
-};
-
-void op_apply(struct lowering *l, struct form **out);
-void need(struct lowering *l, bool ok, const char *what);
-/* What does not fit is not certifiable. */
-struct num num_make(struct lowering *l, i128 m, int64_t e);
-struct num num_mul(struct lowering *l, struct num a, struct num b);
-/* From the bits of a number with mant bits of fraction, exp of exponent. */
-struct num num_float(struct lowering *l, uint64_t v, int mant, int exp);
-struct form *form_new(struct lowering *l, const uint64_t *dims,
-                      uint32_t rank);
-/* Add k times element i of x to the element under construction. */
-void sum_add(struct lowering *l, const struct form *x, uint64_t i,
-             struct num k);
-/* End it; it becomes element i of out. Elements come in order. */
-void sum_end(struct lowering *l, struct form *out, uint64_t i);
+void graph_read(struct run *r, struct net *net, const struct model *m);
+void net_quantise(struct run *r, struct net *net);
+int num_bits(i128 m); /* of |m| */
+/* |W'| of a term of row i of a weighted node. */
+int64_t net_weight(const struct node *n, uint64_t i, const struct term *t);
 
 /* arith.c: bounds in one box. */
 enum { UNSTABLE, ACTIVE, INACTIVE };
@@ -259,12 +212,34 @@ enum { UNSTABLE, ACTIVE, INACTIVE };
 struct box {
     int scale;        /* P */
     int64_t *lo, *hi; /* [n_x] */
-    uint8_t *status;  /* [n_vars]; those of node 0 are not used */
-    int64_t *m;       /* [n_vars]; likewise */
+    int64_t *m;       /* [n_vars] M; of node 0 its own */
+    uint8_t *status;  /* [n_vars], of neurons */
+};
+
+/* What a box that is fresh has found out, for those that inherit it. */
+struct bounds {
+    int64_t *l, *u;     /* [n_vars], of unstable neurons */
+    int64_t *t, *sum_m; /* [n_nodes] */
+};
+
+struct table { /* of slopes, [n_neurons]; the next one is of an ancestor */
+    struct table *next;
+    uint32_t target;
+    uint8_t slope[];
+};
+
+struct multiplier {
+    uint32_t neuron;
+    bool active;
+    uint32_t code;
 };
 
 struct work *work_new(struct run *r, const struct net *net);
-void box_bounds(struct run *r, struct work *w, struct box *b);
+void box_bounds(struct run *r, struct work *w, struct box *b,
+                const struct table *tables);
+void bounds_keep(struct run *r, const struct work *w, struct bounds *to);
+void bounds_use(struct work *w, const struct box *b,
+                const struct bounds *from);
 /* The lower bound of a row over a box, linear in the input: at x it is
  * (c - s) 2^-64 + sum e_j x_j 2^-(q + P). */
 struct bound {
@@ -273,33 +248,37 @@ struct bound {
     int64_t q;
 };
 
-/* Of a row of the property, after box_bounds for this box. */
+/* A row of the property, after box_bounds or bounds_use for this box. */
+struct goal {
+    const struct row *row;
+    uint32_t target;
+    const struct table *tables;
+    const struct multiplier *mults;
+    uint32_t n_mults;
+};
+
 struct bound row_bound(struct run *r, struct work *w, const struct box *b,
-                       const struct row *row);
+                       const struct goal *goal);
 /* Clip a part of that box by the row. False if nothing is left. */
 bool row_clip(struct run *r, const struct bound *f, const struct row *row,
               uint32_t n_x, struct box *part);
 
 /* tree.c and replay.c: a certificate, a counterexample. They refuse with
  * REJECTED, or UNDECIDED; to return is to accept. */
-#define THREADS_MAX 64
 struct claim {
     struct bytes payload, name; /* name: of the property, may be empty */
     const unsigned char *identity, *digest; /* [32] of model and property */
     const struct net *net;
     const struct property *pr;
-    unsigned threads;
     bool is_cex, progress;
     uint64_t leaves; /* out */
     char *where;     /* out: the leaf that is not refuted, or NULL */
-    struct walker *walkers;
 };
 
 /* What follows magic (8 bytes), identity and digest. */
 struct bytes claim_body(struct run *r, const struct claim *c,
                         const char *magic);
 void certificate_check(struct run *r, struct claim *c);
-void certificate_done(struct claim *c); /* after it, refused or not */
 void counterexample_check(struct run *r, struct claim *c);
 
 #endif

@@ -2,6 +2,7 @@
 #include "island.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,17 +15,15 @@
 
 struct settings {
     const char *model, *property, *certificate;
-    unsigned threads;
     bool json, quiet, progress;
 };
 
-static const struct option {
+static const struct help {
     char letter;
     const char *name, *arg, *help;
 } options[] = {
     {'c', "certificate", "FILE",
      "check this certificate, not those attached"},
-    {'j', "threads", "N", "jobs that are checked at a time (default 2)"},
     {'q', "quiet", NULL, "print no verdict, the exit code tells"},
     {0, "json", NULL, "print one JSON document"},
     {0, "progress", NULL, "show on a terminal how far it is"},
@@ -32,18 +31,18 @@ static const struct option {
     {0, "version", NULL, "print the version"},
     {0, "list-options", NULL, "print the options, one a line, for programs"},
 };
+enum { N_OPTIONS = sizeof options / sizeof *options };
 
 static const char usage[] =
     "usage: ax-check [options] MODEL.axm [PROPERTY.vnnlib]\n";
 
 static void print_options(bool list)
 {
-    size_t n = sizeof options / sizeof *options;
     if (!list)
         printf("%s\ncheck the certificates and counterexamples that a model "
                "carries\n\n",
                usage);
-    for (const struct option *o = options; o < options + n; o++) {
+    for (const struct help *o = options; o < options + N_OPTIONS; o++) {
         if (list)
             printf("%c\t%s\t%s\t%s\n", o->letter ? o->letter : '-', o->name,
                    o->arg ? o->arg : "-", o->help);
@@ -55,9 +54,9 @@ static void print_options(bool list)
     }
 }
 
-static _Noreturn void bad_usage(const char *what, const char *which)
+static _Noreturn void bad_usage(void)
 {
-    fprintf(stderr, "ax-check: %s '%s'\n%s", what, which, usage);
+    fputs(usage, stderr);
     exit(USAGE);
 }
 
@@ -74,22 +73,16 @@ static _Noreturn void finish(int code)
     exit(code);
 }
 
-static void set_option(struct settings *s, const char *name, const char *val)
+static void set_option(struct settings *s, const char *name)
 {
-    char *end;
-    if (strcmp(name, "json") == 0)
+    if (strcmp(name, "json") == 0) {
         s->json = true;
-    else if (strcmp(name, "quiet") == 0)
+    } else if (strcmp(name, "quiet") == 0) {
         s->quiet = true;
-    else if (strcmp(name, "progress") == 0)
+    } else if (strcmp(name, "progress") == 0) {
         s->progress = isatty(2);
-    else if (strcmp(name, "certificate") == 0)
-        s->certificate = val;
-    else if (strcmp(name, "threads") == 0) {
-        long n = strtol(val, &end, 10);
-        if (*end || end == val || n < 1 || n > THREADS_MAX)
-            bad_usage("--threads wants a number from 1 to 64, not", val);
-        s->threads = (unsigned)n;
+    } else if (strcmp(name, "certificate") == 0) {
+        s->certificate = optarg;
     } else if (strcmp(name, "version") == 0) {
         printf("ax-check %s\n", PACKAGE_VERSION);
         finish(0);
@@ -99,41 +92,27 @@ static void set_option(struct settings *s, const char *name, const char *val)
     }
 }
 
-/* --name, --name=value, --name value, -x, -xvalue, -x value */
 static void read_options(struct settings *s, int argc, char **argv)
 {
-    const char **operand = &s->model;
-    bool more = true;
-    for (int i = 1; i < argc; i++) {
-        const char *a = argv[i], *val = NULL;
-        const struct option *o = options;
-        size_t n = strcspn(a, "=");
-        if (!more || a[0] != '-' || a[1] == 0) {
-            if (operand > &s->property)
-                bad_usage("one operand too many:", a);
-            *operand++ = a;
-            continue;
-        }
-        more = strcmp(a, "--") != 0;
-        if (!more)
-            continue;
-        for (; o < options + sizeof options / sizeof *options; o++)
-            if (a[1] == '-' ? strlen(o->name) == n - 2 &&
-                                  memcmp(o->name, a + 2, n - 2) == 0
-                            : o->letter && o->letter == a[1])
-                break;
-        if (o == options + sizeof options / sizeof *options)
-            bad_usage("unknown option", a);
-        if (a[1] == '-' ? a[n] == '=' : a[2] != 0)
-            val = a[1] == '-' ? a + n + 1 : a + 2;
-        if (!o->arg && val)
-            bad_usage("the option takes no argument:", a);
-        if (o->arg && !val && i + 1 == argc)
-            bad_usage("the option wants an argument:", a);
-        set_option(s, o->name, o->arg && !val ? argv[++i] : val);
+    struct option list[N_OPTIONS + 1] = {{0}};
+    int got, at = 0;
+    for (int i = 0; i < N_OPTIONS; i++)
+        list[i] = (struct option){options[i].name, options[i].arg != NULL,
+                                  NULL, 0};
+    while ((got = getopt_long(argc, argv, "c:q", list, &at)) != -1) {
+        for (int i = 0; got != 0 && i < N_OPTIONS; i++)
+            at = options[i].letter == got ? i : at;
+        if (got == '?')
+            bad_usage();
+        set_option(s, options[at].name);
     }
-    if (!s->model)
-        bad_usage("MODEL.axm is missing", "");
+    s->model = argv[optind];
+    s->property = s->model ? argv[optind + 1] : NULL;
+    if (s->model && (!s->property || !argv[optind + 2]))
+        return;
+    fprintf(stderr, "ax-check: %s\n",
+            s->model ? "one operand too many" : "MODEL.axm is missing");
+    bad_usage();
 }
 
 static void print_string(const char *p, size_t n)
@@ -219,7 +198,6 @@ static void add_claim(struct run *r, struct task *t, struct bytes payload,
     *c = (struct claim){.payload = payload,
                         .identity = t->c.identity,
                         .net = &t->net,
-                        .threads = t->s.threads,
                         .progress = t->s.progress,
                         .is_cex = is_cex};
     must(r, payload.n >= 72, "a certificate or counterexample is cut short");
@@ -264,8 +242,8 @@ static void check(struct run *r, struct task *t, struct claim *c)
     }
     if (!text.p)
         refuse(r, NO_INPUT, "its property is not attached and not given");
-    property_read(r, &pr, text, t->net.layers[0].n,
-                  t->net.layers[t->net.n_layers - 1].n);
+    property_read(r, &pr, text, t->net.nodes[0].n,
+                  t->net.nodes[t->net.n_nodes - 1].n);
     c->pr = &pr;
     if (c->is_cex)
         counterexample_check(r, c);
@@ -287,7 +265,6 @@ static int check_all(struct task *t)
             return NO_MEMORY;
         if (setjmp(r->out) == 0)
             check(r, t, &t->claims[i]);
-        certificate_done(&t->claims[i]);
         if (t->s.progress)
             fprintf(stderr, "\r\033[K");
         print_verdict(&t->s, &t->claims[i], r, i == 0);
@@ -308,14 +285,13 @@ int main(int argc, char **argv)
     static struct task task;
     static struct run run;
     const char *volatile at;
-    volatile bool lowering = false;
+    volatile bool reading = false;
     signal(SIGPIPE, SIG_IGN);
-    task.s.threads = 2;
     read_options(&task.s, argc, argv);
     at = task.s.model;
     if (setjmp(run.out) != 0) {
         fprintf(stderr, "ax-check: %s: %s\n", at, run.msg);
-        if (lowering && task.n == task.n_cex && run.code == MALFORMED)
+        if (reading && task.n == task.n_cex && run.code == MALFORMED)
             run.code = UNDECIDED; /* counterexamples to a foreign network */
         give_all(&run);
         finish(run.code);
@@ -328,10 +304,9 @@ int main(int argc, char **argv)
         at = task.s.model;
     }
     find_claims(&run, &task);
-    lowering = true;
-    net_lower(&run, &task.net, &task.c.model);
-    if (task.n > task.n_cex)
-        net_quantise(&run, &task.net, task.n_cex > 0);
+    reading = true;
+    graph_read(&run, &task.net, &task.c.model);
+    net_quantise(&run, &task.net);
     run.code = check_all(&task);
     if (run.code == NO_MEMORY)
         fputs("ax-check: out of memory\n", stderr);

@@ -90,16 +90,16 @@ static bool after(struct bytes a, struct bytes b) /* a < b? */
     return c < 0 || (c == 0 && a.n < b.n);
 }
 
-static void read_node(struct run *r, const struct model *m, struct node *n,
-                      struct bytes msg)
+static void read_node(struct run *r, const struct model *m,
+                      struct operator* n, struct bytes msg)
 {
     struct field x[FIELDS], y[FIELDS];
     split(r, Node, msg, x);
-    *n = (struct node){.op = x[1].b,
-                       .name = x[2].b,
-                       .n_in = x[3].n,
-                       .n_out = x[4].n,
-                       .n_attrs = x[5].n};
+    *n = (struct operator){.op = x[1].b,
+                           .name = x[2].b,
+                           .n_in = x[3].n,
+                           .n_out = x[4].n,
+                           .n_attrs = x[5].n};
     n->in = indexes(r, &x[3], m->n_values);
     n->out = indexes(r, &x[4], m->n_values);
     n->attrs = get(r, x[5].n, sizeof *n->attrs);

@@ -1,12 +1,13 @@
-/* replay.c - evaluates the network at a counterexample, exactly, and looks
- * for a conjunction that it makes true, as written. */
+/* replay.c - encloses the outputs of the network at a counterexample, and
+ * looks for a conjunction that it makes true, as written. Values are
+ * intervals of integers at scale 64, rounded outwards. What a float32 input
+ * and float32 weights make is most often exact, so that ties are decided. */
 #include "island.h"
 
 #include <string.h>
 
-struct values { /* of one node: x[i] 2^e, |x[i]| < 2^bits */
-    struct big *x;
-    int64_t e, bits;
+struct interval {
+    i128 lo, hi;
 };
 
 struct bytes claim_body(struct run *r, const struct claim *c,
@@ -14,7 +15,7 @@ struct bytes claim_body(struct run *r, const struct claim *c,
 {
     struct bytes b = c->payload;
     must(r, memcmp(take(r, &b, 8).p, magic, 8) == 0,
-         "not of version 1 with semantics 'real'");
+         "of another version, or without semantics 'real'");
     if (memcmp(take(r, &b, 32).p, c->identity, 32) != 0)
         refuse(r, REJECTED, "it speaks of another model");
     if (memcmp(take(r, &b, 32).p, c->digest, 32) != 0)
@@ -22,119 +23,121 @@ struct bytes claim_body(struct run *r, const struct claim *c,
     return b;
 }
 
-static bool negative(const struct big *x)
+static _Noreturn void too_large(struct run *r)
 {
-    return x->w[BIG - 1] >> 63;
+    refuse(r, UNDECIDED, "a value does not fit in 126 bits");
 }
 
-static int64_t log2_up(uint64_t n)
+static i128 add(struct run *r, i128 a, i128 b)
 {
-    return n ? 64 - __builtin_clzll(n) : 0;
+    if (__builtin_add_overflow(a, b, &a) || num_bits(a) > 126)
+        too_large(r);
+    return a;
 }
 
-/* Activations of node k, or its z if it is the last, from those before. */
-static struct values evaluate(struct run *r, const struct net *net,
-                              const struct values *v, uint32_t k)
+/* floor(m v 2^e / d), d > 0 */
+static i128 times(struct run *r, i128 v, i128 m, int64_t e, i128 d)
 {
-    const struct form *z = net->layers[k].z;
-    struct values out = {get(r, z->n, sizeof *out.x), 0, 0};
-    uint64_t n = z->at ? z->at[z->n] : 0;
-    const struct big one = {{1}};
-    for (uint64_t j = 0; j < n; j++)
-        if (z->t[j].e + v[net->owner[z->t[j].var]].e < out.e)
-            out.e = z->t[j].e + v[net->owner[z->t[j].var]].e;
-    for (uint64_t i = 0; i < z->n; i++)
-        out.e = z->c[i].e < out.e ? z->c[i].e : out.e;
-    for (uint64_t i = 0; i < z->n; i++) {
-        i128 c = z->c[i].m < 0 ? -z->c[i].m : z->c[i].m;
-        uint64_t s = (uint64_t)(z->c[i].e - out.e);
-        int64_t bits = (int64_t)s + 100, most;
-        for (uint64_t j = z->at ? z->at[i] : 0; n && j < z->at[i + 1]; j++) {
-            const struct values *src = &v[net->owner[z->t[j].var]];
-            most = 53 + z->t[j].e + src->e - out.e + src->bits;
-            bits = most > bits ? most : bits;
-        }
-        bits += log2_up(n) + 1; /* no more terms than that, and a constant */
-        out.bits = bits > out.bits ? bits : out.bits;
-        if (bits >= 64 * BIG - 64)
-            refuse(r, UNDECIDED, "a value needs more than %d bits", 64 * BIG);
-        for (uint64_t j = z->at ? z->at[i] : 0; n && j < z->at[i + 1]; j++) {
-            uint32_t from = net->owner[z->t[j].var];
-            int64_t m = z->t[j].m;
-            big_add(&out.x[i],
-                    &v[from].x[z->t[j].var - net->layers[from].base],
-                    (uint64_t)(m < 0 ? -m : m),
-                    (uint64_t)(z->t[j].e + v[from].e - out.e), m < 0);
-        }
-        big_add(&out.x[i], &one, (uint64_t)c, s, z->c[i].m < 0);
-        big_add(&out.x[i], &one, (uint64_t)(c >> 64), s + 64, z->c[i].m < 0);
-        if (k + 1 < net->n_layers && negative(&out.x[i])) /* relu */
-            out.x[i] = (struct big){{0}};
+    i128 q;
+    if (v == 0 || m == 0)
+        return 0;
+    if (num_bits(v) + num_bits(m) + (e > 0 ? e : 0) > 126)
+        too_large(r);
+    v *= m;
+    v *= e > 0 ? (i128)1 << e : 1;
+    q = v / d;
+    q -= q * d > v;
+    /* floor(floor(x) 2^e) = floor(x 2^e) for e <= 0. */
+    return e < -126 ? -(q < 0) : e < 0 ? q >> -e : q;
+}
+
+/* m 2^e / d times an interval. */
+static struct interval scale(struct run *r, struct interval v, i128 m,
+                             int64_t e, i128 d)
+{
+    struct interval out;
+    if (d < 0) {
+        d = -d;
+        m = -m;
     }
+    out.lo = times(r, m < 0 ? v.hi : v.lo, m, e, d);
+    out.hi = -times(r, m < 0 ? v.lo : v.hi, -m, e, d);
     return out;
 }
 
-/* Is the row true as written? With everything times 2^f, the sum and D's
- * floor are integers; the sum is at most D if it is at most that. */
-static bool row_holds(struct run *r, const struct row *row, uint32_t n_x,
-                      const struct values *x, const struct values *y)
+static void evaluate(struct run *r, const struct node *n, struct interval *v)
 {
-    uint64_t f = (uint64_t) - (x->e < y->e ? x->e : y->e);
-    const struct values *most = x->bits + x->e > y->bits + y->e ? x : y;
-    struct big sum, one = {{1}};
-    bool inexact;
-    if ((int64_t)f + most->bits + most->e + 80 > 64 * BIG - 64 ||
-        4 * row->digits.n + f + 4 * (row->exp > 0 ? (uint64_t)row->exp : 0) >
-            64 * BIG - 64)
-        refuse(r, UNDECIDED, "a value needs more than %d bits", 64 * BIG);
-    inexact = big_decimal(&sum, row->digits, row->exp, f);
-    /* D - sum of N v >= 0, or > 0; a negative D is rounded up. */
-    if (row->neg) {
-        struct big d = sum;
-        sum = (struct big){{0}};
-        big_add(&sum, &d, 1, 0, true);
-        if (inexact)
-            big_add(&sum, &one, 1, 0, true);
+    for (uint64_t i = 0; i < n->n; i++) {
+        struct num d = n->d ? n->d[i] : (struct num){1, 0};
+        struct interval sum = {0, 0}, one = {1, 1}, part;
+        for (uint64_t k = n->at[i]; k < n->at[i + 1]; k++) {
+            const struct term *t = &n->t[k];
+            part = scale(r, v[t->var], t->m, t->e - d.e, d.m);
+            sum.lo = add(r, sum.lo, part.lo);
+            sum.hi = add(r, sum.hi, part.hi);
+        }
+        part = scale(r, one, n->b[i].m, n->b[i].e + 64, 1);
+        sum.lo = add(r, sum.lo, part.lo);
+        sum.hi = add(r, sum.hi, part.hi);
+        if (n->kind == RELU && sum.lo < 0)
+            sum.lo = 0;
+        if (n->kind == RELU && sum.hi < 0)
+            sum.hi = 0;
+        v[n->base + i] = sum;
     }
+}
+
+/* Is the row true as written: 1 yes, 0 no, -1 that is not known. D is in
+ * [d64 - 1, d64] or, if exact, d64. */
+static int row_holds(struct run *r, const struct row *row,
+                     const struct interval *v, uint32_t n_x, uint32_t y)
+{
+    struct interval sum = {0, 0};
+    i128 floor = row->d64 - !row->exact;
     for (uint32_t i = 0; i < row->n; i++) {
-        const struct values *v = row->var[i] < n_x ? x : y;
-        int32_t k = row->coef[i];
-        big_add(&sum, &v->x[row->var[i] - (v == x ? 0 : n_x)],
-                (uint64_t)(k < 0 ? -k : k), (uint64_t)v->e + f, k > 0);
+        uint32_t var = row->var[i];
+        struct interval part = scale(r, v[var < n_x ? var : y + (var - n_x)],
+                                     row->coef[i], 0, 1);
+        sum.lo = add(r, sum.lo, part.lo);
+        sum.hi = add(r, sum.hi, part.hi);
     }
-    if (row->strict && !inexact)
-        big_add(&sum, &one, 1, 0, true);
-    return !negative(&sum);
+    if (row->strict ? sum.hi < row->d64 : sum.hi <= floor)
+        return 1;
+    return (row->strict ? sum.lo >= row->d64 : sum.lo > floor) ? 0 : -1;
 }
 
 void counterexample_check(struct run *r, struct claim *c)
 {
     struct bytes b = claim_body(r, c, "AXCX\1\1\0");
     const struct property *pr = c->pr;
-    uint32_t last = c->net->n_layers - 1, n_x = pr->n_x;
-    struct values *v = get(r, last + 1, sizeof *v);
-    const struct big one = {{1}};
+    const struct net *net = c->net;
+    struct interval *v = get(r, net->n_vars, sizeof *v), one = {1, 1};
+    uint32_t n_x = pr->n_x, y = net->nodes[net->n_nodes - 1].base;
+    bool unknown = false;
     must(r, little(take(r, &b, 4).p, 4) == n_x && b.n == 4 * (size_t)n_x,
          "the number of inputs is wrong");
-    v[0] = (struct values){get(r, n_x, sizeof *v[0].x), -149, 277};
     for (uint32_t i = 0; i < n_x; i++) {
         uint32_t bits = (uint32_t)little(b.p + 4 * i, 4),
                  e = bits >> 23 & 255;
+        int64_t m = (bits & 0x7fffff) + (e ? 1 << 23 : 0);
         must(r, e < 255, "an input is not finite");
-        big_add(&v[0].x[i], &one, (bits & 0x7fffff) + (e ? 1u << 23 : 0),
-                e ? e - 1 : 0, bits >> 31);
+        v[i] = scale(r, one, bits >> 31 ? -m : m, (e ? e : 1) - 150 + 64, 1);
     }
-    for (uint32_t k = 1; k <= last; k++)
-        v[k] = evaluate(r, c->net, v, k);
+    for (uint32_t k = 1; k < net->n_nodes; k++)
+        evaluate(r, &net->nodes[k], v);
     for (uint32_t g = 0; g < pr->n_groups; g++)
         for (uint32_t i = 0; i < pr->groups[g].n_conj; i++) {
             const struct conj *conj = &pr->groups[g].conj[i];
-            uint32_t j = 0;
-            while (j < conj->n_all && row_holds(r, &pr->rows[conj->rows[j]],
-                                                n_x, &v[0], &v[last]))
-                j++;
-            if (j == conj->n_all)
+            int all = 1;
+            for (uint32_t j = 0; j < conj->n_all && all != 0; j++) {
+                int is = row_holds(r, &pr->rows[conj->rows[j]], v, n_x, y);
+                all = is == 1 ? all : is;
+            }
+            if (all == 1)
                 return;
+            unknown |= all < 0;
         }
-    refuse(r, REJECTED, "the input makes no conjunction true");
+    refuse(r, unknown ? UNDECIDED : REJECTED,
+           unknown ? "the enclosure is too wide to tell"
+                   : "the input makes no conjunction true");
 }

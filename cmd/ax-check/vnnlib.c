@@ -7,23 +7,19 @@
 
 enum { DEPTH_MAX = 64, EXP_MAX = 4096, DIGITS_MAX = 4096 };
 enum { CONJ_MAX = 1048576, ROWS_IN_ALL_MAX = 67108864 };
-#define CONSTANT UINT32_MAX /* stands for a variable that is 1 */
+#define CONSTANT UINT32_MAX    /* stands for a variable that is 1 */
+#define ONE      1000000000000 /* numbers in arithmetic are in units of 10^-12 */
+#define MOST     ((i128)ONE * ONE)
 
-/* An exact decimal m 10^e, no trailing zero in m, |m| < 10^36; or, where
- * digits.n > 0, digits 10^e with the sign of m. */
-struct decimal {
-    i128 m;
-    int64_t e;
-    struct bytes digits;
-};
-
-struct sum { /* of k times variables */
+struct sum { /* of k 10^-12 times variables, and of a literal or its negative
+              */
     struct summand {
-        struct decimal k;
+        i128 k;
         uint32_t var;
     } * s;
     uint64_t n, room;
-    bool open; /* there is a variable */
+    struct bytes literal; /* beyond such units; then n = 0 */
+    bool open, minus;     /* open: there is a variable */
 };
 
 /* A conjunction is a row, or two conjunctions; a dnf is a list of them. */
@@ -87,81 +83,73 @@ static bool is(struct parser *ps, const char *text)
     return same;
 }
 
-/* Bring a decimal into its one form. */
-static struct decimal settle(struct parser *ps, bool ok, i128 m, int64_t e)
+static i128 within(struct parser *ps, bool ok, i128 v)
 {
-    const i128 limit = (i128)1000000000000000000 * 1000000000000000000;
-    for (; m != 0 && m % 10 == 0; e++)
-        m /= 10;
-    e = m ? e : 0;
-    want(ps, ok && m < limit && m > -limit && e <= EXP_MAX && e >= -EXP_MAX,
-         "a decimal beyond 36 digits or exponent 4096");
-    return (struct decimal){.m = m, .e = e};
+    want(ps, ok && v < MOST && v > -MOST,
+         "arithmetic beyond multiples of 10^-12 below 10^12");
+    return v;
 }
 
-static struct decimal add(struct parser *ps, struct decimal a,
-                          struct decimal b)
+/* The digits of a literal without sign, point and zeros in front, at most
+ * 4096, into out; it is their number times 10^*exp. Refuses what is none. */
+static size_t digits_of(struct parser *ps, struct bytes t, unsigned char *out,
+                        int64_t *exp)
 {
-    bool ok = a.digits.n + b.digits.n == 0;
-    if (ok && (a.m == 0 || b.m == 0))
-        return a.m == 0 ? b : a;
-    if (a.e < b.e)
-        return add(ps, b, a);
-    for (; a.e > b.e && ok; a.e--)
-        ok = !__builtin_mul_overflow(a.m, (i128)10, &a.m);
-    ok = ok && !__builtin_add_overflow(a.m, b.m, &a.m);
-    return settle(ps, ok, a.m, a.e);
-}
-
-/* Only a product with +-1 may have a factor of more than 36 digits. */
-static struct decimal multiply(struct parser *ps, struct decimal a,
-                               struct decimal b)
-{
-    bool unit = (b.m == 1 || b.m == -1) && b.e == 0 && b.digits.n == 0;
-    bool ok = a.digits.n + b.digits.n == 0;
-    ok &= !__builtin_mul_overflow(a.m, b.m, &a.m);
-    return unit ? a : settle(ps, ok, a.m, a.e + b.e);
-}
-
-static struct decimal number(struct parser *ps)
-{
-    const unsigned char *s = ps->token.p, *end = s + ps->token.n;
-    unsigned char *digits = get(ps->r, ps->token.n, 1);
-    bool minus = *s == '-', ok = true;
-    struct decimal d = {.m = 0};
-    int64_t exp = 0, points = 0, seen = 0;
+    const unsigned char *s = t.p, *end = s + t.n;
+    int64_t e = 0, points = 0, seen = 0;
     size_t n = 0;
-    s += minus || *s == '+';
-    for (; s < end && is_one_of(*s, ".0123456789"); s++) {
+    bool down, ok = true;
+    *exp = 0;
+    for (s += *s == '-' || *s == '+'; s < end && is_one_of(*s, ".0123456789");
+         s++) {
         points += *s == '.';
         seen += *s != '.';
-        d.e -= points > 0 && *s != '.';
-        digits[n] = *s;
-        n += *s != '.' && (n > 0 || *s != '0'); /* no leading zeros */
+        *exp -= points > 0 && *s != '.';
+        if (*s != '.' && (n > 0 || *s != '0') && ok) {
+            ok = n < DIGITS_MAX;
+            out[ok ? n++ : 0] = (unsigned char)(*s - '0');
+        }
     }
     if (s < end && (*s == 'e' || *s == 'E')) {
-        bool down = ++s < end && *s == '-';
+        down = ++s < end && *s == '-';
         s += s < end && (*s == '-' || *s == '+');
-        for (ok = s < end; s < end && is_one_of(*s, "0123456789"); s++)
-            exp = exp < 1000000000 ? 10 * exp + (*s - '0') : exp;
-        exp = down ? -exp : exp;
+        ok &= s < end;
+        for (; s < end && is_one_of(*s, "0123456789"); s++)
+            e = e < 1000000 ? 10 * e + (*s - '0') : e;
+        *exp += down ? -e : e;
     }
-    want(ps, ok && s == end && seen > 0 && points <= 1, "no number");
-    for (; n > 0 && digits[n - 1] == '0'; n--)
-        d.e++;
-    d.e = n > 0 ? d.e + exp : 0;
-    want(ps, n <= DIGITS_MAX && d.e <= EXP_MAX && d.e >= -EXP_MAX,
+    want(ps, s == end && seen > 0 && points <= 1, "no number");
+    for (; n > 0 && out[n - 1] == 0; n--)
+        ++*exp;
+    *exp = n > 0 ? *exp : 0;
+    want(ps, ok && *exp <= EXP_MAX && *exp >= -EXP_MAX,
          "beyond 4096 digits or exponent 4096");
-    for (size_t i = 0; i < n && n <= 36; i++)
-        d.m = 10 * d.m + (digits[i] - '0'); /* below 10^36 */
-    if (n > 36) {
-        d.m = 1;
-        d.digits = (struct bytes){digits, n};
-    } else {
-        give(ps->r, digits);
+    return n;
+}
+
+static void push(struct parser *ps, struct sum *out, uint32_t var, i128 k)
+{
+    out->s = grow(ps->r, out->s, out->n, &out->room, sizeof *out->s);
+    out->s[out->n++] = (struct summand){k, var};
+    out->open |= var != CONSTANT;
+}
+
+/* A number: a constant if it is in the units, a literal if not. */
+static void number(struct parser *ps, struct sum *out)
+{
+    unsigned char digits[DIGITS_MAX];
+    int64_t exp;
+    size_t n = digits_of(ps, ps->token, digits, &exp);
+    i128 v = 0;
+    if (exp < -12 || (int64_t)n + exp > 12) {
+        out->literal = ps->token;
+        return;
     }
-    d.m = minus ? -d.m : d.m;
-    return d;
+    for (size_t i = 0; i < n; i++)
+        v = 10 * v + digits[i]; /* at most 24 digits */
+    for (; exp > -12; exp--)
+        v *= 10;
+    push(ps, out, CONSTANT, *ps->token.p == '-' ? -v : v);
 }
 
 static uint32_t variable(struct parser *ps)
@@ -179,57 +167,23 @@ static uint32_t variable(struct parser *ps)
     return (uint32_t)v + (y ? ps->pr->n_x : 0);
 }
 
-static void push(struct parser *ps, struct sum *out, uint32_t var,
-                 struct decimal k)
+/* out += k 10^-12 a; a is used up. Only one literal may be in a sum, alone,
+ * and be negated. */
+static void push_all(struct parser *ps, struct sum *out, struct sum a, i128 k)
 {
-    out->s = grow(ps->r, out->s, out->n, &out->room, sizeof *out->s);
-    out->s[out->n++] = (struct summand){k, var};
-    out->open |= var != CONSTANT;
-}
-
-/* out += k a; a is used up */
-static void push_all(struct parser *ps, struct sum *out, struct sum a,
-                     struct decimal k)
-{
-    for (uint64_t i = 0; i < a.n; i++)
-        push(ps, out, a.s[i].var, multiply(ps, a.s[i].k, k));
+    if (a.literal.p) {
+        want(ps, out->n == 0 && !out->literal.p && (k == ONE || k == -ONE),
+             "arithmetic beyond multiples of 10^-12 below 10^12");
+        out->literal = a.literal;
+        out->minus = a.minus != (k < 0);
+    }
+    want(ps, !out->literal.p || a.n == 0, "arithmetic with a long number");
+    for (uint64_t i = 0; i < a.n; i++) {
+        i128 v;
+        bool ok = !__builtin_mul_overflow(a.s[i].k, k, &v) && v % ONE == 0;
+        push(ps, out, a.s[i].var, within(ps, ok, ok ? v / ONE : 0));
+    }
     give(ps->r, a.s);
-}
-
-/* Read a term; the depth ends the recursion. */
-static struct sum term(struct parser *ps, int depth)
-{
-    struct decimal one = {.m = 1}, sign = one, k = {.m = 0};
-    struct sum out = {0}, a, b;
-    bool plus, minus;
-    want(ps, depth <= DEPTH_MAX && ps->token.n > 0, "too deep, or the end");
-    if (!is(ps, "(")) {
-        if (is_one_of(*ps->token.p, "XY"))
-            push(ps, &out, variable(ps), one);
-        else
-            push(ps, &out, CONSTANT, number(ps));
-        want(ps, !out.open || ps->declared[out.s->var], "not declared");
-        next(ps);
-        return out;
-    }
-    plus = is(ps, "+");
-    minus = !plus && is(ps, "-");
-    want(ps, plus || minus || is(ps, "*"), "+, - or * wanted");
-    a = term(ps, depth + 1);
-    if (plus || minus) {
-        sign.m = minus ? -1 : 1;
-        push_all(ps, &out, a, bytes_are(ps->token, ")") ? sign : one);
-        while (!bytes_are(ps->token, ")"))
-            push_all(ps, &out, term(ps, depth + 1), sign);
-    } else {
-        b = term(ps, depth + 1);
-        want(ps, !a.open || !b.open, "no factor of * is constant");
-        for (uint64_t i = 0; i < (b.open ? a : b).n; i++)
-            k = add(ps, k, (b.open ? a : b).s[i].k);
-        push_all(ps, &out, b.open ? b : a, k);
-    }
-    want(ps, is(ps, ")"), "')' wanted");
-    return out;
 }
 
 static int by_variable(const void *a, const void *b)
@@ -239,77 +193,144 @@ static int by_variable(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sort, add what speaks of the same variable, and take out the constant,
- * which sorts last. */
-static struct decimal merge(struct parser *ps, struct sum *l)
+/* Sort, and add what speaks of the same variable; the constant sorts last. */
+static void merge(struct parser *ps, struct sum *l)
 {
-    struct decimal c = {.m = 0};
     uint64_t n = 0;
-    qsort(l->s, l->n, sizeof *l->s, by_variable);
+    qsort(l->s, l->n, l->n ? sizeof *l->s : 1, by_variable);
     for (uint64_t i = 0; i < l->n; i++) {
         struct summand s = l->s[i];
         for (; i + 1 < l->n && l->s[i + 1].var == s.var; i++)
-            s.k = add(ps, s.k, l->s[i + 1].k);
-        if (s.var == CONSTANT)
-            c = s.k;
-        else if (s.k.m != 0)
+            s.k = within(ps, true, s.k + l->s[i + 1].k);
+        if (s.k != 0)
             l->s[n++] = s;
     }
     l->n = n;
-    return c;
 }
 
-/* ceil(D 2^64). A D too large in magnitude becomes the extreme on its side:
- * no bound is above the one, and a bound in 128 bits that is above the
- * other is above D, too. */
-static i128 round_up(const struct row *row)
+/* Read a term; the depth ends the recursion. */
+static struct sum term(struct parser *ps, int depth)
 {
-    int64_t point = (int64_t)row->digits.n + row->exp; /* digits before it */
-    struct big b = {{0}};
-    bool inexact = point <= 40 && big_decimal(&b, row->digits, row->exp, 64);
-    i128 v = (i128)((unsigned __int128)b.w[1] << 64 | b.w[0]);
-    for (int i = 1; i < BIG; i++)
-        if (point > 40 || b.w[i] >> (i == 1 ? 62 : 0) > 0)
-            return row->neg ? I128_MIN : I128_MAX;
-    return row->neg ? -v : v + inexact;
+    struct sum out = {0}, a, b;
+    i128 sign = ONE, k = 0;
+    bool plus, minus;
+    want(ps, depth <= DEPTH_MAX && ps->token.n > 0, "too deep, or the end");
+    if (!is(ps, "(")) {
+        if (is_one_of(*ps->token.p, "XY"))
+            push(ps, &out, variable(ps), ONE);
+        else
+            number(ps, &out);
+        want(ps, !out.open || ps->declared[out.s->var], "not declared");
+        next(ps);
+        return out;
+    }
+    plus = is(ps, "+");
+    minus = !plus && is(ps, "-");
+    want(ps, plus || minus || is(ps, "*"), "+, - or * wanted");
+    a = term(ps, depth + 1);
+    if (plus || minus) {
+        sign = minus ? -ONE : ONE;
+        push_all(ps, &out, a, bytes_are(ps->token, ")") ? sign : ONE);
+        while (!bytes_are(ps->token, ")"))
+            push_all(ps, &out, term(ps, depth + 1), sign);
+    } else {
+        b = term(ps, depth + 1);
+        want(ps, (!a.open || !b.open) && !a.literal.p && !b.literal.p,
+             "no factor of * is a constant of the units");
+        for (uint64_t i = 0; i < (b.open ? a : b).n; i++)
+            k = within(ps, true, k + (b.open ? a : b).s[i].k);
+        push_all(ps, &out, b.open ? b : a, k);
+    }
+    merge(ps, &out);
+    want(ps, is(ps, ")"), "')' wanted");
+    return out;
 }
 
-/* The row l + c <= 0, or with minus -l - c <= 0. */
+/* ceil(D 2^64), for D = +-digits 10^exp, and whether that is exact. Too large
+ * a D becomes the extreme on its side: no bound is above the one, and a bound
+ * in 128 bits that is above the other is above D, too. */
+static void set_d(struct row *row, const unsigned char *digits, size_t n,
+                  int64_t exp, bool neg)
+{
+    unsigned char part[EXP_MAX] = {0}; /* behind the point */
+    size_t behind = exp < 0 ? (size_t)-exp : 0;
+    size_t before = n > behind ? n - behind : 0;
+    i128 v = 0;
+    row->exact = true;
+    row->d64 = neg ? I128_MIN : I128_MAX;
+    if (n > 0 && before + (size_t)(exp > 0 ? exp : 0) > 20)
+        return;
+    for (size_t i = 0; i < before; i++)
+        v = 10 * v + digits[i];
+    for (; exp > 0 && v > 0; exp--)
+        v *= 10;
+    if (v >> 62 > 0)
+        return;
+    for (size_t i = 0; i < behind && i < n; i++)
+        part[behind - 1 - i] = digits[n - 1 - i];
+    for (int bit = 0; bit < 64; bit++) { /* twice that part, 64 times */
+        unsigned carry = 0;
+        for (size_t i = behind; i-- > 0; carry /= 10) {
+            carry += 2u * part[i];
+            part[i] = (unsigned char)(carry % 10);
+        }
+        v = 2 * v + carry;
+    }
+    for (size_t i = 0; i < behind; i++)
+        row->exact &= part[i] == 0;
+    row->d64 = neg ? -v : v + !row->exact;
+}
+
+/* D = sign times v 10^(k - 12), or times the literal 10^k. */
+static void set_constant(struct parser *ps, struct row *row, i128 v,
+                         struct bytes literal, bool neg, int64_t k)
+{
+    unsigned char digits[DIGITS_MAX];
+    int64_t exp = -12;
+    size_t n = 0;
+    if (literal.p) {
+        n = digits_of(ps, literal, digits, &exp);
+        neg ^= *literal.p == '-';
+    } else {
+        neg ^= v < 0;
+        for (i128 u = v < 0 ? -v : v, unit = MOST; unit > 0; unit /= 10)
+            digits[n++] = (unsigned char)(u / unit % 10);
+    }
+    want(ps, exp + k <= EXP_MAX, "beyond exponent 4096");
+    set_d(row, digits, n, exp + k, neg && n > 0);
+}
+
+/* The row l + literal <= 0, or with minus -l - literal <= 0. */
 static struct rope *make_row(struct parser *ps, const struct sum *l,
-                             struct decimal c, bool minus, bool strict)
+                             bool minus, bool strict)
 {
-    const i128 limit = 1 << 26;
-    unsigned char *text = get(ps->r, 40, 1);
     struct rope *out = get(ps->r, 1, sizeof *out);
-    size_t n = 40;
+    uint64_t n = l->n;
+    i128 c = 0, unit = ONE;
     struct row *row;
     int64_t k = 0;
+    if (n > 0 && l->s[n - 1].var == CONSTANT)
+        c = l->s[--n].k;
     ps->pr->rows = grow(ps->r, ps->pr->rows, ps->pr->n_rows, &ps->room,
                         sizeof *row);
     row = &ps->pr->rows[ps->pr->n_rows];
     *out = (struct rope){.n = 1, .row = ps->pr->n_rows++};
-    *row = (struct row){.n = (uint32_t)l->n, .strict = strict};
-    row->var = get(ps->r, l->n, sizeof *row->var);
-    row->coef = get(ps->r, l->n, sizeof *row->coef);
-    for (uint64_t i = 0; i < l->n; i++)
-        k = -l->s[i].k.e > k ? -l->s[i].k.e : k;
-    for (uint64_t i = 0; i < l->n; i++) {
-        i128 m = minus ? -l->s[i].k.m : l->s[i].k.m;
-        for (int64_t e = l->s[i].k.e + k; e > 0 && m < limit && m > -limit;
-             e--)
-            m *= 10;
-        want(ps, m < limit && m > -limit, "a coefficient of 2^26 or more");
+    *row = (struct row){.n = (uint32_t)n, .strict = strict};
+    row->var = get(ps->r, n, sizeof *row->var);
+    row->coef = get(ps->r, n, sizeof *row->coef);
+    for (uint64_t i = 0; i < n; i++)
+        for (; l->s[i].k % unit != 0; k++)
+            unit /= 10; /* ends at 1 */
+    for (uint64_t i = 0; i < n; i++) {
+        i128 m = (minus ? -l->s[i].k : l->s[i].k) / unit;
+        want(ps, m < 1 << 26 && m > -(1 << 26),
+             "a coefficient of 2^26 or more");
         row->var[i] = l->s[i].var;
         row->coef[i] = (int32_t)m;
     }
-    row->neg = minus ? c.m < 0 : c.m > 0;
-    row->exp = c.m != 0 ? c.e + k : 0;
-    for (i128 m = c.m < 0 ? -c.m : c.m; m > 0; m /= 10)
-        text[--n] = (unsigned char)('0' + (int)(m % 10));
-    row->digits = c.digits.n ? c.digits : (struct bytes){text + n, 40 - n};
     row->box = row->n == 1 && row->var[0] < ps->pr->n_x &&
                (row->coef[0] == 1 || row->coef[0] == -1);
-    row->d64 = round_up(row);
+    set_constant(ps, row, c, l->literal, minus == l->minus, k);
     return out;
 }
 
@@ -340,6 +361,26 @@ static void combine(struct parser *ps, bool is_and, struct dnf *a,
     *a = c;
 }
 
+/* The left side less the right side. A literal is a whole side, and the other
+ * has no constant. */
+static struct sum sides(struct parser *ps, int depth)
+{
+    struct sum a = term(ps, depth), b = term(ps, depth), out = {0};
+    struct bytes literal = a.literal.p ? a.literal : b.literal;
+    bool minus = a.literal.p ? a.minus : b.literal.p && !b.minus;
+    bool two = a.literal.p && b.literal.p;
+    a.literal.p = b.literal.p = NULL;
+    push_all(ps, &out, a, ONE);
+    push_all(ps, &out, b, -ONE);
+    for (uint64_t i = 0; literal.p && i < out.n; i++)
+        two |= out.s[i].var == CONSTANT && out.s[i].k != 0;
+    want(ps, !two, "arithmetic with a long number");
+    merge(ps, &out);
+    out.literal = literal;
+    out.minus = minus;
+    return out;
+}
+
 static struct dnf comparison(struct parser *ps, int depth)
 {
     bool lt = is(ps, "<"), le = !lt && is(ps, "<="), gt = is(ps, ">");
@@ -347,19 +388,16 @@ static struct dnf comparison(struct parser *ps, int depth)
     const struct rope **c = get(ps->r, 1, sizeof *c);
     struct rope *two;
     struct sum l;
-    struct decimal d;
     want(ps, !eq || is(ps, "="), "and, or or a comparison wanted");
-    l = term(ps, depth + 1);
-    push_all(ps, &l, term(ps, depth + 1), (struct decimal){.m = -1});
-    d = merge(ps, &l);
+    l = sides(ps, depth + 1);
     if (eq) {
         two = get(ps->r, 1, sizeof *two);
-        two->left = make_row(ps, &l, d, false, false);
-        two->right = make_row(ps, &l, d, true, false);
+        two->left = make_row(ps, &l, false, false);
+        two->right = make_row(ps, &l, true, false);
         two->n = 2;
         *c = two;
     } else {
-        *c = make_row(ps, &l, d, gt || ge, lt || gt);
+        *c = make_row(ps, &l, gt || ge, lt || gt);
     }
     give(ps->r, l.s);
     return (struct dnf){c, 1, (*c)->n, 1};
@@ -414,7 +452,7 @@ static bool find_box(struct parser *ps, const uint32_t *rows, uint64_t n,
     for (uint64_t i = 0; i < n; i++) {
         const struct row *row = &ps->pr->rows[rows[i]];
         i128 *x = row->box ? &b[2 * row->var[0]] : NULL;
-        if (row->n == 0 && row->neg) /* 0 <= D is false */
+        if (row->n == 0 && row->d64 + row->exact <= 0) /* D < 0 */
             return false;
         /* floor(-D 2^64) = -ceil(D 2^64), and I128_MIN is no bound. */
         if (x && row->coef[0] < 0 && row->d64 > I128_MIN && -row->d64 > x[0])
@@ -484,7 +522,9 @@ static void make_groups(struct parser *ps, const struct dnf *all)
             g = &pr->groups[pr->n_groups - 1];
             g->conj = grow(ps->r, g->conj, g->n_conj, &conj_room,
                            sizeof *g->conj);
-            g->conj[g->n_conj++] = make_conj(ps, rows, all->c[i]->n);
+            g->conj[g->n_conj] = make_conj(ps, rows, all->c[i]->n);
+            g->conj[g->n_conj].first = g->n_targets;
+            g->n_targets += g->conj[g->n_conj++].n_rows; /* of 2^26 */
         }
         give(ps->r, rows);
     }
