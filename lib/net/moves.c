@@ -3,10 +3,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "form.h"
+#include "lowering.h"
+
+/* Where an element comes from: element ORIGIN_AT of input ORIGIN_OF, or the
+ * constant fill. */
+#define ORIGIN(input, at) ((uint64_t)(input) << 40 | (uint64_t)(at))
+#define ORIGIN_OF(origin) ((origin) >> 40)
+#define ORIGIN_AT(origin) ((origin)&0xffffffffff)
+#define ORIGIN_FILL       UINT64_MAX
+
+/* Variables that follow each other need no list. */
+static void find_run(struct array *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->var[i] == NO_VARIABLE || a->var[i] != a->var[0] + i)
+            return;
+    if (!a->n)
+        return;
+    a->run = a->var[0];
+    a->var = NULL;
+}
+
+/* out's shape is set. origin[out->n]. */
+static ax_status gather(struct lowering *l, struct array *out,
+                        const struct array *in, const uint64_t *origin,
+                        double fill)
+{
+    bool variables = false, constants = false;
+
+    for (size_t i = 0; i < out->n; i++) {
+        bool v = origin[i] != ORIGIN_FILL &&
+                 array_var(&in[ORIGIN_OF(origin[i])], ORIGIN_AT(origin[i])) !=
+                     NO_VARIABLE;
+
+        variables |= v;
+        constants |= !v;
+    }
+    if (variables && !(out->var = net_alloc(l, out->n, sizeof *out->var)))
+        return net_no_memory(l);
+    if ((constants || !out->n) &&
+        !(out->value = net_alloc(l, out->n, sizeof *out->value)))
+        return net_no_memory(l);
+    for (size_t i = 0; i < out->n; i++) {
+        bool none = origin[i] == ORIGIN_FILL;
+        const struct array *from = none ? in : &in[ORIGIN_OF(origin[i])];
+        size_t at = none ? 0 : ORIGIN_AT(origin[i]);
+        uint32_t v = none ? NO_VARIABLE : array_var(from, at);
+
+        if (variables)
+            out->var[i] = v;
+        if (v == NO_VARIABLE)
+            out->value[i] = none ? fill : array_value(from, at);
+    }
+    if (variables && !constants)
+        find_run(out);
+    return AX_OK;
+}
 
 /* Strides of a row-major shape. */
-static void strides_of(int64_t *out, const struct form *f)
+void net_strides(int64_t *out, const struct array *f)
 {
     int64_t s = 1;
 
@@ -43,8 +98,8 @@ struct walk {
     const int64_t *low, *high;
 };
 
-static ax_status gather_walk(struct lowering *l, struct form *out,
-                             const struct form *in, const struct walk *w,
+static ax_status gather_walk(struct lowering *l, struct array *out,
+                             const struct array *in, const struct walk *w,
                              double fill)
 {
     uint64_t *origin = net_alloc(l, out->n, sizeof *origin);
@@ -65,11 +120,11 @@ static ax_status gather_walk(struct lowering *l, struct form *out,
         for (int d = out->rank - 1; d >= 0 && ++at[d] == out->dims[d]; d--)
             at[d] = 0;
     }
-    return form_gather(l, out, in, origin, fill);
+    return gather(l, out, in, origin, fill);
 }
 
-ax_status net_broadcast(struct lowering *l, struct form *out,
-                        const struct form *in, int rank, const int64_t *dims)
+ax_status net_broadcast(struct lowering *l, struct array *out,
+                        const struct array *in, int rank, const int64_t *dims)
 {
     int64_t strides[AX_RANK_MAX];
     int skip = rank - in->rank;
@@ -82,22 +137,22 @@ ax_status net_broadcast(struct lowering *l, struct form *out,
     }
     if (skip < 0)
         return net_refuse(l, "shapes do not broadcast");
-    strides_of(strides, in);
+    net_strides(strides, in);
     for (int i = 0; i < in->rank; i++)
         if (in->dims[i] == dims[i + skip])
             w.step[i + skip] = strides[i];
         else if (in->dims[i] != 1)
             return net_refuse(l, "shapes do not broadcast");
-    AX_TRY(form_shape(l, out, rank, dims));
+    AX_TRY(net_shape(l, out, rank, dims));
     return gather_walk(l, out, in, &w, 0);
 }
 
-ax_status net_reshaped(struct lowering *l, struct form *out,
-                       const struct form *in, int rank, const int64_t *dims)
+ax_status net_reshaped(struct lowering *l, struct array *out,
+                       const struct array *in, int rank, const int64_t *dims)
 {
-    struct form shape;
+    struct array shape;
 
-    AX_TRY(form_shape(l, &shape, rank, dims));
+    AX_TRY(net_shape(l, &shape, rank, dims));
     if (shape.n != in->n)
         return net_refuse(l, "%zu elements do not become %zu", in->n,
                           shape.n);
@@ -108,21 +163,21 @@ ax_status net_reshaped(struct lowering *l, struct form *out,
 }
 
 /* Identity; Dropout, which does nothing when it is not training. */
-ax_status net_same(struct lowering *l, struct form *out)
+ax_status net_same(struct lowering *l, struct array *out)
 {
-    const struct form *training = net_input(l, 2);
+    const struct array *training = net_input(l, 2);
 
     if (l->node->op == AX_OP_Dropout && training &&
-        !(training->kind == FORM_CONST && training->n == 1 &&
-          form_at(training, 0) == 0))
+        !(array_constant(training) && training->n == 1 &&
+          array_value(training, 0) == 0))
         return net_refuse(l, "in training mode");
     *out = *net_input(l, 0);
     return AX_OK;
 }
 
-ax_status net_flatten(struct lowering *l, struct form *out)
+ax_status net_flatten(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0);
+    const struct array *in = net_input(l, 0);
     int64_t dims[2] = {1, 1}, axis = ax_node_int(l->node, "axis", 1);
 
     if (axis < 0)
@@ -134,9 +189,9 @@ ax_status net_flatten(struct lowering *l, struct form *out)
     return net_reshaped(l, out, in, 2, dims);
 }
 
-ax_status net_reshape(struct lowering *l, struct form *out)
+ax_status net_reshape(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0);
+    const struct array *in = net_input(l, 0);
     bool keep_zero = ax_node_int(l->node, "allowzero", 0) != 0;
     int64_t dims[AX_RANK_MAX];
     size_t rank, known = 1;
@@ -165,7 +220,7 @@ ax_status net_reshape(struct lowering *l, struct form *out)
 }
 
 /* Marks axes given as integers; false if one is out of range or twice. */
-static bool mark_axes(bool *marked, const int64_t *axes, size_t n, int rank)
+bool net_mark_axes(bool *marked, const int64_t *axes, size_t n, int rank)
 {
     memset(marked, 0, AX_RANK_MAX * sizeof *marked);
     for (size_t i = 0; i < n; i++) {
@@ -178,9 +233,9 @@ static bool mark_axes(bool *marked, const int64_t *axes, size_t n, int rank)
     return true;
 }
 
-ax_status net_squeeze(struct lowering *l, struct form *out)
+ax_status net_squeeze(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0);
+    const struct array *in = net_input(l, 0);
     int64_t axes[AX_RANK_MAX], dims[AX_RANK_MAX];
     bool gone[AX_RANK_MAX];
     size_t n = 0;
@@ -193,7 +248,7 @@ ax_status net_squeeze(struct lowering *l, struct form *out)
             if (in->dims[i] == 1)
                 axes[n++] = i;
     }
-    if (!mark_axes(gone, axes, n, in->rank))
+    if (!net_mark_axes(gone, axes, n, in->rank))
         return net_refuse(l, "bad axes");
     for (int i = 0; i < in->rank; i++) {
         if (gone[i] && in->dims[i] != 1)
@@ -204,9 +259,9 @@ ax_status net_squeeze(struct lowering *l, struct form *out)
     return net_reshaped(l, out, in, rank, dims);
 }
 
-ax_status net_unsqueeze(struct lowering *l, struct form *out)
+ax_status net_unsqueeze(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0);
+    const struct array *in = net_input(l, 0);
     int64_t axes[AX_RANK_MAX], dims[AX_RANK_MAX];
     bool added[AX_RANK_MAX];
     int rank, from = 0;
@@ -214,16 +269,16 @@ ax_status net_unsqueeze(struct lowering *l, struct form *out)
 
     AX_TRY(net_ints(l, 1, axes, AX_RANK_MAX, &n));
     rank = in->rank + (int)n;
-    if (rank > AX_RANK_MAX || !mark_axes(added, axes, n, rank))
+    if (rank > AX_RANK_MAX || !net_mark_axes(added, axes, n, rank))
         return net_refuse(l, "bad axes");
     for (int i = 0; i < rank; i++)
         dims[i] = added[i] ? 1 : in->dims[from++];
     return net_reshaped(l, out, in, rank, dims);
 }
 
-ax_status net_transpose(struct lowering *l, struct form *out)
+ax_status net_transpose(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0);
+    const struct array *in = net_input(l, 0);
     const struct ax_attr *perm = ax_node_attr(l->node, "perm");
     int64_t dims[AX_RANK_MAX], strides[AX_RANK_MAX], p[AX_RANK_MAX];
     struct walk w = {0};
@@ -233,26 +288,48 @@ ax_status net_transpose(struct lowering *l, struct form *out)
         p[i] = in->rank - 1 - i;
     if (perm) {
         if (perm->kind != AX_ATTR_INTS || perm->n != (size_t)in->rank ||
-            !mark_axes(seen, perm->ints, perm->n, in->rank))
+            !net_mark_axes(seen, perm->ints, perm->n, in->rank))
             return net_refuse(l, "perm is no permutation");
         memcpy(p, perm->ints, perm->n * sizeof *p);
     }
-    strides_of(strides, in);
+    net_strides(strides, in);
     for (int i = 0; i < in->rank; i++) {
         if (p[i] < 0)
             p[i] += in->rank;
         dims[i] = in->dims[p[i]];
         w.step[i] = strides[p[i]];
     }
-    AX_TRY(form_shape(l, out, in->rank, dims));
+    AX_TRY(net_shape(l, out, in->rank, dims));
     return gather_walk(l, out, in, &w, 0);
 }
 
-ax_status net_concat(struct lowering *l, struct form *out)
+ax_status net_joined(struct lowering *l, struct array *out,
+                     const struct array *in, uint32_t n)
+{
+    uint64_t *origin;
+    int64_t all = 0;
+    size_t at = 0;
+
+    for (uint32_t k = 0; k < n; k++) {
+        all += (int64_t)in[k].n;
+        if (all > (int64_t)MAX_ELEMENT)
+            break;
+    }
+    AX_TRY(net_shape(l, out, 1, &all));
+    origin = net_alloc(l, out->n, sizeof *origin);
+    if (!origin)
+        return net_no_memory(l);
+    for (uint32_t k = 0; k < n; k++)
+        for (size_t i = 0; i < in[k].n; i++)
+            origin[at++] = ORIGIN(k, i);
+    return gather(l, out, in, origin, 0);
+}
+
+ax_status net_concat(struct lowering *l, struct array *out)
 {
     uint32_t n = l->node->n_in;
-    const struct form *one = net_input(l, 0);
-    struct form *in = net_alloc(l, n, sizeof *in);
+    const struct array *one = net_input(l, 0);
+    struct array *in = net_alloc(l, n, sizeof *in);
     int64_t dims[AX_RANK_MAX];
     size_t inner = 1, at = 0;
     uint64_t *origin;
@@ -273,7 +350,7 @@ ax_status net_concat(struct lowering *l, struct form *out)
     }
     for (int i = axis + 1; i < one->rank; i++)
         inner *= (size_t)one->dims[i];
-    AX_TRY(form_shape(l, out, one->rank, dims));
+    AX_TRY(net_shape(l, out, one->rank, dims));
     origin = net_alloc(l, out->n, sizeof *origin);
     if (!origin)
         return net_no_memory(l);
@@ -284,7 +361,7 @@ ax_status net_concat(struct lowering *l, struct form *out)
             for (size_t i = 0; i < run; i++)
                 origin[at++] = ORIGIN(k, o * run + i);
         }
-    return form_gather(l, out, in, origin, 0);
+    return gather(l, out, in, origin, 0);
 }
 
 /* starts, ends, axes and steps as ONNX clamps them. */
@@ -307,9 +384,9 @@ static bool slice_axis(int64_t *start, int64_t *count, int64_t end,
     return true;
 }
 
-ax_status net_slice(struct lowering *l, struct form *out)
+ax_status net_slice(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0);
+    const struct array *in = net_input(l, 0);
     int64_t starts[AX_RANK_MAX], ends[AX_RANK_MAX], axes[AX_RANK_MAX];
     int64_t steps[AX_RANK_MAX], strides[AX_RANK_MAX], dims[AX_RANK_MAX];
     size_t n, n_ends, n_axes, n_steps;
@@ -328,7 +405,7 @@ ax_status net_slice(struct lowering *l, struct form *out)
         AX_TRY(net_ints(l, 4, steps, AX_RANK_MAX, &n_steps));
     if (n_ends != n || n_axes != n || n_steps != n)
         return net_refuse(l, "starts, ends, axes, steps differ in length");
-    strides_of(strides, in);
+    net_strides(strides, in);
     memcpy(dims, in->dims, sizeof dims);
     memcpy(w.step, strides, sizeof w.step);
     for (size_t i = 0; i < n; i++) {
@@ -340,13 +417,13 @@ ax_status net_slice(struct lowering *l, struct form *out)
         w.start += dims[a] ? starts[i] * strides[a] : 0;
         w.step[a] = strides[a] * steps[i];
     }
-    AX_TRY(form_shape(l, out, in->rank, dims));
+    AX_TRY(net_shape(l, out, in->rank, dims));
     return gather_walk(l, out, in, &w, 0);
 }
 
-ax_status net_split(struct lowering *l, struct form *out)
+ax_status net_split(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0);
+    const struct array *in = net_input(l, 0);
     uint32_t n = l->node->n_out;
     int64_t *sizes = net_alloc(l, n, sizeof *sizes), dims[AX_RANK_MAX];
     int64_t strides[AX_RANK_MAX], at = 0;
@@ -360,7 +437,7 @@ ax_status net_split(struct lowering *l, struct form *out)
         sizes[k] = in->dims[axis] / n;
     if (net_input(l, 1))
         AX_TRY(net_ints(l, 1, sizes, n, &n_sizes));
-    strides_of(strides, in);
+    net_strides(strides, in);
     memcpy(dims, in->dims, sizeof dims);
     for (uint32_t k = 0; k < n; k++) {
         struct walk w = {.start = at * strides[axis]};
@@ -370,7 +447,7 @@ ax_status net_split(struct lowering *l, struct form *out)
         memcpy(w.step, strides, sizeof w.step);
         dims[axis] = sizes[k];
         at += sizes[k];
-        AX_TRY(form_shape(l, &out[k], in->rank, dims));
+        AX_TRY(net_shape(l, &out[k], in->rank, dims));
         AX_TRY(gather_walk(l, &out[k], in, &w, 0));
     }
     if (at != in->dims[axis])
@@ -378,9 +455,9 @@ ax_status net_split(struct lowering *l, struct form *out)
     return AX_OK;
 }
 
-ax_status net_gather(struct lowering *l, struct form *out)
+ax_status net_gather(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0), *at = net_input(l, 1);
+    const struct array *in = net_input(l, 0), *at = net_input(l, 1);
     int64_t dims[AX_RANK_MAX], *index;
     size_t inner = 1, n, to = 0;
     uint64_t *origin;
@@ -408,7 +485,7 @@ ax_status net_gather(struct lowering *l, struct form *out)
         if (index[i] < 0 || index[i] >= in->dims[axis])
             return net_refuse(l, "an index is out of range");
     }
-    AX_TRY(form_shape(l, out, rank, dims));
+    AX_TRY(net_shape(l, out, rank, dims));
     origin = net_alloc(l, out->n, sizeof *origin);
     if (!origin)
         return net_no_memory(l);
@@ -419,12 +496,12 @@ ax_status net_gather(struct lowering *l, struct form *out)
                     0,
                     (o * (size_t)in->dims[axis] + (size_t)index[i]) * inner +
                         j);
-    return form_gather(l, out, in, origin, 0);
+    return gather(l, out, in, origin, 0);
 }
 
-ax_status net_pad(struct lowering *l, struct form *out)
+ax_status net_pad(struct lowering *l, struct array *out)
 {
-    const struct form *in = net_input(l, 0), *value = net_input(l, 2);
+    const struct array *in = net_input(l, 0), *value = net_input(l, 2);
     const char *mode = ax_node_string(l->node, "mode", "constant");
     int64_t pads[2 * AX_RANK_MAX], axes[AX_RANK_MAX], dims[AX_RANK_MAX];
     int64_t low[AX_RANK_MAX], high[AX_RANK_MAX];
@@ -433,7 +510,7 @@ ax_status net_pad(struct lowering *l, struct form *out)
 
     if (strcmp(mode, "constant"))
         return net_refuse(l, "mode %s", mode);
-    if (value && (value->kind != FORM_CONST || value->n != 1))
+    if (value && (!array_constant(value) || value->n != 1))
         return net_refuse(l, "the value is no constant");
     AX_TRY(net_ints(l, 1, pads, 2 * AX_RANK_MAX, &n));
     for (int i = 0; i < in->rank; i++)
@@ -442,7 +519,7 @@ ax_status net_pad(struct lowering *l, struct form *out)
         AX_TRY(net_ints(l, 3, axes, AX_RANK_MAX, &n_axes));
     if (n != 2 * n_axes)
         return net_refuse(l, "%zu pads for %zu axes", n, n_axes);
-    strides_of(w.step, in);
+    net_strides(w.step, in);
     for (int i = 0; i < in->rank; i++) {
         dims[i] = high[i] = in->dims[i];
         low[i] = 0;
@@ -459,6 +536,6 @@ ax_status net_pad(struct lowering *l, struct form *out)
         high[a] = before + in->dims[a];
         w.start -= before * w.step[a];
     }
-    AX_TRY(form_shape(l, out, in->rank, dims));
-    return gather_walk(l, out, in, &w, value ? form_at(value, 0) : 0);
+    AX_TRY(net_shape(l, out, in->rank, dims));
+    return gather_walk(l, out, in, &w, value ? array_value(value, 0) : 0);
 }
