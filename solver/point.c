@@ -3,6 +3,7 @@
  * loop: a coefficient times a vector of points. */
 #include "point.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,22 +14,27 @@
 typedef float vec __attribute__((vector_size(64), may_alias));
 #define VECS (POINTS / 16)
 
-/* The coefficients of a block, by rows and by columns. */
+/* The weights of a block, by rows and by columns. */
 struct layer {
+    enum ax_block_form form;
     uint32_t source;
     uint32_t rows, cols;
-    const uint64_t *ptr; /* NULL: dense */
+    const uint64_t *ptr;
     const uint32_t *col;
-    float *w;  /* rows first */
+    float *w;  /* rows first; NULL: all 1 */
     float *wt; /* dense: columns first */
 };
 
+/* A node that only adds to, or rectifies, a whole node that nobody else reads
+ * works in that node's place: a and da are borrowed, and layers are none. */
 struct node {
     uint32_t n, n_layers;
+    bool relu, in_place;
     struct layer *layers;
     float *b;
-    vec *a;  /* [n][VECS] activations */
-    vec *da; /* [n][VECS] their gradient */
+    float *share; /* 1 / d, or NULL */
+    vec *a;       /* [n][VECS] values */
+    vec *da;      /* [n][VECS] their gradient */
 };
 
 struct points {
@@ -67,6 +73,12 @@ CLONES static void dense(vec *out, const float *w, const vec *in,
                     in[(size_t)j * VECS + (uint32_t)v];
 }
 
+CLONES static void same(float *out, const float *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] += in[i];
+}
+
 /* back: to the columns from the rows. */
 CLONES static void sparse(vec *out, const struct layer *l, const vec *in,
                           bool back)
@@ -74,11 +86,27 @@ CLONES static void sparse(vec *out, const struct layer *l, const vec *in,
     for (uint32_t i = 0; i < l->rows; i++)
         for (uint64_t k = l->ptr[i]; k < l->ptr[i + 1]; k++) {
             size_t to = back ? l->col[k] : i, from = back ? i : l->col[k];
+            float w = l->w ? l->w[k] : 1.0f;
 
             for (int v = 0; v < VECS; v++)
-                out[to * VECS + (size_t)v] += l->w[k] *
+                out[to * VECS + (size_t)v] += w *
                                               in[from * VECS + (size_t)v];
         }
+}
+
+/* Row i times share[i]. */
+CLONES static void scale(vec *a, const float *share, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (int v = 0; v < VECS; v++)
+            a[(size_t)i * VECS + (size_t)v] *= share[i];
+}
+
+CLONES static void add_bias(vec *a, const float *b, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (int v = 0; v < VECS; v++)
+            a[(size_t)i * VECS + (size_t)v] += b[i];
 }
 
 CLONES static void rectify(float *a, size_t n)
@@ -93,47 +121,97 @@ CLONES static void mask(float *da, const float *a, size_t n)
         da[i] = a[i] > 0 ? da[i] : 0.0f;
 }
 
-static float *floats(const double *w, size_t n)
+static uint64_t weights_of(const struct ax_block *b, uint32_t rows,
+                           uint32_t cols)
 {
-    float *f = calloc(n ? n : 1, sizeof *f);
-
-    for (size_t i = 0; f && i < n; i++)
-        f[i] = (float)w[i];
-    return f;
+    return b->form == AX_BLOCK_DENSE ? (uint64_t)rows * cols
+           : b->w || b->wq           ? b->row_ptr[rows]
+                                     : 0;
 }
 
 static bool layer_new(struct layer *l, const struct ax_block *b,
                       uint32_t rows, uint32_t cols)
 {
-    size_t n = b->row_ptr ? b->row_ptr[rows] : (size_t)rows * cols;
+    uint64_t n = weights_of(b, rows, cols);
 
-    *l = (struct layer){.source = b->source,
+    *l = (struct layer){.form = b->form,
+                        .source = b->source,
                         .rows = rows,
                         .cols = cols,
                         .ptr = b->row_ptr,
                         .col = b->col};
-    l->w = floats(b->w, n);
-    if (!l->w || b->row_ptr)
+    if (!n)
+        return true;
+    l->w = malloc(n * sizeof *l->w);
+    for (uint64_t i = 0; l->w && i < n; i++)
+        l->w[i] = b->w ? (float)b->w[i] : (float)b->wq[i];
+    if (!l->w || b->form != AX_BLOCK_DENSE)
         return l->w != NULL;
-    l->wt = calloc(n ? n : 1, sizeof *l->wt);
+    l->wt = malloc(n * sizeof *l->wt);
     for (uint32_t i = 0; l->wt && i < rows; i++)
         for (uint32_t j = 0; j < cols; j++)
             l->wt[(size_t)j * rows + i] = l->w[(size_t)i * cols + j];
     return l->wt != NULL;
 }
 
-static bool node_new(struct node *o, const struct ax_net *net, uint32_t k)
+/* Reads a whole node, not the input, that nobody else reads? readers [nodes]
+ * counts nodes. */
+static bool works_in_place(const struct ax_net_node *in,
+                           const uint32_t *readers)
 {
-    const struct ax_net_node *in = &net->nodes[k];
+    return in->n_blocks == 1 && in->blocks[0].form == AX_BLOCK_SAME &&
+           in->blocks[0].source > 0 && readers[in->blocks[0].source] == 1;
+}
+
+static bool new_values(struct node *o, const struct ax_net_node *in)
+{
     size_t bytes = ((size_t)in->n + 1) * VECS * sizeof(vec);
 
-    o->n = in->n;
     o->a = aligned_alloc(64, bytes);
     o->da = aligned_alloc(64, bytes);
     o->layers = calloc(in->n_blocks + 1u, sizeof *o->layers);
     if (!o->a || !o->da || !o->layers)
         return false;
     memset(o->a, 0, bytes);
+    memset(o->da, 0, bytes);
+    return true;
+}
+
+static bool new_constants(struct node *o, const struct ax_net_node *in)
+{
+    if (in->bias) {
+        o->b = malloc(((size_t)in->n + 1) * sizeof *o->b);
+        for (uint32_t i = 0; o->b && i < in->n; i++)
+            o->b[i] = (float)ldexp((double)in->bias[i].m, in->bias[i].e);
+    }
+    if (in->div) {
+        o->share = malloc(((size_t)in->n + 1) * sizeof *o->share);
+        for (uint32_t i = 0; o->share && i < in->n; i++)
+            o->share[i] = (float)(1 / in->div[i]);
+    }
+    return (!in->bias || o->b) && (!in->div || o->share);
+}
+
+static bool node_new(struct points *p, const struct ax_net *net, uint32_t k,
+                     const uint32_t *readers)
+{
+    const struct ax_net_node *in = &net->nodes[k];
+    struct node *o = &p->nodes[k];
+
+    o->n = in->n;
+    o->relu = in->kind == AX_NET_RELU;
+    o->in_place = works_in_place(in, readers);
+    if (!new_constants(o, in))
+        return false;
+    if (o->in_place) {
+        struct node *from = &p->nodes[in->blocks[0].source];
+
+        o->a = from->a;
+        o->da = from->da;
+        return true;
+    }
+    if (!new_values(o, in))
+        return false;
     for (uint32_t i = 0; i < in->n_blocks; i++) {
         const struct ax_block *b = &in->blocks[i];
 
@@ -141,21 +219,25 @@ static bool node_new(struct node *o, const struct ax_net *net, uint32_t k)
                        net->nodes[b->source].n))
             return false;
     }
-    if (in->b)
-        o->b = floats(in->b, in->n);
-    return !in->b || o->b;
+    return true;
 }
 
 ax_status points_new(struct points **out, const struct ax_net *net,
                      struct ax_err *err)
 {
     struct points *p = calloc(1, sizeof *p);
-    bool ok = p && (p->nodes = calloc(net->n_nodes, sizeof *p->nodes));
+    uint32_t *readers = calloc(net->n_nodes, sizeof *readers);
+    bool ok = p && readers &&
+              (p->nodes = calloc(net->n_nodes, sizeof *p->nodes));
 
+    for (uint32_t k = 1; ok && k < net->n_nodes; k++)
+        for (uint32_t i = 0; i < net->nodes[k].n_blocks; i++)
+            readers[net->nodes[k].blocks[i].source]++;
     for (uint32_t k = 0; ok && k < net->n_nodes; k++) {
         p->n_nodes++;
-        ok = node_new(&p->nodes[k], net, k);
+        ok = node_new(p, net, k, readers);
     }
+    free(readers);
     if (!ok) {
         points_free(p);
         return ax_fail(err, AX_ENOMEM, "no memory for the attack");
@@ -177,6 +259,9 @@ void points_free(struct points *p)
         }
         free(o->layers);
         free(o->b);
+        free(o->share);
+        if (o->in_place)
+            continue;
         free(o->a);
         free(o->da);
     }
@@ -195,9 +280,8 @@ size_t points_bytes(const struct ax_net *net)
         for (uint32_t i = 0; i < n->n_blocks; i++) {
             const struct ax_block *b = &n->blocks[i];
 
-            sum += b->row_ptr ? b->row_ptr[n->n] * sizeof(float)
-                              : (size_t)n->n * net->nodes[b->source].n * 2 *
-                                    sizeof(float);
+            sum += weights_of(b, n->n, net->nodes[b->source].n) *
+                   (b->form == AX_BLOCK_DENSE ? 2 : 1) * sizeof(float);
         }
     }
     return sum;
@@ -213,24 +297,40 @@ float *points_dy(struct points *p)
     return (float *)p->nodes[p->n_nodes - 1].da;
 }
 
+/* out += the layer of in; back: to the source, of the node's gradient. */
+static void apply(vec *out, const struct layer *l, const vec *in, bool back)
+{
+    switch (l->form) {
+    case AX_BLOCK_SAME:
+        same((float *)out, (const float *)in, (size_t)l->rows * POINTS);
+        break;
+    case AX_BLOCK_SPARSE:
+        sparse(out, l, in, back);
+        break;
+    case AX_BLOCK_DENSE:
+        if (back)
+            dense(out, l->wt, in, l->cols, l->rows);
+        else
+            dense(out, l->w, in, l->rows, l->cols);
+        break;
+    }
+}
+
 const float *points_forward(struct points *p)
 {
     for (uint32_t k = 1; k < p->n_nodes; k++) {
         struct node *o = &p->nodes[k];
 
-        for (uint32_t i = 0; i < o->n; i++)
-            for (int v = 0; v < VECS; v++)
-                o->a[i * VECS + (uint32_t)v] = (vec){0} +
-                                               (o->b ? o->b[i] : 0.0f);
-        for (uint32_t i = 0; i < o->n_layers; i++) {
-            const struct layer *l = &o->layers[i];
-
-            if (l->ptr)
-                sparse(o->a, l, p->nodes[l->source].a, false);
-            else
-                dense(o->a, l->w, p->nodes[l->source].a, l->rows, l->cols);
-        }
-        if (k + 1 < p->n_nodes)
+        if (!o->in_place)
+            memset(o->a, 0, (size_t)o->n * VECS * sizeof(vec));
+        for (uint32_t i = 0; i < o->n_layers; i++)
+            apply(o->a, &o->layers[i], p->nodes[o->layers[i].source].a,
+                  false);
+        if (o->share)
+            scale(o->a, o->share, o->n);
+        if (o->b)
+            add_bias(o->a, o->b, o->n);
+        if (o->relu)
             rectify((float *)o->a, (size_t)o->n * POINTS);
     }
     return (const float *)p->nodes[p->n_nodes - 1].a;
@@ -238,22 +338,22 @@ const float *points_forward(struct points *p)
 
 float *points_backward(struct points *p)
 {
+    const vec *dy = p->nodes[p->n_nodes - 1].da;
+
     for (uint32_t k = 0; k + 1 < p->n_nodes; k++)
-        memset(p->nodes[k].da, 0, (size_t)p->nodes[k].n * VECS * sizeof(vec));
+        if (p->nodes[k].da != dy && !p->nodes[k].in_place)
+            memset(p->nodes[k].da, 0,
+                   (size_t)p->nodes[k].n * VECS * sizeof(vec));
     for (uint32_t k = p->n_nodes; k-- > 1;) {
         struct node *o = &p->nodes[k];
 
-        if (k + 1 < p->n_nodes)
+        if (o->relu)
             mask((float *)o->da, (const float *)o->a, (size_t)o->n * POINTS);
-        for (uint32_t i = 0; i < o->n_layers; i++) {
-            const struct layer *l = &o->layers[i];
-            vec *to = p->nodes[l->source].da;
-
-            if (l->ptr)
-                sparse(to, l, o->da, true);
-            else
-                dense(to, l->wt, o->da, l->cols, l->rows);
-        }
+        if (o->share)
+            scale(o->da, o->share, o->n);
+        for (uint32_t i = 0; i < o->n_layers; i++)
+            apply(p->nodes[o->layers[i].source].da, &o->layers[i], o->da,
+                  true);
     }
     return (float *)p->nodes[0].da;
 }
