@@ -408,21 +408,48 @@ static double log2_of_pow10(long k, bool up)
     return (double)k * ((k > 0) == up ? 3.3220 : 3.3219);
 }
 
-/* The sign of v - m 10^k, both positive, for the n limbs v at p times 2^e.
- * p and q have room for LIMBS more than v has; p is used up. */
-static int compare_positive(mp_limb_t *p, size_t n, long e, mp_limb_t *q,
-                            const char *digits, size_t n_digits, int k)
-{
-    double top = (double)bits_of(p, n) +
-                 (double)e; /* 2^(top-1) <= v < 2^top */
-    size_t size;
+/* v is the n limbs at p times 2^e, over the n_den limbs at den. p and q have
+ * room for LIMBS more than p and den have together; both are used up. */
+struct ratio {
+    mp_limb_t *p, *q;
+    size_t n;
+    long e;
+    const mp_limb_t *den;
+    size_t n_den;
+};
 
-    if (top - 1 > log2_of_pow10((long)n_digits + k, true))
+/* q *= den, by way of a copy above it. */
+static size_t times_den(const struct ratio *v, size_t size)
+{
+    mp_limb_t *copy = v->q + size + v->n_den;
+
+    if (v->n_den == 1 && v->den[0] == 1)
+        return size;
+    memcpy(copy, v->q, size * sizeof *copy);
+    if (size >= v->n_den)
+        mpn_mul(v->q, copy, (mp_size_t)size, v->den, (mp_size_t)v->n_den);
+    else
+        mpn_mul(v->q, v->den, (mp_size_t)v->n_den, copy, (mp_size_t)size);
+    return trimmed(v->q, size + v->n_den);
+}
+
+/* The sign of v - m 10^k, both positive. */
+static int compare_positive(const struct ratio *v, const char *digits,
+                            size_t n_digits, int k)
+{
+    /* 2^(top-2) < v < 2^top */
+    double top = (double)bits_of(v->p, v->n) + (double)v->e -
+                 (double)bits_of(v->den, v->n_den) + 1;
+    mp_limb_t *p = v->p, *q = v->q;
+    size_t n = v->n, size;
+    long e = v->e;
+
+    if (top - 2 > log2_of_pow10((long)n_digits + k, true))
         return 1;
     if (top < log2_of_pow10((long)n_digits - 1 + k, false))
         return -1;
     n = trimmed(p, n);
-    size = set_digits(q, digits, n_digits);
+    size = times_den(v, set_digits(q, digits, n_digits));
     n = times_pow10(p, n, -k);
     size = times_pow10(q, size, k);
     if (e >= 0)
@@ -435,48 +462,53 @@ static int compare_positive(mp_limb_t *p, size_t n, long e, mp_limb_t *q,
 }
 
 /* The sign of v - D for a row's D: its text is "m" or "mek". */
-static int compare_text(mp_limb_t *p, size_t n, bool negative, long e,
-                        mp_limb_t *q, const char *text)
+static int compare_text(const struct ratio *v, bool negative,
+                        const char *text)
 {
     bool below = *text == '-';
     const char *digits = text + below, *mark = strchr(digits, 'e');
     size_t n_digits = mark ? (size_t)(mark - digits) : strlen(digits);
     int k = mark ? (int)strtol(mark + 1, NULL, 10) : 0, sign;
 
-    if (!trimmed(p, n))
+    if (!trimmed(v->p, v->n))
         return *digits == '0' ? 0 : below ? 1 : -1;
     if (*digits == '0' || below != negative)
         return negative ? -1 : 1;
-    sign = compare_positive(p, n, e, q, digits, n_digits, k);
+    sign = compare_positive(v, digits, n_digits, k);
     return negative ? -sign : sign;
 }
 
 ax_status ax_row_compare(int *sign, const struct ax_row *r,
                          const uint64_t *limbs, size_t n, bool negative,
-                         long e, struct ax_err *err)
+                         long e, const uint64_t *den, size_t n_den,
+                         struct ax_err *err)
 {
-    size_t room = n + LIMBS;
-    mp_limb_t *p;
+    size_t room = n + 2 * n_den + 2 * LIMBS;
+    struct ratio v = {.n = n, .e = e, .den = den, .n_den = n_den};
 
-    if (n > (size_t)1 << 24)
-        return ax_fail(err, AX_EUNSUPPORTED, "a number of %zu limbs", n);
-    p = malloc(2 * room * sizeof *p);
-    if (!p)
+    if (n > (size_t)1 << 24 || n_den > (size_t)1 << 24)
+        return ax_fail(err, AX_EUNSUPPORTED, "a number of %zu limbs",
+                       n > n_den ? n : n_den);
+    v.p = malloc(2 * room * sizeof *v.p);
+    if (!v.p)
         return ax_fail(err, AX_ENOMEM, "%s", ax_status_text(AX_ENOMEM));
+    v.q = v.p + room;
     for (size_t i = 0; i < n; i++)
-        p[i] = limbs[i];
-    *sign = compare_text(p, n, negative, e, p + room, r->d_text);
-    free(p);
+        v.p[i] = limbs[i];
+    *sign = compare_text(&v, negative, r->d_text);
+    free(v.p);
     return AX_OK;
 }
 
 static int compare_slow(double v, const char *text)
 {
-    mp_limb_t p[LIMBS + 1], q[LIMBS + 1];
+    static const mp_limb_t one = 1;
+    mp_limb_t p[LIMBS + 2], q[LIMBS + 2];
     int e = 0;
 
     p[0] = (mp_limb_t)ldexp(frexp(fabs(v), &e), 53);
-    return compare_text(p, 1, v < 0, e - 53, q, text);
+    return compare_text(&(struct ratio){p, q, 1, e - 53, &one, 1}, v < 0,
+                        text);
 }
 
 /* A short text as m and e with |m| <= 2^53 and |e| <= 22, or false. */

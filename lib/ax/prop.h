@@ -67,10 +67,12 @@ ax_status ax_prop_read(struct ax_prop **out, const char *text, size_t n,
 void ax_prop_free(struct ax_prop *p);
 
 /* The sign of v - D, exactly: v is the integer of n 64-bit limbs, the lowest
- * first, times 2^e, negated if so. AX_ENOMEM. */
+ * first, times 2^e, negated if so, over that of the n_den limbs at den, the
+ * last of which is not 0. AX_ENOMEM. */
 ax_status ax_row_compare(int *sign, const struct ax_row *r,
                          const uint64_t *limbs, size_t n, bool negative,
-                         long e, struct ax_err *err) AX_MUST_CHECK;
+                         long e, const uint64_t *den, size_t n_den,
+                         struct ax_err *err) AX_MUST_CHECK;
 
 AX_END_API
 

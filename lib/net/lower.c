@@ -1,7 +1,8 @@
-/* Lowering: the graph of a model as the nodes of ax-cert(5), section NETWORK.
- * The operators are walked in stored order; each value is an array of
- * constants and of variables of the nodes made so far; an operator that
- * computes makes the next node. */
+/* Lowering: the graph of a model as a chain of nodes, the normal form of
+ * ax-cert(5), section NETWORK. The operators are walked in stored order; each
+ * value is kept as an array of constants and variables, and every operator
+ * that computes makes the next node, of new variables. */
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,36 +11,38 @@
 
 #include "lowering.h"
 
+/* The operators of ax-cert(5), and how many of their first inputs they
+ * compute with: those must be of floating types. Those that compute with
+ * none move elements, the others make nodes. */
 static const struct {
-    ax_op op;
     net_operator *lower;
-    bool sums; /* it computes, so its type must be a floating one */
-} operators[] = {
-    {AX_OP_Add, net_add, true},
-    {AX_OP_AveragePool, net_average_pool, true},
-    {AX_OP_Concat, net_concat, false},
-    {AX_OP_Conv, net_conv, true},
-    {AX_OP_Div, net_div, true},
-    {AX_OP_Dropout, net_same, false},
-    {AX_OP_Flatten, net_flatten, false},
-    {AX_OP_Gather, net_gather, false},
-    {AX_OP_Gemm, net_gemm, true},
-    {AX_OP_GlobalAveragePool, net_global_average_pool, true},
-    {AX_OP_Identity, net_same, false},
-    {AX_OP_MatMul, net_matmul, true},
-    {AX_OP_Mul, net_mul, true},
-    {AX_OP_Neg, net_neg, true},
-    {AX_OP_Pad, net_pad, false},
-    {AX_OP_ReduceMean, net_reduce, true},
-    {AX_OP_ReduceSum, net_reduce, true},
-    {AX_OP_Relu, net_relu, true},
-    {AX_OP_Reshape, net_reshape, false},
-    {AX_OP_Slice, net_slice, false},
-    {AX_OP_Split, net_split, false},
-    {AX_OP_Squeeze, net_squeeze, false},
-    {AX_OP_Sub, net_sub, true},
-    {AX_OP_Transpose, net_transpose, false},
-    {AX_OP_Unsqueeze, net_unsqueeze, false},
+    uint32_t operands;
+} operators[AX_OP_COUNT] = {
+    [AX_OP_Add] = {net_add, 2},
+    [AX_OP_AveragePool] = {net_average_pool, 1},
+    [AX_OP_Concat] = {net_concat, 0},
+    [AX_OP_Conv] = {net_conv, 3},
+    [AX_OP_Div] = {net_div, 2},
+    [AX_OP_Dropout] = {net_same, 0},
+    [AX_OP_Flatten] = {net_flatten, 0},
+    [AX_OP_Gather] = {net_gather, 0},
+    [AX_OP_Gemm] = {net_gemm, 3},
+    [AX_OP_GlobalAveragePool] = {net_global_average_pool, 1},
+    [AX_OP_Identity] = {net_same, 0},
+    [AX_OP_MatMul] = {net_matmul, 2},
+    [AX_OP_Mul] = {net_mul, 2},
+    [AX_OP_Neg] = {net_neg, 1},
+    [AX_OP_Pad] = {net_pad, 0},
+    [AX_OP_ReduceMean] = {net_reduce, 1},
+    [AX_OP_ReduceSum] = {net_reduce, 1},
+    [AX_OP_Relu] = {net_relu, 1},
+    [AX_OP_Reshape] = {net_reshape, 0},
+    [AX_OP_Slice] = {net_slice, 0},
+    [AX_OP_Split] = {net_split, 0},
+    [AX_OP_Squeeze] = {net_squeeze, 0},
+    [AX_OP_Sub] = {net_sub, 2},
+    [AX_OP_Transpose] = {net_transpose, 0},
+    [AX_OP_Unsqueeze] = {net_unsqueeze, 0},
 };
 
 ax_status net_refuse(struct lowering *l, const char *fmt, ...)
@@ -90,13 +93,18 @@ ax_status net_shape(struct lowering *l, struct array *out, int rank,
 {
     uint64_t n = 1;
 
-    *out = (struct array){.rank = rank, .run = NO_VARIABLE, .n = 1};
+    assert(dims != out->dims);
+    *out = (struct array){.made = true, .rank = rank, .run = NO_VARIABLE};
+    if (rank > AX_RANK_MAX)
+        return net_refuse(l, "more than %d dimensions", AX_RANK_MAX);
     for (int i = 0; i < rank; i++) {
-        if (dims[i] < 0 || (dims[i] && n > MAX_ELEMENT / (uint64_t)dims[i]))
+        if (dims[i] < 0 || (uint64_t)dims[i] > MAX_ELEMENT)
+            return net_refuse(l, "a dimension of %lld", (long long)dims[i]);
+        n *= (uint64_t)dims[i];
+        if (n > MAX_ELEMENT)
             return net_refuse(l, "a value of more than %llu elements",
                               (unsigned long long)MAX_ELEMENT);
         out->dims[i] = dims[i];
-        n *= (uint64_t)dims[i];
     }
     out->n = (size_t)n;
     return AX_OK;
@@ -173,15 +181,17 @@ static bool floats_finite(const uint32_t *bits, size_t n)
     return !bad;
 }
 
-static bool doubles_finite(const double *v, size_t n)
+static bool in_range(const double *v, size_t n)
 {
+    struct ax_dyadic d;
+
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(v[i]))
+        if (!dyadic_from(&d, v[i]))
             return false;
     return true;
 }
 
-/* A constant tensor becomes an array when it is first used. */
+/* A constant tensor becomes a form when it is first used. */
 static ax_status read_constant(struct lowering *l, struct array *f,
                                const struct ax_tensor *t)
 {
@@ -200,15 +210,16 @@ static ax_status read_constant(struct lowering *l, struct array *f,
         if (!convert(f->value, t, f->n))
             return net_refuse(l, "a constant of type %s",
                               ax_dtype_name(t->dtype));
-        finite = doubles_finite(f->value, f->n);
+        finite = in_range(f->value, f->n);
     }
     if (!finite)
-        return net_refuse(l, "a constant is infinite or not a number");
+        return net_refuse(l, "a constant is infinite, not a number, or out of "
+                             "the range of a certificate");
     f->made = true;
     return AX_OK;
 }
 
-/* Make sure that value v has an array. */
+/* Make sure that value v has a form. */
 static ax_status need_array(struct lowering *l, uint32_t v)
 {
     const struct ax_value *value = &l->model->graph->values[v];
@@ -248,27 +259,41 @@ ax_status net_ints(struct lowering *l, uint32_t i, int64_t *out, size_t max,
     return AX_OK;
 }
 
+/* Type of the numbers that value v is made of; AX_DTYPE_NONE: not known. */
+static ax_dtype type_of(const struct lowering *l, uint32_t v)
+{
+    const struct ax_value *value = &l->model->graph->values[v];
+
+    return value->tensor == AX_NONE ? value->dtype
+                                    : l->model->tensors[value->tensor].dtype;
+}
+
+static ax_status check_operands(struct lowering *l)
+{
+    for (uint32_t i = 0; i < operators[l->node->op].operands; i++) {
+        ax_dtype t = AX_DTYPE_NONE;
+
+        if (i < l->node->n_in && l->node->in[i] != AX_NONE)
+            t = type_of(l, l->node->in[i]);
+        if (t != AX_DTYPE_NONE && !is_floating(t))
+            return net_refuse(l, "arithmetic on %s", ax_dtype_name(t));
+    }
+    return AX_OK;
+}
+
 static ax_status lower_operator(struct lowering *l)
 {
     const struct ax_node *node = l->node;
-    const struct ax_graph *g = l->model->graph;
-    size_t i = 0, n = sizeof operators / sizeof operators[0];
     struct array *out;
 
-    while (i < n && operators[i].op != node->op)
-        i++;
-    if (i == n)
-        return net_refuse(l, "ax-cert(5) has no rule for this operator");
-    if (operators[i].sums && node->out[0] != AX_NONE &&
-        g->values[node->out[0]].dtype != AX_DTYPE_NONE &&
-        !is_floating(g->values[node->out[0]].dtype))
-        return net_refuse(l, "arithmetic on %s",
-                          ax_dtype_name(g->values[node->out[0]].dtype));
+    if (!operators[node->op].lower)
+        return net_refuse(l, "this operator cannot be certified");
+    AX_TRY(check_operands(l));
     out = net_alloc(l, node->n_out, sizeof *out);
     if (!out)
         return net_no_memory(l);
     memset(out, 0, node->n_out * sizeof *out);
-    AX_TRY(operators[i].lower(l, out));
+    AX_TRY(operators[node->op].lower(l, out));
     for (uint32_t k = 0; k < node->n_out; k++)
         if (node->out[k] != AX_NONE)
             l->arrays[node->out[k]] = out[k];
@@ -302,8 +327,7 @@ static ax_status check_type(struct lowering *l, uint32_t v)
 }
 
 /* Shape of a graph input; a free dimension is 1. */
-static ax_status input_shape(struct lowering *l, struct array *out,
-                             uint32_t v)
+static ax_status input_shape(struct lowering *l, struct array *out, uint32_t v)
 {
     const struct ax_value *value = &l->model->graph->values[v];
     int64_t dims[AX_RANK_MAX];
@@ -323,17 +347,15 @@ static ax_status lower_inputs(struct lowering *l)
     uint64_t at = 0;
 
     for (uint32_t i = 0; i < g->n_inputs; i++) {
-        struct array *a = &l->arrays[g->inputs[i]];
+        struct array *f = &l->arrays[g->inputs[i]];
 
-        AX_TRY(input_shape(l, a, g->inputs[i]));
-        if (at + a->n > MAX_ELEMENT)
+        AX_TRY(input_shape(l, f, g->inputs[i]));
+        f->run = (uint32_t)at;
+        at += f->n;
+        if (at > MAX_ELEMENT)
             return net_refuse(l, "more than %llu inputs",
                               (unsigned long long)MAX_ELEMENT);
-        a->run = (uint32_t)at;
-        a->made = true;
-        at += a->n;
     }
-    l->net->nodes[0].kind = AX_NET_INPUT;
     l->net->nodes[0].n = (uint32_t)at;
     l->first[1] = (uint32_t)at;
     l->n_made = 1;
@@ -354,27 +376,37 @@ static ax_status lower_outputs(struct lowering *l)
         parts[i] = l->arrays[g->outputs[i]];
     }
     if (g->n_outputs == 1)
-        return net_outputs(l, &parts[0]);
-    AX_TRY(net_joined(l, &all, parts, g->n_outputs));
-    return net_outputs(l, &all);
+        all = parts[0];
+    else
+        AX_TRY(net_joined(l, &all, parts, g->n_outputs));
+    AX_TRY(net_begin(l, AX_NET_UNIT, &all, false));
+    for (size_t i = 0; i < all.n; i++) {
+        AX_TRY(net_term(l, &all, i, 1));
+        net_row(l);
+    }
+    return net_end(l, &all);
 }
 
 static ax_status lower(struct lowering *l)
 {
     const struct ax_graph *g = l->model->graph;
-    uint32_t n = g->n_nodes + 2;
+    uint32_t n = 2;
 
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        n += operators[g->nodes[i].op].operands != 0;
     l->net->nodes = net_keep(l, n, sizeof *l->net->nodes);
     l->first = net_alloc(l, (size_t)n + 1, sizeof *l->first);
+    l->count = net_alloc(l, n, sizeof *l->count);
     l->arrays = net_alloc(l, g->n_values, sizeof *l->arrays);
-    if (!l->net->nodes || !l->first || !l->arrays)
+    if (!l->net->nodes || !l->first || !l->count || !l->arrays)
         return net_no_memory(l);
+    memset(l->count, 0, n * sizeof *l->count);
     memset(l->arrays, 0, g->n_values * sizeof *l->arrays);
     l->first[0] = 0;
+    l->net->n_nodes = n;
     AX_TRY(lower_inputs(l));
     AX_TRY(lower_nodes(l));
     AX_TRY(lower_outputs(l));
-    l->net->n_nodes = l->n_made;
     return net_quantise(l);
 }
 

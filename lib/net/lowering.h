@@ -17,7 +17,7 @@
 /* Element i is a variable, var[i] or run + i, if there is one; if not, it is
  * the constant value[i] or single[i]. */
 struct array {
-    bool made;
+    bool made; /* there is something here */
     int rank;
     int64_t dims[AX_RANK_MAX];
     size_t n;
@@ -46,7 +46,7 @@ struct lowering {
     size_t n_terms, room;
     uint64_t *row_end; /* [n] */
     uint32_t row;
-    struct ax_dyadic divisor; /* of the row; m = 1, e = 0 if not divided */
+    uint64_t *count; /* [nodes] of its terms; zero between nodes */
     struct ax_err *err;
 };
 
@@ -86,9 +86,9 @@ ax_status net_ints(struct lowering *l, uint32_t i, int64_t *out, size_t max,
 ax_status net_shape(struct lowering *l, struct array *out, int rank,
                     const int64_t *dims) AX_MUST_CHECK;
 
-/* One operator each; *out is what its first output is (Split: all).
- * moves.c: */
+/* One operator each; *out is what its first output is (Split: all). */
 typedef ax_status net_operator(struct lowering *l, struct array *out);
+/* moves.c */
 net_operator net_concat, net_flatten, net_gather, net_pad, net_reshape,
     net_same, net_slice, net_split, net_squeeze, net_transpose, net_unsqueeze;
 /* Strides of a row-major shape. */
@@ -106,32 +106,27 @@ ax_status net_broadcast(struct lowering *l, struct array *out,
 /* All arrays, one after the other. */
 ax_status net_joined(struct lowering *l, struct array *out,
                      const struct array *in, uint32_t n) AX_MUST_CHECK;
-/* sums.c: unit and relu nodes, and means; products.c and windows.c: weighted
- * ones. */
-net_operator net_add, net_sub, net_neg, net_reduce, net_relu;
-net_operator net_mul, net_div, net_matmul, net_gemm;
-net_operator net_conv, net_average_pool, net_global_average_pool;
-/* Both inputs of an elementwise operator in their common shape. */
-ax_status net_broadcast_both(struct lowering *l, struct array *a,
-                             struct array *b) AX_MUST_CHECK;
+/* elementwise.c, products.c and windows.c: these make a node. */
+net_operator net_add, net_sub, net_neg, net_relu, net_mul, net_div;
+net_operator net_matmul, net_gemm;
+net_operator net_conv, net_average_pool, net_global_average_pool, net_reduce;
 
-/* rows.c. Begin the network's next node, with as many variables as out has
- * elements; then its rows: terms, what is added, and the end; at last out
- * becomes its variables. */
+/* build.c. Begin the network's next node, of the shape that out has; then
+ * for each row its divisor, if DIVIDES, its terms, what is added, and its
+ * end; at last out becomes its variables. */
 ax_status net_begin(struct lowering *l, enum ax_net_kind kind,
-                    const struct array *out) AX_MUST_CHECK;
-/* The divisor of the row; before its terms. */
+                    const struct array *out, bool divides) AX_MUST_CHECK;
 ax_status net_divide(struct lowering *l, double d) AX_MUST_CHECK;
-/* w times element i of a; a constant goes to the bias. */
+/* w times element i of a; a constant element goes to the bias. */
 ax_status net_term(struct lowering *l, const struct array *a, size_t i,
                    double w) AX_MUST_CHECK;
-/* Add v w, not divided. */
+/* What the operator adds: v times w. */
 ax_status net_bias(struct lowering *l, double v, double w) AX_MUST_CHECK;
-void net_row(struct lowering *l);
+static inline void net_row(struct lowering *l)
+{
+    l->row_end[l->row++] = l->n_terms;
+}
 ax_status net_end(struct lowering *l, struct array *out) AX_MUST_CHECK;
-/* No operator: the last node, of the elements of an array. */
-ax_status net_outputs(struct lowering *l, const struct array *a)
-    AX_MUST_CHECK;
 
 /* quantise.c */
 ax_status net_quantise(struct lowering *l) AX_MUST_CHECK;

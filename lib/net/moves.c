@@ -5,6 +5,61 @@
 
 #include "lowering.h"
 
+/* Where an element comes from: element ORIGIN_AT of input ORIGIN_OF, or the
+ * constant fill. */
+#define ORIGIN(input, at) ((uint64_t)(input) << 40 | (uint64_t)(at))
+#define ORIGIN_OF(origin) ((origin) >> 40)
+#define ORIGIN_AT(origin) ((origin)&0xffffffffff)
+#define ORIGIN_FILL       UINT64_MAX
+
+/* Variables that follow each other need no list. */
+static void find_run(struct array *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->var[i] == NO_VARIABLE || a->var[i] != a->var[0] + i)
+            return;
+    if (!a->n)
+        return;
+    a->run = a->var[0];
+    a->var = NULL;
+}
+
+/* out's shape is set. origin[out->n]. */
+static ax_status gather(struct lowering *l, struct array *out,
+                        const struct array *in, const uint64_t *origin,
+                        double fill)
+{
+    bool variables = false, constants = false;
+
+    for (size_t i = 0; i < out->n; i++) {
+        bool v = origin[i] != ORIGIN_FILL &&
+                 array_var(&in[ORIGIN_OF(origin[i])], ORIGIN_AT(origin[i])) !=
+                     NO_VARIABLE;
+
+        variables |= v;
+        constants |= !v;
+    }
+    if (variables && !(out->var = net_alloc(l, out->n, sizeof *out->var)))
+        return net_no_memory(l);
+    if ((constants || !out->n) &&
+        !(out->value = net_alloc(l, out->n, sizeof *out->value)))
+        return net_no_memory(l);
+    for (size_t i = 0; i < out->n; i++) {
+        bool none = origin[i] == ORIGIN_FILL;
+        const struct array *from = none ? in : &in[ORIGIN_OF(origin[i])];
+        size_t at = none ? 0 : ORIGIN_AT(origin[i]);
+        uint32_t v = none ? NO_VARIABLE : array_var(from, at);
+
+        if (variables)
+            out->var[i] = v;
+        if (v == NO_VARIABLE)
+            out->value[i] = none ? fill : array_value(from, at);
+    }
+    if (variables && !constants)
+        find_run(out);
+    return AX_OK;
+}
+
 /* Strides of a row-major shape. */
 void net_strides(int64_t *out, const struct array *f)
 {
@@ -32,47 +87,6 @@ static ax_status axis_attr(struct lowering *l, int *out, int64_t dflt,
 
     if (!set_axis(out, axis, rank))
         return net_refuse(l, "axis %lld of %d", (long long)axis, rank);
-    return AX_OK;
-}
-
-/* Where output element i comes from: element ORIGIN_AT of array
- * ORIGIN_ARRAY, or the constant fill. */
-#define ORIGIN(array, at) ((uint64_t)(array) << 40 | (uint64_t)(at))
-#define ORIGIN_ARRAY(o)   ((o) >> 40)
-#define ORIGIN_AT(o)      ((o) & (((uint64_t)1 << 40) - 1))
-#define ORIGIN_FILL       UINT64_MAX
-
-/* out's shape is set; in[n_in]. */
-static ax_status gather(struct lowering *l, struct array *out,
-                        const struct array *in, uint32_t n_in,
-                        const uint64_t *origin, double fill)
-{
-    bool vars = false, values = false;
-
-    for (uint32_t k = 0; k < n_in; k++) {
-        vars |= !array_constant(&in[k]);
-        values |= in[k].value || in[k].single;
-    }
-    for (size_t i = 0; i < out->n && !values; i++)
-        values = origin[i] == ORIGIN_FILL;
-    out->var = vars ? net_alloc(l, out->n, sizeof *out->var) : NULL;
-    out->value = values ? net_alloc(l, out->n, sizeof *out->value) : NULL;
-    if ((vars && !out->var) || (values && !out->value))
-        return net_no_memory(l);
-    for (size_t i = 0; i < out->n; i++) {
-        const struct array *a = &in[ORIGIN_ARRAY(origin[i]) % n_in];
-        bool is_fill = origin[i] == ORIGIN_FILL;
-        size_t at = is_fill ? 0 : ORIGIN_AT(origin[i]);
-        uint32_t var = is_fill ? NO_VARIABLE : array_var(a, at);
-
-        if (out->var)
-            out->var[i] = var;
-        if (out->value)
-            out->value[i] = is_fill              ? fill
-                            : var != NO_VARIABLE ? 0
-                                                 : array_value(a, at);
-    }
-    out->made = true;
     return AX_OK;
 }
 
@@ -106,7 +120,7 @@ static ax_status gather_walk(struct lowering *l, struct array *out,
         for (int d = out->rank - 1; d >= 0 && ++at[d] == out->dims[d]; d--)
             at[d] = 0;
     }
-    return gather(l, out, in, 1, origin, fill);
+    return gather(l, out, in, origin, fill);
 }
 
 ax_status net_broadcast(struct lowering *l, struct array *out,
@@ -289,6 +303,28 @@ ax_status net_transpose(struct lowering *l, struct array *out)
     return gather_walk(l, out, in, &w, 0);
 }
 
+ax_status net_joined(struct lowering *l, struct array *out,
+                     const struct array *in, uint32_t n)
+{
+    uint64_t *origin;
+    int64_t all = 0;
+    size_t at = 0;
+
+    for (uint32_t k = 0; k < n; k++) {
+        all += (int64_t)in[k].n;
+        if (all > (int64_t)MAX_ELEMENT)
+            break;
+    }
+    AX_TRY(net_shape(l, out, 1, &all));
+    origin = net_alloc(l, out->n, sizeof *origin);
+    if (!origin)
+        return net_no_memory(l);
+    for (uint32_t k = 0; k < n; k++)
+        for (size_t i = 0; i < in[k].n; i++)
+            origin[at++] = ORIGIN(k, i);
+    return gather(l, out, in, origin, 0);
+}
+
 ax_status net_concat(struct lowering *l, struct array *out)
 {
     uint32_t n = l->node->n_in;
@@ -325,7 +361,7 @@ ax_status net_concat(struct lowering *l, struct array *out)
             for (size_t i = 0; i < run; i++)
                 origin[at++] = ORIGIN(k, o * run + i);
         }
-    return gather(l, out, in, n, origin, 0);
+    return gather(l, out, in, origin, 0);
 }
 
 /* starts, ends, axes and steps as ONNX clamps them. */
@@ -460,7 +496,7 @@ ax_status net_gather(struct lowering *l, struct array *out)
                     0,
                     (o * (size_t)in->dims[axis] + (size_t)index[i]) * inner +
                         j);
-    return gather(l, out, in, 1, origin, 0);
+    return gather(l, out, in, origin, 0);
 }
 
 ax_status net_pad(struct lowering *l, struct array *out)
@@ -502,23 +538,4 @@ ax_status net_pad(struct lowering *l, struct array *out)
     }
     AX_TRY(net_shape(l, out, in->rank, dims));
     return gather_walk(l, out, in, &w, value ? array_value(value, 0) : 0);
-}
-
-ax_status net_joined(struct lowering *l, struct array *out,
-                     const struct array *in, uint32_t n)
-{
-    uint64_t *origin;
-    int64_t total = 0;
-    size_t to = 0;
-
-    for (uint32_t k = 0; k < n; k++)
-        total += (int64_t)in[k].n;
-    AX_TRY(net_shape(l, out, 1, &total));
-    origin = net_alloc(l, out->n, sizeof *origin);
-    if (!origin)
-        return net_no_memory(l);
-    for (uint32_t k = 0; k < n; k++)
-        for (size_t i = 0; i < in[k].n; i++)
-            origin[to++] = ORIGIN(k, i);
-    return gather(l, out, in, n, origin, 0);
 }

@@ -1,53 +1,14 @@
-/* Weighted nodes whose weights are constants of the model: products. */
-#include <stdlib.h>
-#include <string.h>
+/* Matrix products with a constant: MatMul and Gemm. */
+#include <math.h>
 
 #include "lowering.h"
 
-ax_status net_mul(struct lowering *l, struct array *out)
-{
-    struct array a, b;
-
-    AX_TRY(net_broadcast_both(l, &a, &b));
-    AX_TRY(net_shape(l, out, a.rank, a.dims));
-    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out));
-    for (size_t i = 0; i < out->n; i++) {
-        bool left = array_var(&a, i) == NO_VARIABLE;
-
-        if (!left && array_var(&b, i) != NO_VARIABLE)
-            return net_refuse(l, "both factors depend on the input");
-        AX_TRY(left ? net_term(l, &b, i, array_value(&a, i))
-                    : net_term(l, &a, i, array_value(&b, i)));
-        net_row(l);
-    }
-    return net_end(l, out);
-}
-
-ax_status net_div(struct lowering *l, struct array *out)
-{
-    struct array a, b;
-
-    AX_TRY(net_broadcast_both(l, &a, &b));
-    AX_TRY(net_shape(l, out, a.rank, a.dims));
-    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out));
-    for (size_t i = 0; i < out->n; i++) {
-        if (array_var(&b, i) != NO_VARIABLE)
-            return net_refuse(l, "the divisor depends on the input");
-        AX_TRY(net_divide(l, array_value(&b, i)));
-        AX_TRY(net_term(l, &a, i, 1));
-        net_row(l);
-    }
-    return net_end(l, out);
-}
-
-/* Matrix products: element (i, k) of the left factor is at left + i left_i
- * + k left_k, and so on. One of the two is the constant. */
+/* Element (i, k) of the left factor is at left + i left_i + k left_k, and so
+ * on; a is left, b is right, and one of the two is the constant. */
 struct product {
     size_t m, n, k;
     size_t left_i, left_k, right_k, right_j;
-    const size_t *left, *right; /* [batches] */
-    const struct array *constant, *free;
-    bool constant_left;
+    const struct array *a, *b;
     double alpha;
     /* Columns of a constant right factor, read BLOCK at a time. */
     double *block; /* [BLOCK, k] */
@@ -67,174 +28,166 @@ static const double *read_column(struct product *p, size_t at, size_t j)
         for (size_t k = 0; k < p->k; k++)
             for (size_t c = 0; c < width; c++)
                 p->block[c * p->k + k] = array_value(
-                    p->constant, from + k * p->right_k + c * p->right_j);
+                    p->b, from + k * p->right_k + c * p->right_j);
     p->block_at = from;
     return p->block + j % BLOCK * p->k;
 }
 
-/* The terms of element o of the product; alpha is what all are times. */
-static ax_status product_row(struct lowering *l, struct product *p, size_t o)
+/* Times alpha. */
+static ax_status factor(struct lowering *l, const struct product *p,
+                        double *w)
 {
-    size_t batch = o / (p->m * p->n), i = o / p->n % p->m, j = o % p->n;
-    size_t left = p->left[batch] + i * p->left_i;
-    size_t right = p->right[batch] + j * p->right_j;
-    const double *column = NULL;
-
-    if (!p->constant_left)
-        column = read_column(p, p->right[batch], j);
-    for (size_t k = 0; k < p->k; k++) {
-        double c = column ? column[k]
-                          : array_value(p->constant, left + k * p->left_k);
-        size_t at = column ? left + k * p->left_k : right + k * p->right_k;
-
-        if (c != 0)
-            AX_TRY(net_term(l, p->free, at, c * p->alpha));
-    }
-    return AX_OK;
-}
-
-/* c * alpha is exact for every c, or there is no certificate. */
-static ax_status check_alpha(struct lowering *l, const struct product *p)
-{
-    struct ax_dyadic alpha, c;
+    struct ax_dyadic a, b;
 
     if (p->alpha == 1)
         return AX_OK;
-    for (size_t i = 0; i < p->constant->n; i++) {
-        double v = array_value(p->constant, i);
+    if (!dyadic_from(&a, *w) || !dyadic_from(&b, p->alpha) ||
+        !dyadic_mul(&a, a, b) || dyadic_bits(a.m) > 53)
+        return net_refuse(l, "a weight times alpha is not exact, or out of "
+                             "the range of a certificate");
+    *w = ldexp((double)a.m, a.e);
+    return AX_OK;
+}
 
-        if (!dyadic_from(&alpha, p->alpha) || !dyadic_from(&c, v) ||
-            !dyadic_mul(&c, c, alpha) || dyadic_bits(c.m) > 53)
-            return net_refuse(l, "a weight times alpha is not exact");
+/* Element (i, j) of the product of the matrices at LEFT and RIGHT. */
+static ax_status product_terms(struct lowering *l, struct product *p,
+                               size_t left, size_t right, size_t i, size_t j)
+{
+    const double *column = NULL;
+
+    if (array_constant(p->b))
+        column = read_column(p, right, j);
+    left += i * p->left_i;
+    right += j * p->right_j;
+    for (size_t k = 0; k < p->k; k++) {
+        size_t x = left + k * p->left_k, y = right + k * p->right_k;
+        double w = column ? column[k] : array_value(p->a, x);
+
+        AX_TRY(factor(l, p, &w));
+        AX_TRY(net_term(l, column ? p->a : p->b, column ? x : y, w));
     }
     return AX_OK;
 }
 
-static ax_status product_start(struct lowering *l, struct product *p,
-                               const struct array *a, const struct array *b)
+static ax_status begin_product(struct lowering *l, struct product *p,
+                               const struct array *out)
 {
-    if (!array_constant(a) && !array_constant(b))
+    if (!array_constant(p->a) && !array_constant(p->b))
         return net_refuse(l, "both factors depend on the input");
-    p->constant_left = !array_constant(b);
-    p->constant = p->constant_left ? a : b;
-    p->free = p->constant_left ? b : a;
     p->block_at = SIZE_MAX;
     p->block = net_alloc(l, BLOCK * p->k, sizeof *p->block);
     if (!p->block)
         return net_no_memory(l);
-    return check_alpha(l, p);
+    return net_begin(l, AX_NET_WEIGHTED, out, false);
 }
 
-/* Offsets of the matrices of f, of which there are OUT's leading rank - 2
- * dimensions, broadcast. */
-static size_t *batch_offsets(struct lowering *l, const struct array *f,
-                             int rank, const int64_t *dims, size_t batches)
+/* Where matrix number BATCH of a lies; the leading rank - 2 dimensions of
+ * the output are dims. */
+static size_t batch_offset(const struct array *a, int rank,
+                           const int64_t *dims, size_t batch)
 {
-    size_t *at = net_alloc(l, batches, sizeof *at);
+    size_t offset = 0, stride;
 
-    for (size_t b = 0; at && b < batches; b++) {
-        size_t rest = b, offset = 0, stride = 1;
+    stride = (size_t)(a->dims[a->rank - 1] * a->dims[a->rank - 2]);
+    for (int i = rank - 3; i >= 0; i--) {
+        int own = i - (rank - a->rank);
+        size_t pos = batch % (size_t)dims[i];
 
-        if (f->rank >= 2)
-            stride = (size_t)(f->dims[f->rank - 1] * f->dims[f->rank - 2]);
-        for (int i = rank - 3; i >= 0; i--) {
-            int own = i - (rank - f->rank);
-            size_t pos = rest % (size_t)dims[i];
-
-            rest /= (size_t)dims[i];
-            if (own < 0)
-                continue;
-            if (f->dims[own] != 1)
-                offset += pos * stride;
-            stride *= (size_t)f->dims[own];
-        }
-        at[b] = offset;
+        batch /= (size_t)dims[i];
+        if (own < 0)
+            continue;
+        if (a->dims[own] != 1)
+            offset += pos * stride;
+        stride *= (size_t)a->dims[own];
     }
-    return at;
+    return offset;
 }
 
-ax_status net_matmul(struct lowering *l, struct array *out)
+/* A vector as a matrix of one row or column. */
+static ax_status as_matrix(struct lowering *l, struct array *out,
+                           const struct array *in, bool column)
 {
-    struct array a = *net_input(l, 0), b = *net_input(l, 1);
-    bool row = a.rank == 1, column = b.rank == 1;
-    int64_t dims[AX_RANK_MAX], matrix[2];
-    struct product p = {.alpha = 1};
-    size_t batches = 1;
-    int rank;
+    int64_t dims[2] = {1, 1};
 
-    if (!a.rank || !b.rank)
+    *out = *in;
+    if (!in->rank)
         return net_refuse(l, "a factor is a scalar");
-    if (row) {
-        matrix[0] = 1;
-        matrix[1] = a.dims[0];
-        AX_TRY(net_reshaped(l, &a, net_input(l, 0), 2, matrix));
-    }
-    if (column) {
-        matrix[0] = b.dims[0];
-        matrix[1] = 1;
-        AX_TRY(net_reshaped(l, &b, net_input(l, 1), 2, matrix));
-    }
-    rank = a.rank > b.rank ? a.rank : b.rank;
-    p.m = (size_t)a.dims[a.rank - 2];
-    p.k = (size_t)a.dims[a.rank - 1];
-    p.n = (size_t)b.dims[b.rank - 1];
-    if (b.dims[b.rank - 2] != (int64_t)p.k)
-        return net_refuse(l, "%zu columns meet %lld rows", p.k,
-                          (long long)b.dims[b.rank - 2]);
+    dims[!column] = in->dims[0];
+    return in->rank > 1 ? AX_OK : net_reshaped(l, out, in, 2, dims);
+}
+
+/* The shape of the product of a and b, and sizes. */
+static ax_status matmul_shape(struct lowering *l, struct product *p,
+                              struct array *out)
+{
+    const struct array *a = p->a, *b = p->b;
+    int rank = a->rank > b->rank ? a->rank : b->rank;
+    int64_t dims[AX_RANK_MAX];
+
+    p->m = (size_t)a->dims[a->rank - 2];
+    p->k = p->left_i = (size_t)a->dims[a->rank - 1];
+    p->n = p->right_k = (size_t)b->dims[b->rank - 1];
+    p->left_k = p->right_j = 1;
+    if (b->dims[b->rank - 2] != (int64_t)p->k)
+        return net_refuse(l, "%zu columns meet %lld rows", p->k,
+                          (long long)b->dims[b->rank - 2]);
     for (int i = 0; i < rank - 2; i++) {
-        int64_t x = i < rank - a.rank ? 1 : a.dims[i - (rank - a.rank)];
-        int64_t y = i < rank - b.rank ? 1 : b.dims[i - (rank - b.rank)];
+        int64_t x = i < rank - a->rank ? 1 : a->dims[i - (rank - a->rank)];
+        int64_t y = i < rank - b->rank ? 1 : b->dims[i - (rank - b->rank)];
 
         if (x != y && x != 1 && y != 1)
             return net_refuse(l, "shapes do not broadcast");
         dims[i] = x == 1 ? y : x;
-        batches *= (size_t)dims[i];
     }
-    dims[rank - 2] = (int64_t)p.m;
-    dims[rank - 1] = (int64_t)p.n;
-    AX_TRY(net_shape(l, out, rank, dims));
-    p.left = batch_offsets(l, &a, rank, dims, batches);
-    p.right = batch_offsets(l, &b, rank, dims, batches);
-    if (!p.left || !p.right)
-        return net_no_memory(l);
-    p.left_i = p.k;
-    p.left_k = p.right_j = 1;
-    p.right_k = p.n;
-    AX_TRY(product_start(l, &p, &a, &b));
-    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out));
-    for (size_t o = 0; o < out->n; o++) {
-        AX_TRY(product_row(l, &p, o));
+    dims[rank - 2] = (int64_t)p->m;
+    dims[rank - 1] = (int64_t)p->n;
+    return net_shape(l, out, rank, dims);
+}
+
+ax_status net_matmul(struct lowering *l, struct array *out)
+{
+    struct array a, b, whole;
+    struct product p = {.a = &a, .b = &b, .alpha = 1};
+    bool row = net_input(l, 0)->rank == 1, column = net_input(l, 1)->rank == 1;
+    int rank;
+
+    AX_TRY(as_matrix(l, &a, net_input(l, 0), false));
+    AX_TRY(as_matrix(l, &b, net_input(l, 1), true));
+    AX_TRY(matmul_shape(l, &p, &whole));
+    AX_TRY(begin_product(l, &p, &whole));
+    for (size_t o = 0; o < whole.n; o++) {
+        size_t batch = o / p.n / p.m;
+        size_t left = batch_offset(&a, whole.rank, whole.dims, batch);
+        size_t right = batch_offset(&b, whole.rank, whole.dims, batch);
+
+        AX_TRY(product_terms(l, &p, left, right, o / p.n % p.m, o % p.n));
         net_row(l);
     }
-    AX_TRY(net_end(l, out));
+    AX_TRY(net_end(l, &whole));
+    rank = whole.rank;
     if (column)
-        dims[rank - 1] = dims[rank - 2];
+        whole.dims[rank - 1] = whole.dims[rank - 2];
     if (row)
-        dims[rank - 2] = dims[rank - 1];
-    if (row || column) {
-        struct array shaped;
-
-        AX_TRY(net_reshaped(l, &shaped, out, rank - row - column, dims));
-        *out = shaped;
-    }
-    return AX_OK;
+        whole.dims[rank - 2] = whole.dims[rank - 1];
+    return net_reshaped(l, out, &whole, rank - row - column, whole.dims);
 }
 
 ax_status net_gemm(struct lowering *l, struct array *out)
 {
-    static const size_t zero[1] = {0};
     const struct array *a = net_input(l, 0), *b = net_input(l, 1);
     const struct array *c = net_input(l, 2);
+    struct product p = {
+        .a = a, .b = b, .alpha = (double)ax_node_float(l->node, "alpha", 1)};
+    double beta = (double)ax_node_float(l->node, "beta", 1);
     bool ta = ax_node_int(l->node, "transA", 0) != 0;
     bool tb = ax_node_int(l->node, "transB", 0) != 0;
-    double alpha = (double)ax_node_float(l->node, "alpha", 1);
-    double beta = (double)ax_node_float(l->node, "beta", 1);
-    struct product p = {.left = zero, .right = zero, .alpha = alpha};
     struct array bias;
     int64_t dims[2];
 
     if (a->rank != 2 || b->rank != 2 || a->dims[!ta] != b->dims[tb])
         return net_refuse(l, "matrices do not fit");
+    if (c && !array_constant(c))
+        return net_refuse(l, "what it adds depends on the input");
     p.m = (size_t)(dims[0] = a->dims[ta]);
     p.n = (size_t)(dims[1] = b->dims[!tb]);
     p.k = (size_t)a->dims[!ta];
@@ -243,15 +196,11 @@ ax_status net_gemm(struct lowering *l, struct array *out)
     p.right_k = tb ? 1 : p.n;
     p.right_j = tb ? p.k : 1;
     AX_TRY(net_shape(l, out, 2, dims));
-    AX_TRY(product_start(l, &p, a, b));
-    if (c) {
+    if (c)
         AX_TRY(net_broadcast(l, &bias, c, 2, dims));
-        if (!array_constant(&bias))
-            return net_refuse(l, "C depends on the input");
-    }
-    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out));
+    AX_TRY(begin_product(l, &p, out));
     for (size_t o = 0; o < out->n; o++) {
-        AX_TRY(product_row(l, &p, o));
+        AX_TRY(product_terms(l, &p, 0, 0, o / p.n, o % p.n));
         if (c)
             AX_TRY(net_bias(l, array_value(&bias, o), beta));
         net_row(l);

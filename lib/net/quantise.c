@@ -1,8 +1,7 @@
-/* The integer weights of ax-cert(5), section NETWORK: K from the number of
- * terms that name one variable, one scale a node from its largest weight,
- * rounding to nearest, halves upwards. */
+/* The integer weights of ax-cert(5): K_k from the fan-in and fan-out, one
+ * scale a node from its largest weight, rounding to nearest, halves
+ * upwards. All in integers: doubles only carry the exact weights. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lowering.h"
@@ -26,57 +25,89 @@ static uint64_t terms_of(const struct ax_net *net, uint32_t k,
 {
     uint64_t rows = net->nodes[k].n;
 
-    return b->form == AX_BLOCK_DENSE    ? rows * net->nodes[b->source].n
-           : b->form == AX_BLOCK_SPARSE ? b->row_ptr[rows]
-                                        : rows;
+    return b->row_ptr ? b->row_ptr[rows] : rows * net->nodes[b->source].n;
 }
 
-/* The most terms of node k that name one variable; at least 1. */
-static ax_status column_count(struct lowering *l, uint32_t k, uint64_t *most)
+/* The most terms of a block that name one variable; count is zero. */
+static uint64_t column_count(const struct ax_net *net, uint32_t k,
+                             const struct ax_block *b, uint32_t *count)
 {
-    const struct ax_net_node *node = &l->net->nodes[k];
+    uint32_t n = net->nodes[b->source].n, most = 1;
+    uint64_t terms = terms_of(net, k, b);
 
-    *most = 1;
-    for (uint32_t i = 0; i < node->n_blocks; i++) {
-        const struct ax_block *b = &node->blocks[i];
-        uint32_t n = l->net->nodes[b->source].n;
-        uint64_t terms = terms_of(l->net, k, b);
-        uint32_t *count;
-
-        if (b->form == AX_BLOCK_SAME)
-            continue;
-        count = calloc((size_t)n + 1, sizeof *count);
-        if (!count)
-            return net_no_memory(l);
-        if (b->col)
-            for (uint64_t t = 0; t < terms; t++)
-                count[b->col[t]]++;
-        else
-            for (uint32_t r = 0; r < node->n; r++)
-                for (uint32_t c = 0; c < n; c++)
-                    count[c] += b->w[(uint64_t)r * n + c] != 0;
-        for (uint32_t c = 0; c < n; c++)
-            *most = count[c] > *most ? count[c] : *most;
-        free(count);
+    if (b->form == AX_BLOCK_SAME)
+        return 1;
+    if (b->form == AX_BLOCK_SPARSE) {
+        for (uint64_t t = 0; t < terms; t++)
+            if (++count[b->col[t]] > most)
+                most = count[b->col[t]];
+        for (uint64_t t = 0; t < terms; t++)
+            count[b->col[t]] = 0;
+        return most;
     }
-    return AX_OK;
+    for (uint32_t r = 0; r < net->nodes[k].n; r++)
+        for (uint32_t c = 0; c < n; c++)
+            count[c] += b->w[(uint64_t)r * n + c] != 0;
+    for (uint32_t c = 0; c < n; c++) {
+        most = count[c] > most ? count[c] : most;
+        count[c] = 0;
+    }
+    return most;
 }
 
-/* ---- weights ---- */
-
-/* m 2^e with m odd, 53 bits at most; w is finite. */
-static int64_t split(double w, int *e)
+/* v = m 2^*e, |m| < 2^53; v is finite. */
+static int64_t split(double v, int *e)
 {
-    int64_t m = (int64_t)ldexp(frexp(w, e), 53);
+    uint64_t bits;
+    int64_t m;
 
-    *e -= 53;
-    if (m == 0)
-        return *e = 0;
-    *e += __builtin_ctzll((uint64_t)m);
-    return m / ((int64_t)1 << __builtin_ctzll((uint64_t)m));
+    memcpy(&bits, &v, sizeof bits);
+    *e = (int)(bits >> 52 & 2047);
+    m = (int64_t)(bits & (((uint64_t)1 << 52) - 1));
+    if (*e)
+        m |= (int64_t)1 << 52;
+    *e = (*e ? *e : 1) - 1075;
+    return bits >> 63 ? -m : m;
 }
 
-/* The row of each term of a block, and its divisor. */
+/* floor(m 2^s + 1/2), for |m| < 2^100, where this is at most 2^30. */
+static int32_t rounded(ax_i128 m, int s)
+{
+    if (s >= 0)
+        return (int32_t)(m * ((ax_i128)1 << (m ? s : 0)));
+    if (s < -110)
+        return 0;
+    return (int32_t)((m + ((ax_i128)1 << (-s - 1))) >> -s);
+}
+
+/* floor(m 2^s / d + 1/2), d > 0 and all below 2^53 but 2^s; at most 2^30. */
+static int32_t rounded_ratio(int64_t m, int64_t d, int s)
+{
+    ax_i128 up = m, down = d, q;
+
+    if (!m)
+        return 0;
+    if (s >= 0)
+        up *= (ax_i128)1 << s;
+    else
+        down *= (ax_i128)1 << (s < -60 ? 60 : -s);
+    up = 2 * up + down;
+    down *= 2;
+    q = up / down;
+    return (int32_t)(q - (q * down > up));
+}
+
+/* Odd part and exponent of a divisor. */
+static int64_t odd_part(double d, int *e)
+{
+    int64_t m = split(d, e);
+    int zeros = __builtin_ctzll((uint64_t)m);
+
+    *e += zeros;
+    return m / ((int64_t)1 << zeros);
+}
+
+/* What is done with the terms of a row: its divisor. */
 struct divisor {
     int64_t m;
     int e;
@@ -87,171 +118,150 @@ static struct divisor divisor_of(const struct ax_net_node *node, uint32_t i)
     struct divisor d = {1, 0};
 
     if (node->div)
-        d.m = split(node->div[i], &d.e);
+        d.m = odd_part(node->div[i], &d.e);
     return d;
 }
 
-/* E of a term: |w / d| < 2^E. */
-static int exponent(double w, struct divisor d)
+/* Terms of row i: [*begin, *end). */
+static void row_span(const struct ax_block *b, uint32_t columns, uint32_t i,
+                     uint64_t *begin, uint64_t *end)
 {
-    int e, bits = 64 - __builtin_clzll((uint64_t)llabs(d.m));
-
-    frexp(w, &e); /* 2^(e - 1) <= |w| < 2^e */
-    return e - d.e - (llabs(d.m) == 1 ? 0 : bits - 1);
+    *begin = b->row_ptr ? b->row_ptr[i] : (uint64_t)i * columns;
+    *end = b->row_ptr ? b->row_ptr[i + 1] : *begin + columns;
 }
 
-/* floor(w / d 2^s + 1/2), at most 2^30 in magnitude. */
-static int32_t divide(double w, struct divisor d, int s)
+/* The largest E of the terms of a block, or *top if that is larger. */
+static void largest(const struct ax_net *net, uint32_t k,
+                    const struct ax_block *b, int *top)
 {
-    int e;
-    ax_i128 m = split(w, &e), by = d.m, q;
-    int x = e - d.e + s;
+    const struct ax_net_node *node = &net->nodes[k];
+    uint32_t columns = net->nodes[b->source].n;
 
-    if (by < 0) {
-        m = -m;
-        by = -by;
+    for (uint32_t i = 0; i < node->n; i++) {
+        struct divisor d = divisor_of(node, i);
+        uint64_t t, end;
+        double most = 0;
+        int e;
+
+        row_span(b, columns, i, &t, &end);
+        for (; t < end; t++)
+            most = fabs(b->w[t]) > most ? fabs(b->w[t]) : most;
+        if (most == 0)
+            continue;
+        frexp(most, &e); /* bits(|m_w|) + e_w */
+        e -= d.e;
+        if (d.m != 1 && d.m != -1)
+            e += 1 - dyadic_bits(d.m);
+        *top = e > *top ? e : *top;
     }
-    if (m == 0 || x < -70)
-        return 0; /* less than 1/2 in magnitude: m < 2^53, 1/2 counts up */
-    m *= x > 0 ? (ax_i128)1 << x : 1; /* below 2^30 by */
-    by *= x < 0 ? (ax_i128)1 << -x : 1;
-    m = 2 * m + by;
-    by *= 2;
-    q = m / by;
-    return (int32_t)(q * by > m ? q - 1 : q);
 }
 
-/* floor(x + 1/2), for |x| <= 2^30. */
-static int32_t round_half_up(double x)
+static ax_status quantise_block(struct lowering *l, uint32_t k,
+                                struct ax_block *b)
 {
-    double f = floor(x);
+    const struct ax_net_node *node = &l->net->nodes[k];
+    uint32_t columns = l->net->nodes[b->source].n;
 
-    return (int32_t)f + (x - f >= 0.5);
-}
+    b->wq = net_keep(l, terms_of(l->net, k, b), sizeof *b->wq);
+    if (!b->wq)
+        return net_no_memory(l);
+    for (uint32_t i = 0; i < node->n; i++) {
+        struct divisor d = divisor_of(node, i);
+        int64_t sign = d.m < 0 ? -1 : 1;
+        uint64_t t, end;
 
-/* Row r of a block: its terms' place. */
-static uint64_t row_begin(const struct ax_net *net, const struct ax_block *b,
-                          uint32_t r)
-{
-    return b->form == AX_BLOCK_DENSE ? (uint64_t)r * net->nodes[b->source].n
-                                     : b->row_ptr[r];
-}
+        row_span(b, columns, i, &t, &end);
+        for (; t < end; t++) {
+            int e;
+            int64_t m = sign * split(b->w[t], &e);
 
-/* E of the node. Terms that are 0 are none. */
-static int node_exponent(const struct ax_net *net,
-                         const struct ax_net_node *node)
-{
-    int most = INT32_MIN;
-
-    for (uint32_t i = 0; i < node->n_blocks; i++)
-        for (uint32_t r = 0; r < node->n; r++) {
-            const struct ax_block *b = &node->blocks[i];
-            uint64_t end = row_begin(net, b, r + 1);
-            struct divisor d = divisor_of(node, r);
-            double top = 0;
-
-            for (uint64_t t = row_begin(net, b, r); t < end; t++)
-                top = fabs(b->w[t]) > top ? fabs(b->w[t]) : top;
-            if (top > 0 && exponent(top, d) > most)
-                most = exponent(top, d);
-        }
-    return most == INT32_MIN ? 0 : most;
-}
-
-static ax_status quantise_weights(struct lowering *l,
-                                  struct ax_net_node *node, int bits)
-{
-    const struct ax_net *net = l->net;
-    double factor;
-    bool plain;
-
-    node->scale = bits - node_exponent(net, node);
-    factor = ldexp(1, node->scale);
-    plain = !node->div && isfinite(factor) && node->scale > -1000;
-    for (uint32_t i = 0; i < node->n_blocks; i++) {
-        struct ax_block *b = &node->blocks[i];
-
-        b->wq = net_keep(l, row_begin(net, b, node->n), sizeof *b->wq);
-        if (!b->wq)
-            return net_no_memory(l);
-        for (uint32_t r = 0; r < node->n; r++) {
-            uint64_t end = row_begin(net, b, r + 1);
-            struct divisor d = divisor_of(node, r);
-
-            for (uint64_t t = row_begin(net, b, r); t < end; t++)
-                b->wq[t] = plain ? round_half_up(b->w[t] * factor)
-                                 : divide(b->w[t], d, node->scale);
+            e += node->scale - d.e;
+            b->wq[t] = d.m == sign ? rounded(m, e)
+                                   : rounded_ratio(m, sign * d.m, e);
         }
     }
     return AX_OK;
 }
 
-/* ---- biases ---- */
+static ax_status quantise_weights(struct lowering *l, uint32_t k, int bits)
+{
+    struct ax_net_node *node = &l->net->nodes[k];
+    int top = INT32_MIN;
+
+    for (uint32_t i = 0; i < node->n_blocks; i++)
+        largest(l->net, k, &node->blocks[i], &top);
+    node->scale = bits - (node->n_blocks ? top : 0);
+    for (uint32_t i = 0; i < node->n_blocks; i++)
+        AX_TRY(quantise_block(l, k, &node->blocks[i]));
+    return AX_OK;
+}
 
 static ax_status quantise_bias(struct lowering *l, struct ax_net_node *node)
 {
-    int most = INT32_MIN;
+    int top = INT32_MIN;
 
-    for (uint32_t i = 0; node->bias && i < node->n; i++) {
-        struct ax_dyadic b = node->bias[i];
-
-        if (b.m && dyadic_bits(b.m) + b.e > most)
-            most = dyadic_bits(b.m) + b.e;
-    }
-    if (most == INT32_MIN) {
-        node->bias = NULL;
+    if (!node->bias)
         return AX_OK;
-    }
     node->bq = net_keep(l, node->n, sizeof *node->bq);
     if (!node->bq)
         return net_no_memory(l);
-    node->b_scale = BITS_MAX - most;
     for (uint32_t i = 0; i < node->n; i++) {
-        ax_i128 m = node->bias[i].m;
-        int shift = node->bias[i].e + node->b_scale;
+        struct ax_dyadic b = node->bias[i];
 
-        if (m == 0 || shift < -110)
-            m = 0;
-        else if (shift >= 0)
-            m *= (ax_i128)1 << shift;
-        else
-            m = (m + ((ax_i128)1 << (-shift - 1))) >> -shift;
-        node->bq[i] = (int32_t)m;
+        if (b.m && dyadic_bits(b.m) + b.e > top)
+            top = dyadic_bits(b.m) + b.e;
     }
+    node->b_scale = BITS_MAX - top;
+    for (uint32_t i = 0; i < node->n; i++)
+        node->bq[i] = rounded(node->bias[i].m,
+                              node->bias[i].e + node->b_scale);
     return AX_OK;
+}
+
+static ax_status quantise_node(struct lowering *l, uint32_t k,
+                               const uint32_t *users, uint32_t *count)
+{
+    struct ax_net_node *node = &l->net->nodes[k];
+    uint64_t most = 1;
+    uint32_t most_users = 1;
+    int room;
+
+    for (uint32_t i = 0; i < node->n_blocks; i++) {
+        const struct ax_block *b = &node->blocks[i];
+        uint64_t c = column_count(l->net, k, b, count);
+
+        most = c > most ? c : most;
+        if (users[b->source] > most_users)
+            most_users = users[b->source];
+    }
+    room = BITS_SUM - clog2(most) - clog2(most_users);
+    if (room < (node->kind == AX_NET_WEIGHTED ? BITS_MIN : 0))
+        return net_refuse(l,
+                          "node %u of the network: %llu terms that name one "
+                          "variable are too many for a certificate",
+                          k, (unsigned long long)most);
+    if (node->kind == AX_NET_WEIGHTED)
+        AX_TRY(quantise_weights(l, k, room < BITS_MAX ? room : BITS_MAX));
+    return quantise_bias(l, node);
 }
 
 ax_status net_quantise(struct lowering *l)
 {
     struct ax_net *net = l->net;
-    uint32_t *users = net_alloc(l, net->n_nodes, sizeof *users);
+    uint32_t *users = net_alloc(l, net->n_nodes, sizeof *users), widest = 0;
+    uint32_t *count;
 
-    if (!users)
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        widest = net->nodes[k].n > widest ? net->nodes[k].n : widest;
+    count = net_alloc(l, widest, sizeof *count);
+    if (!users || !count)
         return net_no_memory(l);
     memset(users, 0, net->n_nodes * sizeof *users);
+    memset(count, 0, widest * sizeof *count);
     for (uint32_t k = 1; k < net->n_nodes; k++)
         for (uint32_t i = 0; i < net->nodes[k].n_blocks; i++)
             users[net->nodes[k].blocks[i].source]++;
-    for (uint32_t k = 1; k < net->n_nodes; k++) {
-        struct ax_net_node *node = &net->nodes[k];
-        uint32_t most_users = 1;
-        uint64_t most;
-        int bits;
-
-        AX_TRY(column_count(l, k, &most));
-        for (uint32_t i = 0; i < node->n_blocks; i++)
-            if (users[node->blocks[i].source] > most_users)
-                most_users = users[node->blocks[i].source];
-        bits = BITS_SUM - clog2(most) - clog2(most_users);
-        if (bits < (node->kind == AX_NET_WEIGHTED ? BITS_MIN : 0))
-            return net_refuse(l,
-                              "%llu terms that name one variable are too "
-                              "many for a certificate",
-                              (unsigned long long)most);
-        if (node->kind == AX_NET_WEIGHTED)
-            AX_TRY(
-                quantise_weights(l, node, bits < BITS_MAX ? bits : BITS_MAX));
-        AX_TRY(quantise_bias(l, node));
-    }
+    for (uint32_t k = 1; k < net->n_nodes; k++)
+        AX_TRY(quantise_node(l, k, users, count));
     return AX_OK;
 }

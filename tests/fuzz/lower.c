@@ -103,7 +103,7 @@ static void operator(struct bytes *b)
         AX_OP_Neg,       AX_OP_Pad,         AX_OP_ReduceMean, AX_OP_Relu,
         AX_OP_ReduceSum, AX_OP_Reshape,     AX_OP_Slice,      AX_OP_Split,
         AX_OP_Squeeze,   AX_OP_Sub,         AX_OP_Transpose,  AX_OP_Unsqueeze,
-        AX_OP_Relu,      AX_OP_Sigmoid};
+        AX_OP_Relu,      AX_OP_Sigmoid,     AX_OP_GlobalAveragePool};
     int n = 1 + take(b, 3);
     uint32_t in[3];
 
@@ -130,23 +130,43 @@ static void require(int good)
         abort();
 }
 
+static void check_term(const struct ax_net_node *node,
+                       const struct ax_block *b, uint32_t i, uint64_t t)
+{
+    double d = node->div ? node->div[i] : 1;
+
+    if (node->kind == AX_NET_UNIT)
+        require(!b->w && (b->wq[t] == 1 || b->wq[t] == -1));
+    if (node->kind != AX_NET_WEIGHTED)
+        return;
+    require(isfinite(b->w[t]) && (!b->row_ptr || b->w[t] != 0));
+    require(fabs(ldexp(b->w[t] / d, node->scale) - b->wq[t]) <= 0.5 + 1e-6);
+    require(abs(b->wq[t]) <= 1 << 30);
+}
+
 static void check_block(const struct ax_net *net, uint32_t k,
                         const struct ax_block *b)
 {
-    uint32_t rows = net->nodes[k].n, n = net->nodes[b->source].n;
-    uint64_t terms = b->row_ptr ? b->row_ptr[rows] : (uint64_t)rows * n;
+    const struct ax_net_node *node = &net->nodes[k];
+    uint32_t n = net->nodes[b->source].n;
+    bool weighted = node->kind == AX_NET_WEIGHTED;
 
     require(b->source < k);
-    for (uint64_t t = 0; t < terms; t++) {
-        require(isfinite(b->w[t]) && (!b->row_ptr || b->w[t] != 0));
-        require(fabs(ldexp(b->w[t], b->scale) - b->wq[t]) <= 0.5);
-        require(abs(b->wq[t]) <= 1 << net->nodes[k].bits);
-    }
-    for (uint32_t i = 0; b->row_ptr && i < rows; i++) {
+    require(!!b->row_ptr == (b->form == AX_BLOCK_SPARSE));
+    if (b->form == AX_BLOCK_SAME)
+        require(!weighted && node->n == n && !b->w && !b->wq);
+    if (b->form == AX_BLOCK_DENSE)
+        require(weighted);
+    for (uint64_t t = 0; b->form == AX_BLOCK_DENSE && t < node->n * n; t++)
+        check_term(node, b, (uint32_t)(t / n), t);
+    for (uint32_t i = 0; b->row_ptr && i < node->n; i++) {
         require(b->row_ptr[i] <= b->row_ptr[i + 1]);
-        for (uint64_t t = b->row_ptr[i]; t < b->row_ptr[i + 1]; t++)
+        for (uint64_t t = b->row_ptr[i]; t < b->row_ptr[i + 1]; t++) {
             require(b->col[t] < n &&
-                    (t == b->row_ptr[i] || b->col[t - 1] < b->col[t]));
+                    (!weighted || t == b->row_ptr[i] ||
+                     b->col[t - 1] < b->col[t]));
+            check_term(node, b, i, t);
+        }
     }
 }
 
@@ -156,10 +176,15 @@ static void check_net(const struct ax_net *net)
     float x[64];
     double *y;
 
+    require(net->nodes[net->n_nodes - 1].kind == AX_NET_UNIT);
     for (uint32_t k = 1; k < net->n_nodes; k++) {
         const struct ax_net_node *node = &net->nodes[k];
 
-        require(node->bits >= 16 && node->bits <= 30);
+        require(!!node->bias == !!node->bq);
+        for (uint32_t i = 0; node->bias && i < node->n; i++)
+            require(fabs(ldexp((double)node->bias[i].m,
+                               node->bias[i].e + node->b_scale) -
+                         node->bq[i]) <= 0.5 + 1e-6);
         for (uint32_t i = 0; i < node->n_blocks; i++) {
             require(!i ||
                     node->blocks[i - 1].source < node->blocks[i].source);

@@ -146,6 +146,59 @@ static void replays(void)
     ax_net_free(net);
 }
 
+/* x / 0.1F, / 3, / 9 of it and of x side by side, and their sum. */
+static void divides(void)
+{
+    static const float tenth = 0.1F, three = 3, nine[] = {9, -18};
+    struct ax_net *net;
+    uint32_t x, v, c = 99;
+
+    build_new();
+    out_(op_(AX_OP_Div, 2, in_(2, 1, 1), flts(&tenth, 0)));
+    net = lowered();
+    OK(output(net, 1) == 1 / (double)tenth);
+    OK(output(net, tenth) == 1 && output(net, -0x1p-149F) < 0);
+    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
+                   "(assert (= Y_0 1))",
+              tenth, &c) == AX_OK);
+    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
+                   "(assert (> Y_0 1))",
+              tenth, &c) == AX_NO);
+    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
+                   "(assert (>= (- Y_0 (* 9.5 X_0)) 0.05))",
+              tenth, &c) == AX_NO);
+    ax_net_free(net);
+
+    /* A third is no decimal and no float: 0.333... < y < 0.333...4. */
+    build_new();
+    out_(op_(AX_OP_Relu, 1,
+             op_(AX_OP_Div, 2, in_(2, 1, 1), flts(&three, 0))));
+    net = lowered();
+    OK(output(net, 1) == 1. / 3 && output(net, -1) == 0);
+    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
+                   "(assert (<= Y_0 0.333333333333333333333333333333))",
+              1, &c) == AX_NO);
+    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
+                   "(assert (<= Y_0 0.333333333333333333333333333334))",
+              1, &c) == AX_OK);
+    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
+                   "(assert (<= (* 3 Y_0) 1))(assert (>= (* 3 Y_0) X_0))",
+              1, &c) == AX_OK);
+    ax_net_free(net);
+
+    /* x / 9 + x / -18 + x / 3 = 7 x / 18, over three denominators. */
+    build_new();
+    x = in_(2, 1, 1);
+    v = op_(AX_OP_Add, 2, op_(AX_OP_Div, 2, x, flts(nine, 0)),
+            op_(AX_OP_Div, 2, x, flts(nine + 1, 0)));
+    v = op_(AX_OP_Add, 2, v, op_(AX_OP_Div, 2, x, flts(&three, 0)));
+    out_(op_(AX_OP_Add, 2, v, flts(&three, 0)));
+    net = lowered();
+    OK(output(net, 1) == 61. / 18 && output(net, 18) == 10);
+    OK(output(net, -7.5F) == 1.5 / 18);
+    ax_net_free(net);
+}
+
 /* A random network, against long double. */
 static void agrees_with_floats(void)
 {
@@ -201,6 +254,7 @@ int main(void)
     rounds_once();
     absorbs_nothing();
     replays();
+    divides();
     agrees_with_floats();
     return tap_done();
 }

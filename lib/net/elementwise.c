@@ -1,0 +1,108 @@
+/* Operators on one element, or on pairs of elements. */
+#include "lowering.h"
+
+/* Both inputs of an operator in their common shape, which out gets. */
+static ax_status broadcast_both(struct lowering *l, struct array *out,
+                                struct array *a, struct array *b)
+{
+    const struct array *x = net_input(l, 0), *y = net_input(l, 1);
+    int rank = x->rank > y->rank ? x->rank : y->rank;
+    int64_t dims[AX_RANK_MAX];
+
+    for (int i = 0; i < rank; i++) {
+        int64_t p = i < rank - x->rank ? 1 : x->dims[i - (rank - x->rank)];
+        int64_t q = i < rank - y->rank ? 1 : y->dims[i - (rank - y->rank)];
+
+        dims[i] = p == 1 ? q : p;
+    }
+    AX_TRY(net_broadcast(l, a, x, rank, dims));
+    AX_TRY(net_broadcast(l, b, y, rank, dims));
+    return net_shape(l, out, rank, dims);
+}
+
+/* a + SIGN b */
+static ax_status add(struct lowering *l, struct array *out, int sign)
+{
+    struct array a, b;
+
+    AX_TRY(broadcast_both(l, out, &a, &b));
+    AX_TRY(net_begin(l, AX_NET_UNIT, out, false));
+    for (size_t i = 0; i < out->n; i++) {
+        AX_TRY(net_term(l, &a, i, 1));
+        AX_TRY(net_term(l, &b, i, sign));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
+ax_status net_add(struct lowering *l, struct array *out)
+{
+    return add(l, out, 1);
+}
+
+ax_status net_sub(struct lowering *l, struct array *out)
+{
+    return add(l, out, -1);
+}
+
+ax_status net_neg(struct lowering *l, struct array *out)
+{
+    const struct array *in = net_input(l, 0);
+
+    AX_TRY(net_shape(l, out, in->rank, in->dims));
+    AX_TRY(net_begin(l, AX_NET_UNIT, out, false));
+    for (size_t i = 0; i < out->n; i++) {
+        AX_TRY(net_term(l, in, i, -1));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
+ax_status net_relu(struct lowering *l, struct array *out)
+{
+    const struct array *in = net_input(l, 0);
+
+    AX_TRY(net_shape(l, out, in->rank, in->dims));
+    AX_TRY(net_begin(l, AX_NET_RELU, out, false));
+    for (size_t i = 0; i < out->n; i++) {
+        if (array_var(in, i) == NO_VARIABLE)
+            return net_refuse(l, "element %zu of its input is a constant", i);
+        AX_TRY(net_term(l, in, i, 1));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
+ax_status net_mul(struct lowering *l, struct array *out)
+{
+    struct array a, b;
+
+    AX_TRY(broadcast_both(l, out, &a, &b));
+    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, false));
+    for (size_t i = 0; i < out->n; i++) {
+        if (array_var(&b, i) == NO_VARIABLE)
+            AX_TRY(net_term(l, &a, i, array_value(&b, i)));
+        else if (array_var(&a, i) == NO_VARIABLE)
+            AX_TRY(net_term(l, &b, i, array_value(&a, i)));
+        else
+            return net_refuse(l, "both factors depend on the input");
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
+ax_status net_div(struct lowering *l, struct array *out)
+{
+    struct array a, b;
+
+    AX_TRY(broadcast_both(l, out, &a, &b));
+    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, true));
+    for (size_t i = 0; i < out->n; i++) {
+        if (array_var(&b, i) != NO_VARIABLE)
+            return net_refuse(l, "the divisor depends on the input");
+        AX_TRY(net_divide(l, array_value(&b, i)));
+        AX_TRY(net_term(l, &a, i, 1));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
