@@ -89,8 +89,7 @@ CLONES static void sparse(vec *out, const struct layer *l, const vec *in,
             float w = l->w ? l->w[k] : 1.0f;
 
             for (int v = 0; v < VECS; v++)
-                out[to * VECS + (size_t)v] += w *
-                                              in[from * VECS + (size_t)v];
+                out[to * VECS + (size_t)v] += w * in[from * VECS + (size_t)v];
         }
 }
 
