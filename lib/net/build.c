@@ -48,8 +48,7 @@ static ax_status add_bias(struct lowering *l, double v, double w, bool divide)
         if (!node->bias)
             return net_no_memory(l);
     }
-    if (!dyadic_from(&a, v) || !dyadic_from(&b, w) ||
-        !dyadic_mul(&a, a, b) ||
+    if (!dyadic_from(&a, v) || !dyadic_from(&b, w) || !dyadic_mul(&a, a, b) ||
         (divide && !dyadic_from(&d, node->div[l->row])) ||
         !dyadic_div(&a, a, d) ||
         !dyadic_add(&node->bias[l->row], node->bias[l->row], a))
@@ -194,8 +193,7 @@ static ax_status new_block(struct lowering *l, struct ax_block *b,
         return net_no_memory(l);
     if (weighted && !(b->w = net_keep(l, n, sizeof *b->w)))
         return net_no_memory(l);
-    if (node->kind == AX_NET_UNIT &&
-        !(b->wq = net_keep(l, n, sizeof *b->wq)))
+    if (node->kind == AX_NET_UNIT && !(b->wq = net_keep(l, n, sizeof *b->wq)))
         return net_no_memory(l);
     return AX_OK;
 }
@@ -235,7 +233,7 @@ static ax_status sort_rows(struct lowering *l, struct ax_block *b,
     struct entry {
         uint32_t row, col;
         double w;
-    } *by;
+    } * by;
     uint32_t columns = l->net->nodes[b->source].n;
     uint64_t n = b->row_ptr[rows], *next, *at;
 

@@ -305,8 +305,7 @@ static ax_status bring_sources(struct replay *r, struct sources *in,
         in->low = !i || e < in->low ? e : in->low;
         in->high = !i || e > in->high ? e : in->high;
     }
-    return quotient(r, &in->share, &r->den[r->n_den - 1],
-                    &r->den[in->level]);
+    return quotient(r, &in->share, &r->den[r->n_den - 1], &r->den[in->level]);
 }
 
 /* The common exponent of node k's sums, and room for them. */
@@ -591,8 +590,7 @@ static ax_status nearest(struct replay *r, double *out, const struct exact *v,
         memcpy(room + zeros, p, v->len[i] * sizeof *room);
         mpn_tdiv_qr(room + n, room + 2 * n, 0, room, (mp_size_t)n, den->p,
                     (mp_size_t)den->len);
-        *out = rounded(room + n, n - den->len + 1,
-                       v->e - 64 * (long)zeros,
+        *out = rounded(room + n, n - den->len + 1, v->e - 64 * (long)zeros,
                        length(room + 2 * n, den->len) != 0);
     }
     *out = v->negative[i] ? -*out : *out;

@@ -213,8 +213,9 @@ static ax_status read_constant(struct lowering *l, struct array *f,
         finite = in_range(f->value, f->n);
     }
     if (!finite)
-        return net_refuse(l, "a constant is infinite, not a number, or out of "
-                             "the range of a certificate");
+        return net_refuse(l,
+                          "a constant is infinite, not a number, or out of "
+                          "the range of a certificate");
     f->made = true;
     return AX_OK;
 }
@@ -327,7 +328,8 @@ static ax_status check_type(struct lowering *l, uint32_t v)
 }
 
 /* Shape of a graph input; a free dimension is 1. */
-static ax_status input_shape(struct lowering *l, struct array *out, uint32_t v)
+static ax_status input_shape(struct lowering *l, struct array *out,
+                             uint32_t v)
 {
     const struct ax_value *value = &l->model->graph->values[v];
     int64_t dims[AX_RANK_MAX];

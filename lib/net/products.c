@@ -148,7 +148,8 @@ ax_status net_matmul(struct lowering *l, struct array *out)
 {
     struct array a, b, whole;
     struct product p = {.a = &a, .b = &b, .alpha = 1};
-    bool row = net_input(l, 0)->rank == 1, column = net_input(l, 1)->rank == 1;
+    bool row = net_input(l, 0)->rank == 1,
+         column = net_input(l, 1)->rank == 1;
     int rank;
 
     AX_TRY(as_matrix(l, &a, net_input(l, 0), false));

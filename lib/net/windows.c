@@ -76,9 +76,9 @@ static ax_status window_terms(struct lowering *l, const struct window *v,
                     at = at * w->in[d] + v->start[d] + t[d] * w->dilation[d];
                     tap = tap * w->kernel[d] + t[d];
                 }
-                AX_TRY(net_term(
-                    l, x, in + (size_t)at,
-                    k ? array_value(k, weight + (size_t)tap) : 1));
+                AX_TRY(
+                    net_term(l, x, in + (size_t)at,
+                             k ? array_value(k, weight + (size_t)tap) : 1));
             }
     return AX_OK;
 }

@@ -97,13 +97,15 @@ static void sort_attributes(void)
 static void operator(struct bytes *b)
 {
     static const ax_op ops[] = {
-        AX_OP_Add,       AX_OP_AveragePool, AX_OP_Concat,     AX_OP_Conv,
-        AX_OP_Div,       AX_OP_Dropout,     AX_OP_Flatten,    AX_OP_Gather,
-        AX_OP_Gemm,      AX_OP_Identity,    AX_OP_MatMul,     AX_OP_Mul,
-        AX_OP_Neg,       AX_OP_Pad,         AX_OP_ReduceMean, AX_OP_Relu,
-        AX_OP_ReduceSum, AX_OP_Reshape,     AX_OP_Slice,      AX_OP_Split,
-        AX_OP_Squeeze,   AX_OP_Sub,         AX_OP_Transpose,  AX_OP_Unsqueeze,
-        AX_OP_Relu,      AX_OP_Sigmoid,     AX_OP_GlobalAveragePool};
+        AX_OP_Add,      AX_OP_AveragePool, AX_OP_Concat,
+        AX_OP_Conv,     AX_OP_Div,         AX_OP_Dropout,
+        AX_OP_Flatten,  AX_OP_Gather,      AX_OP_Gemm,
+        AX_OP_Identity, AX_OP_MatMul,      AX_OP_Mul,
+        AX_OP_Neg,      AX_OP_Pad,         AX_OP_ReduceMean,
+        AX_OP_Relu,     AX_OP_ReduceSum,   AX_OP_Reshape,
+        AX_OP_Slice,    AX_OP_Split,       AX_OP_Squeeze,
+        AX_OP_Sub,      AX_OP_Transpose,   AX_OP_Unsqueeze,
+        AX_OP_Relu,     AX_OP_Sigmoid,     AX_OP_GlobalAveragePool};
     int n = 1 + take(b, 3);
     uint32_t in[3];
 
@@ -162,9 +164,8 @@ static void check_block(const struct ax_net *net, uint32_t k,
     for (uint32_t i = 0; b->row_ptr && i < node->n; i++) {
         require(b->row_ptr[i] <= b->row_ptr[i + 1]);
         for (uint64_t t = b->row_ptr[i]; t < b->row_ptr[i + 1]; t++) {
-            require(b->col[t] < n &&
-                    (!weighted || t == b->row_ptr[i] ||
-                     b->col[t - 1] < b->col[t]));
+            require(b->col[t] < n && (!weighted || t == b->row_ptr[i] ||
+                                      b->col[t - 1] < b->col[t]));
             check_term(node, b, i, t);
         }
     }

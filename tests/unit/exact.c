@@ -158,31 +158,37 @@ static void divides(void)
     net = lowered();
     OK(output(net, 1) == 1 / (double)tenth);
     OK(output(net, tenth) == 1 && output(net, -0x1p-149F) < 0);
-    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
-                   "(assert (= Y_0 1))",
+    OK(replay(net,
+              "(assert (>= X_0 0))(assert (<= X_0 1))"
+              "(assert (= Y_0 1))",
               tenth, &c) == AX_OK);
-    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
-                   "(assert (> Y_0 1))",
+    OK(replay(net,
+              "(assert (>= X_0 0))(assert (<= X_0 1))"
+              "(assert (> Y_0 1))",
               tenth, &c) == AX_NO);
-    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
-                   "(assert (>= (- Y_0 (* 9.5 X_0)) 0.05))",
+    OK(replay(net,
+              "(assert (>= X_0 0))(assert (<= X_0 1))"
+              "(assert (>= (- Y_0 (* 9.5 X_0)) 0.05))",
               tenth, &c) == AX_NO);
     ax_net_free(net);
 
     /* A third is no decimal and no float: 0.333... < y < 0.333...4. */
     build_new();
-    out_(op_(AX_OP_Relu, 1,
-             op_(AX_OP_Div, 2, in_(2, 1, 1), flts(&three, 0))));
+    out_(
+        op_(AX_OP_Relu, 1, op_(AX_OP_Div, 2, in_(2, 1, 1), flts(&three, 0))));
     net = lowered();
     OK(output(net, 1) == 1. / 3 && output(net, -1) == 0);
-    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
-                   "(assert (<= Y_0 0.333333333333333333333333333333))",
+    OK(replay(net,
+              "(assert (>= X_0 0))(assert (<= X_0 1))"
+              "(assert (<= Y_0 0.333333333333333333333333333333))",
               1, &c) == AX_NO);
-    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
-                   "(assert (<= Y_0 0.333333333333333333333333333334))",
+    OK(replay(net,
+              "(assert (>= X_0 0))(assert (<= X_0 1))"
+              "(assert (<= Y_0 0.333333333333333333333333333334))",
               1, &c) == AX_OK);
-    OK(replay(net, "(assert (>= X_0 0))(assert (<= X_0 1))"
-                   "(assert (<= (* 3 Y_0) 1))(assert (>= (* 3 Y_0) X_0))",
+    OK(replay(net,
+              "(assert (>= X_0 0))(assert (<= X_0 1))"
+              "(assert (<= (* 3 Y_0) 1))(assert (>= (* 3 Y_0) X_0))",
               1, &c) == AX_OK);
     ax_net_free(net);
 

@@ -24,10 +24,7 @@ static double sum(const struct ax_net *net, const struct ax_block *b,
         z += b->w[(size_t)i * n + j] * a[j];
     for (uint64_t t = b->form == AX_BLOCK_SPARSE ? b->row_ptr[i] : 1;
          b->form == AX_BLOCK_SPARSE && t < b->row_ptr[i + 1]; t++)
-        z += (b->w    ? b->w[t]
-              : b->wq ? b->wq[t]
-                      : 1) *
-             a[b->col[t]];
+        z += (b->w ? b->w[t] : b->wq ? b->wq[t] : 1) * a[b->col[t]];
     return z;
 }
 
@@ -369,7 +366,8 @@ static void mixes(void)
     gives("Relu of sliced parts", 8, -3., -4., 0., 0., 0., 0., -1., -2.);
     net = lowered();
     OK(net->nodes[3].n_blocks == 2 && net->nodes[3].blocks[1].source == 2 &&
-       net->nodes[3].blocks[1].row_ptr[4] == 2 && !net->nodes[3].blocks[0].wq);
+       net->nodes[3].blocks[1].row_ptr[4] == 2 &&
+       !net->nodes[3].blocks[0].wq);
     ax_net_free(net);
 
     build_new();
