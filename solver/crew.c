@@ -1,3 +1,4 @@
+/* Threads that take the parts of a list, each the next that is left. */
 #include "crew.h"
 
 #include <pthread.h>

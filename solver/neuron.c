@@ -32,16 +32,16 @@ enum sub_outcome { SUB_CLOSED, SUB_SPLIT, SUB_STUCK, SUB_LATE, SUB_RANGE };
 struct sub {
     uint64_t id, child;
     uint32_t conj, row; /* the row of the conjunction that is to refute it */
-    uint32_t n_lits;
-    uint32_t *lits; /* [n_lits] 2 neuron + active */
-    float *alpha;   /* [n_loose] where its parent ended */
-    float *beta;    /* [n_lits] */
+    uint32_t n_signs;
+    uint32_t *signs; /* [n_signs] 2 neuron + active */
+    float *alpha;    /* [n_loose] where its parent ended */
+    float *beta;     /* [n_signs] */
     /* What came of it: */
     enum sub_outcome outcome;
     double bound;
     uint32_t neuron; /* SUB_SPLIT */
     float start[2];  /* multipliers of its halves to begin with: off, on */
-    unsigned char *codes; /* [2 n_lits] SUB_CLOSED */
+    unsigned char *codes; /* [2 n_signs] SUB_CLOSED */
     unsigned char *table; /* its own slopes, or NULL: the inherited */
     uint32_t n_table;
     float *x; /* [n_x] the minimiser of its bound, if it is not closed */
@@ -111,10 +111,10 @@ static void load(const struct bnb *b, struct dual *d, const struct sub *s,
         d->alpha[j].x[p] = s->alpha[i];
         d->beta[j].x[p] = 0;
     }
-    for (uint32_t i = 0; i < s->n_lits; i++) {
-        uint32_t j = s->lits[i] / 2;
+    for (uint32_t i = 0; i < s->n_signs; i++) {
+        uint32_t j = s->signs[i] / 2;
 
-        d->status[j][p] = s->lits[i] & 1 ? DUAL_SPLIT_ON : DUAL_SPLIT_OFF;
+        d->status[j][p] = s->signs[i] & 1 ? DUAL_SPLIT_ON : DUAL_SPLIT_OFF;
         d->beta[j].x[p] = s->beta[i];
     }
 }
@@ -270,8 +270,8 @@ static void split_state(const struct bnb *b, struct bstate *st,
                         const struct sub *s)
 {
     bstate_copy(st, &b->root.state, b->se->net);
-    for (uint32_t i = 0; i < s->n_lits; i++)
-        st->status[s->lits[i] / 2] = s->lits[i] & 1 ? ACTIVE : INACTIVE;
+    for (uint32_t i = 0; i < s->n_signs; i++)
+        st->status[s->signs[i] / 2] = s->signs[i] & 1 ? ACTIVE : INACTIVE;
 }
 
 /* Does the row refute s in integers, with the codes in w->mults? */
@@ -281,7 +281,7 @@ static bool refutes(const struct bnb *b, struct worker *w,
     struct brow row = {.row = row_of(b, s),
                        .number = b->root.first_row[s->conj] + s->row,
                        .mults = w->mults,
-                       .n_mults = s->n_lits,
+                       .n_mults = s->n_signs,
                        .e = w->e};
     struct bbox box = b->root.box;
 
@@ -309,14 +309,14 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
 
     split_state(b, &w->state, s);
     bound_use(w->work, root->bounds, &w->state);
-    s->codes = malloc(2 * (size_t)s->n_lits + 1);
+    s->codes = malloc(2 * (size_t)s->n_signs + 1);
     if (!s->codes)
         return false;
-    for (uint32_t i = 0; i < s->n_lits; i++) {
-        uint32_t j = s->lits[i] / 2;
+    for (uint32_t i = 0; i < s->n_signs; i++) {
+        uint32_t j = s->signs[i] / 2;
 
         w->mults[i] = (struct bmult){.neuron = j,
-                                     .active = s->lits[i] & 1,
+                                     .active = s->signs[i] & 1,
                                      .code = encode(s->beta[i], bits)};
         s->codes[2 * i] = (unsigned char)w->mults[i].code;
         s->codes[2 * i + 1] = (unsigned char)(w->mults[i].code >> 8);
@@ -347,9 +347,9 @@ static void take_best(const struct bnb *b, const struct worker *w,
 
     for (uint32_t i = 0; i < n; i++)
         s->alpha[i] = w->best[i * (size_t)POINTS + (size_t)p];
-    for (uint32_t i = 0; i < s->n_lits; i++)
-        s->beta[i] =
-            w->best[(n + b->root.place[s->lits[i] / 2]) * POINTS + (size_t)p];
+    for (uint32_t i = 0; i < s->n_signs; i++)
+        s->beta[i] = w->best[(n + b->root.place[s->signs[i] / 2]) * POINTS +
+                             (size_t)p];
 }
 
 /* What a bound loses by relaxing neuron j in lane p. */
@@ -483,7 +483,7 @@ static void work(void *self, int worker, size_t part)
     for (int p = 0; p < POINTS; p++) {
         lane[p] = subs[(size_t)p < n ? (size_t)p : 0];
         load(b, w->dual, lane[p], p);
-        if (lane[p]->n_lits == 0)
+        if (lane[p]->n_signs == 0)
             steps = FIRST_STEPS;
     }
     if (!optimise(b, w, lane, steps, best)) {
@@ -553,18 +553,18 @@ static void sub_free(struct sub *s)
     free(s);
 }
 
-static struct sub *sub_new(const struct bnb *b, uint32_t n_lits)
+static struct sub *sub_new(const struct bnb *b, uint32_t n_signs)
 {
-    size_t n = b->root.n_loose + (size_t)n_lits;
+    size_t n = b->root.n_loose + (size_t)n_signs;
     struct sub *s = calloc(1, sizeof *s + n * sizeof(float) +
-                                  n_lits * sizeof(uint32_t));
+                                  n_signs * sizeof(uint32_t));
 
     if (!s)
         return NULL;
     s->alpha = (float *)(s + 1);
     s->beta = s->alpha + b->root.n_loose;
-    s->lits = (uint32_t *)(s->beta + n_lits);
-    s->n_lits = n_lits;
+    s->signs = (uint32_t *)(s->beta + n_signs);
+    s->n_signs = n_signs;
     return s;
 }
 
@@ -592,17 +592,17 @@ static ax_status push_halves(struct bnb *b, const struct sub *s,
                              struct ax_err *err)
 {
     for (int on = 0; on < 2; on++) {
-        struct sub *h = sub_new(b, s->n_lits + 1);
+        struct sub *h = sub_new(b, s->n_signs + 1);
 
         if (h) {
             h->id = s->child + (on ? 0 : 1);
             h->conj = s->conj;
             h->row = s->row;
             memcpy(h->alpha, s->alpha, b->root.n_loose * sizeof *h->alpha);
-            memcpy(h->beta, s->beta, s->n_lits * sizeof *h->beta);
-            memcpy(h->lits, s->lits, s->n_lits * sizeof *h->lits);
-            h->beta[s->n_lits] = s->start[on];
-            h->lits[s->n_lits] = 2 * s->neuron + (uint32_t)on;
+            memcpy(h->beta, s->beta, s->n_signs * sizeof *h->beta);
+            memcpy(h->signs, s->signs, s->n_signs * sizeof *h->signs);
+            h->beta[s->n_signs] = s->start[on];
+            h->signs[s->n_signs] = 2 * s->neuron + (uint32_t)on;
         }
         AX_TRY(push(b, h, err));
     }
@@ -653,7 +653,7 @@ static ax_status emit_sub(struct bnb *b, struct sub *s, struct ax_err *err)
         .kind = closed ? AX_STEP_LEAF : AX_STEP_NEURON,
         .id = s->id,
         .child = s->child,
-        .depth = s->n_lits,
+        .depth = s->n_signs,
         .dim = s->neuron,
         .bound = s->bound,
         .n_left = 1,
@@ -662,7 +662,7 @@ static ax_status emit_sub(struct bnb *b, struct sub *s, struct ax_err *err)
         .refuted = refuted,
         .n_slopes = s->table != NULL,
         .slopes = &slopes,
-        .n_mults = closed ? s->n_lits : 0,
+        .n_mults = closed ? s->n_signs : 0,
         .mults = s->codes,
     };
 
@@ -679,13 +679,13 @@ static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
         return push(b, s, err);
     }
     st->boxes++;
-    st->depth = s->n_lits > st->depth ? s->n_lits : st->depth;
+    st->depth = s->n_signs > st->depth ? s->n_signs : st->depth;
     st->bound = s->bound < st->bound ? s->bound : st->bound;
     if (s->outcome == SUB_CLOSED) {
         st->leaves++;
         st->done += ldexp(1.0 / se->prop->n_groups /
                               se->prop->groups[b->root.group].n_conj,
-                          -(int)s->n_lits);
+                          -(int)s->n_signs);
         return emit_sub(b, s, err);
     }
     if (se->suspect && s->x)
@@ -694,7 +694,7 @@ static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
         se->stuck++;
         return AX_OK;
     }
-    if (s->n_lits == 0)
+    if (s->n_signs == 0)
         AX_TRY(keep_table(b, s, err));
     s->child = b->next_id;
     b->next_id += 2;

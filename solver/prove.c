@@ -237,7 +237,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
         *err = hunt.err;
         st = hunt.status;
     }
-    if (hunts)
+    if (hunt.out)
         hunt_end(&hunt);
     out->stats.seconds = clock_now() - began;
     free(se.next_id);

@@ -252,14 +252,10 @@ static const char *const checks[] = {"accepted", "rejected", "undecided",
 static ax_status check_proof(struct task *t, struct command *c,
                              struct ax_err *err)
 {
-    const char *argv[] = {"ax-check", "--quiet",   "-j", "2",
-                          c->proof,   c->property, NULL};
-    char threads[16];
+    const char *argv[] = {"ax-check", "--quiet", c->proof, c->property, NULL};
     struct answer a = {0};
     struct outcome o;
 
-    snprintf(threads, sizeof threads, "%d", t->threads);
-    argv[3] = threads;
     AX_TRY(process_run(&o, argv, NULL, 0, err));
     judge(&a, &o, checks);
     memcpy(t->answer.checked, a.text, sizeof t->answer.checked);
@@ -351,23 +347,20 @@ ax_status make_check(struct task *t, struct context *ctx, struct words *w,
                      struct ax_err *err)
 {
     const char *model = words_next(w), *property = words_next(w);
-    int64_t threads = ctx->threads;
     double seconds = 0;
     struct command *c = NULL;
 
     if (!model)
         return ax_fail(err, AX_EFORMAT, "wants a container");
-    AX_TRY(words_int(&threads, w, "threads", 1, PEAK_THREADS, err));
     AX_TRY(words_real(&seconds, w, "time", 1e9, err));
     AX_TRY(expectation(t, w, checks, err));
     AX_TRY(words_end(w, err));
     AX_TRY(command_new(&c, t, err));
     AX_TRY(inputs(c, t, ctx, model, property, err));
-    t->threads = (int)threads;
+    t->threads = 1;
     t->run = check_run;
     c->limit = seconds;
     AX_TRY(arg(c, "ax-check", err));
-    AX_TRY(arg_number(c, "-j", (double)threads, err));
     AX_TRY(arg(c, c->model, err));
     return c->property ? arg(c, c->property, err) : AX_OK;
 }

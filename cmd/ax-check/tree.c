@@ -360,7 +360,7 @@ void certificate_check(struct run *r, struct claim *c)
     uint64_t n = varint(r, &body);
     jmp_buf out;
     if (n != c->pr->n_groups)
-        refuse(r, REJECTED, "%llu groups, the property has %u", (unsigned long long)n, c->pr->n_groups);
+        refuse(r, REJECTED, "the number of groups is wrong");
     *w = (struct walker){.r = r, .c = c, .tree = body};
     w->work = work_new(r, c->net);
     memcpy(out, r->out, sizeof out);

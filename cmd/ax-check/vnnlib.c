@@ -8,7 +8,7 @@
 enum { DEPTH_MAX = 64, EXP_MAX = 4096, DIGITS_MAX = 4096 };
 enum { CONJ_MAX = 1048576, ROWS_IN_ALL_MAX = 67108864 };
 #define CONSTANT UINT32_MAX    /* stands for a variable that is 1 */
-#define ONE      1000000000000 /* numbers in arithmetic are in units of 10^-12 */
+#define ONE      1000000000000 /* numbers are in units of 10^-12 */
 #define MOST     ((i128)ONE * ONE)
 
 struct sum { /* of k 10^-12 times variables, and of a literal or its negative

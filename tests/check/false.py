@@ -15,5 +15,5 @@ at = model.rindex(struct.pack('<II', 0x184D2A51, 40)) + 8
 tree = b'\0'
 for _ in range(int(sys.argv[3])):
     tree = b'\1' + tree + tree
-sys.stdout.buffer.write(b'AXCT\1\1\0\0' + model[at:at + 32] + sha(text) +
-                        b'\1' + varint(len(tree)) + tree + b'\0')
+sys.stdout.buffer.write(b'AXCT\2\1\0\0' + model[at:at + 32] + sha(text) +
+                        b'\1' + tree)

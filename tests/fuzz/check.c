@@ -24,11 +24,11 @@ static void claim(struct run *r, struct bytes b, struct claim *c)
     struct property *pr = get(r, 1, sizeof *pr);
 
     model_read(r, m, stream);
-    net_lower(r, net, m);
-    net_quantise(r, net, true);
-    property_read(r, pr, text, net->layers[0].n,
-                  net->layers[net->n_layers - 1].n);
-    memcpy(payload, c->is_cex ? "AXCX\1\1\0" : "AXCT\1\1\0", 8);
+    graph_read(r, net, m);
+    net_quantise(r, net);
+    property_read(r, pr, text, net->nodes[0].n,
+                  net->nodes[net->n_nodes - 1].n);
+    memcpy(payload, c->is_cex ? "AXCX\1\1\0" : "AXCT\2\1\0", 8);
     if (b.n)
         memcpy(payload + 72, b.p, b.n);
     c->payload = (struct bytes){payload, 72 + b.n};
@@ -36,7 +36,6 @@ static void claim(struct run *r, struct bytes b, struct claim *c)
     c->digest = payload + 40;
     c->net = net;
     c->pr = pr;
-    c->threads = 1;
     if (c->is_cex)
         counterexample_check(r, c);
     else
@@ -67,7 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     memset(&c, 0, sizeof c);
     if (setjmp(r.out) == 0)
         run(&r, (struct bytes){data, n}, &c);
-    certificate_done(&c);
     give_all(&r);
     return 0;
 }

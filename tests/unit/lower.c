@@ -252,13 +252,13 @@ static void joins_branches(void)
 }
 
 /* Average pooling of a W x W picture, PADS on all sides, window 3. */
-static void pool(int w, int pads, int count, int ceil_mode, int stride)
+static void pool(int w, int pads, int all, int ceil_mode, int stride)
 {
     uint32_t v = op_(AX_OP_AveragePool, 1, in_(4, 1, 1, w, w));
 
     if (ceil_mode)
         int_attr("ceil_mode", 1);
-    if (count)
+    if (all)
         int_attr("count_include_pad", 1);
     ints_attr("kernel_shape", 2, 3, 3);
     if (pads)
