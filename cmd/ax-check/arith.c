@@ -85,6 +85,13 @@ static i128 plus(struct run *r, i128 a, i128 b)
     return a;
 }
 
+static i128 minus(struct run *r, i128 a, i128 b)
+{
+    if (__builtin_sub_overflow(a, b, &a))
+        refuse(r, REJECTED, "a value overflows");
+    return a;
+}
+
 /* floor(v 2^n) below limit in magnitude; limit itself if it is not. */
 static i128 shifted(i128 v, int64_t n, i128 limit)
 {
@@ -613,14 +620,14 @@ bool row_clip(struct run *r, const struct bound *f, const struct row *row,
               uint32_t n_x, struct box *b)
 {
     const i128 limit = (i128)1 << 126;
-    i128 t = plus(r, row->d64, -plus(r, f->c, -f->s)), sum = 0, edge;
+    i128 t = minus(r, row->d64, minus(r, f->c, f->s)), sum = 0, edge;
     t = shifted(t, f->q + b->scale - 64, limit);
     if (row->d64 >= limit / 2 || row->d64 <= -limit / 2 || t >= limit - 1)
         return true;
     for (uint32_t j = 0; j < n_x && f->e; j++)
         sum = plus(r, sum,
                    (i128)f->e[j] * (f->e[j] < 0 ? b->hi[j] : b->lo[j]));
-    t = plus(r, t + 1, -sum); /* V; what is left of T */
+    t = minus(r, t + 1, sum); /* V; what is left of T */
     for (uint32_t j = 0; j < n_x && f->e && t >= 0; j++) {
         i128 e = f->e[j];
         if (e > 0) {

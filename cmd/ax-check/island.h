@@ -129,7 +129,7 @@ struct row { /* sum of coef times variable <= D */
     uint32_t *var; /* increasing; X_i is i, Y_j is n_x + j */
     int32_t *coef; /* not 0, magnitude below 2^26 */
     bool strict, box;
-    i128 d64;   /* ceil(D 2^64), or the extreme i128 on its side */
+    i128 d64;   /* ceil(D 2^64), or what stands for it, if too large */
     bool exact; /* D 2^64 is that integer */
 };
 

@@ -247,8 +247,8 @@ static struct sum term(struct parser *ps, int depth)
 }
 
 /* ceil(D 2^64), for D = +-digits 10^exp, and whether that is exact. Too large
- * a D becomes the extreme on its side: no bound is above the one, and a bound
- * in 128 bits that is above the other is above D, too. */
+ * a D, 2^62 or more, becomes I128_MAX, which no bound is above, or -2^126,
+ * which is not below D 2^64: a bound above it is above D, too. */
 static void set_d(struct row *row, const unsigned char *digits, size_t n,
                   int64_t exp, bool neg)
 {
@@ -257,7 +257,7 @@ static void set_d(struct row *row, const unsigned char *digits, size_t n,
     size_t before = n > behind ? n - behind : 0;
     i128 v = 0;
     row->exact = true;
-    row->d64 = neg ? I128_MIN : I128_MAX;
+    row->d64 = neg ? -((i128)1 << 126) : I128_MAX;
     if (n > 0 && before + (size_t)(exp > 0 ? exp : 0) > 20)
         return;
     for (size_t i = 0; i < before; i++)
@@ -293,10 +293,11 @@ static void set_constant(struct parser *ps, struct row *row, i128 v,
         neg ^= *literal.p == '-';
     } else {
         neg ^= v < 0;
-        for (i128 u = v < 0 ? -v : v, unit = MOST; unit > 0; unit /= 10)
-            digits[n++] = (unsigned char)(u / unit % 10);
+        for (i128 u = v < 0 ? -v : v, unit = MOST; unit > 0; unit /= 10) {
+            digits[n] = (unsigned char)(u / unit % 10);
+            n += n > 0 || digits[n] > 0; /* no zeros in front */
+        }
     }
-    want(ps, exp + k <= EXP_MAX, "beyond exponent 4096");
     set_d(row, digits, n, exp + k, neg && n > 0);
 }
 
@@ -454,8 +455,8 @@ static bool find_box(struct parser *ps, const uint32_t *rows, uint64_t n,
         i128 *x = row->box ? &b[2 * row->var[0]] : NULL;
         if (row->n == 0 && row->d64 + row->exact <= 0) /* D < 0 */
             return false;
-        /* floor(-D 2^64) = -ceil(D 2^64), and I128_MIN is no bound. */
-        if (x && row->coef[0] < 0 && row->d64 > I128_MIN && -row->d64 > x[0])
+        /* floor(-D 2^64) = -ceil(D 2^64) */
+        if (x && row->coef[0] < 0 && -row->d64 > x[0])
             x[0] = -row->d64;
         if (x && row->coef[0] > 0 && row->d64 < x[1])
             x[1] = row->d64;
