@@ -500,10 +500,10 @@ static i128 shifted_up(struct run *r, i128 v, int64_t by)
 }
 
 /* M of the variables of a unit or weighted node, once. */
-static void bound_linear(struct run *r, const struct work *w, struct box *b,
-                         const struct node *n)
+static void bound_linear(struct run *r, struct box *b, const struct node *n)
 {
-    for (uint64_t i = 0; i < n->n && b->m[n->base] == INT64_MAX; i++) {
+    bool known = n->n > 0 && b->m[n->base] != INT64_MAX;
+    for (uint64_t i = 0; i < n->n && !known; i++) {
         i128 sum = 0, m;
         for (uint64_t k = n->at[i]; k < n->at[i + 1]; k++) {
             const struct term *t = &n->t[k];
@@ -517,11 +517,8 @@ static void bound_linear(struct run *r, const struct work *w, struct box *b,
             m += shifted_up(r,
                             (i128)(n->bq[i] < 0 ? -n->bq[i] : n->bq[i]) + 1,
                             n->b_scale - 16);
-        (void)w;
-        w->low[i] = m;
+        b->m[n->base + i] = (int64_t)m; /* below 2^63 - 1 */
     }
-    for (uint64_t i = n->n; i-- > 0 && b->m[n->base + i] == INT64_MAX;)
-        b->m[n->base + i] = (int64_t)w->low[i];
 }
 
 static void sum_up(struct run *r, struct state *s, const int64_t *m,
@@ -549,7 +546,7 @@ void box_bounds(struct run *r, struct work *w, struct box *b,
         if (n->kind == RELU)
             bound_relu(r, w, b, k, slopes(tables, k));
         else if (k > 0)
-            bound_linear(r, w, b, n);
+            bound_linear(r, b, n);
         sum_up(r, &w->state[k], b->m + n->base, n->n);
     }
 }

@@ -13,6 +13,7 @@
 enum { LOOPS_MAX = 2 * RANK_MAX, E_MIN = -1000, E_MAX = 900 };
 enum { NODES_MAX = 8192 };
 #define ELEMENTS_MAX (1ull << 26) /* of a value, and of all variables */
+#define STEPS_MAX    (1ull << 33) /* minutes */
 #define TERMS_MAX    (1ull << 28) /* of a node: 4 GiB */
 #define CONSTANT     UINT32_MAX   /* no variable */
 
@@ -52,7 +53,7 @@ struct graph {
     struct array **values;     /* [values] made so far */
     struct array **in;         /* [op->n_in], NULL where absent or integers */
     struct node *node;         /* in the making */
-    uint64_t n_terms, room, row;
+    uint64_t n_terms, room, row, steps; /* steps: of loops, in all */
 };
 
 static const struct num one = {1, 0}, minus_one = {-1, 0};
@@ -176,9 +177,11 @@ static void node_begin(struct graph *g, enum kind kind, uint64_t n)
                              .n = (uint32_t)n,
                              .base = net->n_vars,
                              .at = get(g->r, n + 1, 8),
+                             .t = get(g->r, 1, sizeof(struct term)),
                              .b = get(g->r, n, sizeof(struct num))};
     net->n_vars += (uint32_t)n;
-    g->n_terms = g->room = g->row = 0;
+    g->n_terms = g->row = 0;
+    g->room = 1;
 }
 
 static void add_bias(struct graph *g, struct num v)
@@ -258,6 +261,7 @@ static void nest_row(struct graph *g, const struct nest *n, uint64_t *at,
     uint64_t i, j;
     do {
         bool swap;
+        need(g, g->steps++ < STEPS_MAX, "more than 2^33 steps");
         if (!find(&n->a, at, n->loops, &i))
             continue;
         if (!n->b.x) {
@@ -716,9 +720,10 @@ static struct array *means(struct graph *g, const uint64_t *dims,
     node_begin(g, WEIGHTED, shape->n);
     for (uint64_t e = 0; e < shape->n; e++) {
         int64_t count = 0;
-        do
+        do {
+            need(g, g->steps++ < STEPS_MAX, "more than 2^33 steps");
             count += all || find(&n->a, at, n->loops, &where);
-        while (step(at, n->size, outer, n->loops));
+        } while (step(at, n->size, outer, n->loops));
         divide(g, num_make(g, count, 0));
         nest_row(g, n, at, outer);
         end_row(g);

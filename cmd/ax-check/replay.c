@@ -35,12 +35,18 @@ static i128 add(struct run *r, i128 a, i128 b)
     return a;
 }
 
-/* floor(m v 2^e / d), d > 0 */
+/* floor(m v 2^e / d), d > 0; or less than that, if m v is too long: then
+ * bits of v go, the result rounded down. Most often they are zeros. */
 static i128 times(struct run *r, i128 v, i128 m, int64_t e, i128 d)
 {
+    int over = num_bits(v) + num_bits(m) - 126;
     i128 q;
     if (v == 0 || m == 0)
         return 0;
+    if (over > 0) {
+        v = m > 0 ? v >> over : -(-v >> over);
+        e += over;
+    }
     if (num_bits(v) + num_bits(m) + (e > 0 ? e : 0) > 126)
         too_large(r);
     v *= m;

@@ -197,7 +197,8 @@ static int by_variable(const void *a, const void *b)
 static void merge(struct parser *ps, struct sum *l)
 {
     uint64_t n = 0;
-    qsort(l->s, l->n, l->n ? sizeof *l->s : 1, by_variable);
+    if (l->n > 0)
+        qsort(l->s, l->n, sizeof *l->s, by_variable);
     for (uint64_t i = 0; i < l->n; i++) {
         struct summand s = l->s[i];
         for (; i + 1 < l->n && l->s[i + 1].var == s.var; i++)
