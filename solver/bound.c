@@ -368,14 +368,14 @@ static void multiply(const struct bwork *w, uint32_t s,
 
     for (uint32_t i = 0; i < row->n_mults; i++) {
         const struct bmult *m = &row->mults[i];
-        int64_t beta;
+        int64_t beta, mu;
 
         if (m->neuron < first || m->neuron >= end)
             continue;
         beta = multiplier(m->code, n, q);
-        nu[m->neuron - first] = m->active
-                                    ? (e[m->neuron - first] >> sh) - beta
-                                    : beta;
+        mu = sh < 0 ? e[m->neuron - first] * ((int64_t)1 << -sh)
+                    : e[m->neuron - first] >> sh;
+        nu[m->neuron - first] = m->active ? mu - beta : beta;
     }
 }
 
@@ -401,7 +401,7 @@ static void relax(struct bwork *w, uint32_t s, const struct batch *b)
                            : -1;
         int sh = kernel_relax(&g, nu + r * n8, e, n8, rx,
                               table ? table + first : NULL,
-                              wide < 0 ? 26 : 25, wide < 25 ? 0 : wide - 25);
+                              wide < 0 ? 26 : 25, wide);
 
         at->q[r] -= sh;
         if (wide >= 0) {
@@ -478,6 +478,10 @@ static const uint8_t *table_of(const struct bbox *box, uint32_t target)
     return box->slopes ? box->slopes[target] : NULL;
 }
 
+/* A row has 26 bits to begin with; one variable's coefficient is 1. */
+#define ONE_SCALE 25
+#define ONE       ((int64_t)1 << ONE_SCALE)
+
 /* Lower bounds of v and of -v for n variables v of node k, as target t wants
  * them: w->c, the first n and then n more. */
 static void bound_variables(struct bwork *w, const struct bbox *box,
@@ -492,7 +496,8 @@ static void bound_variables(struct bwork *w, const struct bbox *box,
     w->at[k].idx = vars;
     w->at[k].n_idx = n;
     for (size_t r = 0; r < 2 * n; r++) {
-        w->at[k].e[r * n8 + vars[r < n ? r : r - n]] = r < n ? 1 : -1;
+        w->at[k].e[r * n8 + vars[r < n ? r : r - n]] = r < n ? ONE : -ONE;
+        w->at[k].q[r] = ONE_SCALE;
         tables[r] = table;
     }
     descend(w, box, k, &b);
@@ -759,10 +764,15 @@ static void start_row(struct bwork *w, const struct ax_row *row, size_t r)
 {
     struct contribution *in = &w->at[0], *out = &w->at[w->net->n_nodes - 1];
     size_t x8 = w->net->nodes[0].n8;
+    size_t y8 = w->net->nodes[w->net->n_nodes - 1].n8;
+    uint32_t most = 0;
 
     for (uint32_t i = 0; i < row->n_y; i++)
-        out->e[r * w->net->nodes[w->net->n_nodes - 1].n8 + row->y_index[i]] =
-            row->y_coef[i];
+        most |= (uint32_t)abs(row->y_coef[i]);
+    out->q[r] = most ? __builtin_clz(most) - 6 : 26;
+    for (uint32_t i = 0; i < row->n_y; i++)
+        out->e[r * y8 + row->y_index[i]] = row->y_coef[i] *
+                                           ((int64_t)1 << out->q[r]);
     in->q[r] = N_SCALE;
     for (uint32_t i = 0; i < row->n_x; i++)
         in->e[r * x8 + row->x_index[i]] = (int64_t)row->x_coef[i] *

@@ -181,44 +181,52 @@ INLINE int row_bits(const vec *e, size_t nv)
     return all ? 64 - __builtin_clzll((unsigned long long)all) : 0;
 }
 
-CLONES static void slopes_default(int64_t *nu, const int64_t *e, size_t nv,
-                                  const struct relax *rx, int sh)
+INLINE void slopes(int64_t *nu, const int64_t *e, size_t nv,
+                   const struct relax *rx, int down, int up)
 {
     const vec *ev = (const vec *)e;
     const vec *mask = (const vec *)rx->mask, *chord = (const vec *)rx->chord;
 
     for (size_t v = 0; v < nv; v++) {
-        vec mu = ev[v] >> sh, neg = mu >> 63;
+        vec mu = (ev[v] >> down) << up, neg = mu >> 63;
 
         ((vec *)nu)[v] = (neg & ((mu * chord[v]) >> 28)) |
                          (~neg & mu & mask[v]);
     }
 }
 
-CLONES static int too_wide(const int64_t *e, size_t nv, int width)
+/* By the table of chords and masks, with mu = e >> sh. */
+CLONES static void slopes_default(int64_t *nu, const int64_t *e, size_t nv,
+                                  const struct relax *rx, int sh)
 {
-    int bits = row_bits((const vec *)e, nv);
+    if (sh >= 0)
+        slopes(nu, e, nv, rx, sh, 0);
+    else
+        slopes(nu, e, nv, rx, 0, -sh);
+}
 
-    return bits > width ? bits - width : 0;
+CLONES static int bits_of(const int64_t *e, size_t nv)
+{
+    return row_bits((const vec *)e, nv);
 }
 
 int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
-                 const struct relax *rx, const uint8_t *slopes, int width,
-                 int least)
+                 const struct relax *rx, const uint8_t *slope, int width,
+                 int wide)
 {
-    int sh = too_wide(e, n8 / LANES, width);
-
-    sh = sh > least ? sh : least;
+    int bits = bits_of(e, n8 / LANES);
+    int sh = (bits > wide ? bits : wide) - width;
+    int down = sh > 0 ? sh : 0, up = sh < 0 ? -sh : 0;
 
     slopes_default(nu, e, n8 / LANES, rx, sh);
     *g = 0;
     for (uint32_t i = 0; i < rx->n_loose; i++) {
         uint32_t j = rx->loose[i];
-        int64_t mu = e[j] >> sh, at_l, at_u;
+        int64_t mu = (e[j] >> down) * ((int64_t)1 << up), at_l, at_u;
 
         if (mu >= 0) {
-            if (slopes && slopes[j] != 255)
-                nu[j] = (mu * slopes[j]) >> 7;
+            if (slope && slope[j] != 255)
+                nu[j] = (mu * slope[j]) >> 7;
             continue;
         }
         at_l = -nu[j] * rx->l[j];
@@ -230,7 +238,7 @@ int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
 
 CLONES int kernel_narrow(int64_t *e, size_t n8)
 {
-    int sh = too_wide(e, n8 / LANES, 26);
+    int bits = bits_of(e, n8 / LANES), sh = bits > 26 ? bits - 26 : 0;
 
     for (size_t v = 0; sh && v < n8 / LANES; v++)
         ((vec *)e)[v] >>= sh;

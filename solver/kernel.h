@@ -58,12 +58,12 @@ struct relax {
 };
 
 /* The relaxation of ax-cert(5) for one row: nu from e, both [n8], n8 a
- * multiple of LANES, shifted down to WIDTH bits, and by at least LEAST. *g
- * becomes the sum of g_j; returns by how many bits they were shifted.
- * slopes [n8]: a table, or NULL. */
+ * multiple of LANES, shifted so that WIDE bits, or more if there are more,
+ * become WIDTH. *g becomes the sum of g_j; returns by how many bits they were
+ * shifted down. slopes [n8]: a table, or NULL. */
 int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
                  const struct relax *rx, const uint8_t *slopes, int width,
-                 int least);
+                 int wide);
 
 /* Shift e [n8] down to 26 bits; returns by how many bits. */
 int kernel_narrow(int64_t *e, size_t n8);

@@ -42,6 +42,7 @@ struct work {
  * node 0, and its target's tables and multipliers. */
 struct path {
     uint32_t k;
+    int64_t scale;              /* of the row over node k */
     const int64_t *row, *input; /* input: NULL if there is nothing */
     const uint8_t *slope;       /* [n_neurons] or NULL */
     const struct goal *goal;    /* NULL if it is not of the property */
@@ -280,16 +281,17 @@ CLONES static int64_t highest(const int64_t *e, uint64_t n)
     return any;
 }
 
-/* nu of a node from mu = e >> sh; returns the sum of g, each of which is at
- * most 2^26 2^29 in magnitude. */
+/* nu of a node from mu = e 2^-sh, sh = down - up; returns the sum of g, each
+ * of which is at most 2^26 2^29 in magnitude. */
 CLONES static i128 relax(const struct state *s, const int64_t *e, uint64_t n,
-                         int sh, int64_t *nu)
+                         int down, int up, int64_t *nu)
 {
     i128 total = 0;
     for (uint64_t from = 0; from < n; from += 512) {
         vec sum = {0};
         for (uint64_t j = from; j < n && j < from + 512; j += 8) {
-            vec mu = *(const vec *)(e + j) >> sh, neg = mu >> 63, g, h, out;
+            vec mu = (*(const vec *)(e + j) >> down) << up, neg = mu >> 63, g,
+                h, out;
             out = (((mu * *(vec *)(s->below + j)) >> 28) & neg) |
                   (mu & ~neg & *(vec *)(s->above + j));
             g = -out * *(vec *)(s->l + j);
@@ -322,6 +324,17 @@ static int64_t beta(uint32_t code, int n, int64_t q)
     return code == 0 || x < -12 ? 0 : x < 0 ? v >> -x : v << x;
 }
 
+/* The bits of the largest magnitude in a row, over variables from first on.
+ */
+static int row_bits(const struct row *row, uint32_t first)
+{
+    int64_t all = 0;
+    for (uint32_t i = 0; i < row->n; i++)
+        if (row->var[i] >= first)
+            all |= row->coef[i] < 0 ? -row->coef[i] : row->coef[i];
+    return num_bits(all);
+}
+
 /* The relaxation at node k, from e at scale q; returns what C grows by. */
 static i128 relaxation(struct run *r, struct work *w, uint32_t k,
                        const int64_t *e, int64_t q, const struct path *p)
@@ -329,34 +342,33 @@ static i128 relaxation(struct run *r, struct work *w, uint32_t k,
     const struct node *n = &w->net->nodes[k];
     const struct goal *goal = p->goal;
     struct state *s = &w->state[k];
-    uint32_t some = 0, of_row = 0;
-    int most = -1, width, sh;
+    uint32_t some = 0;
+    int most = -1, width, sh, down, up;
     i128 g;
-    for (uint32_t i = 0; goal && i < goal->row->n; i++)
-        of_row |= (uint32_t)(goal->row->coef[i] < 0 ? -goal->row->coef[i]
-                                                    : goal->row->coef[i]);
-    width = num_bits(of_row);
+    width = goal ? row_bits(goal->row, 0) : 0;
     for (uint32_t i = 0; goal && i < goal->n_mults; i++)
         if (goal->mults[i].neuron - n->base < n->n &&
             beta_bits(goal->mults[i].code, width, q) > most)
             most = beta_bits(goal->mults[i].code, width, q);
     sh = bits(highest(e, n->n)) - (most < 0 ? 26 : 25);
     sh = most - 25 > sh ? most - 25 : sh;
-    sh = sh > 0 ? sh : 0;
     s->q = q - sh;
     s->nu = s->own;
-    sh = sh < 63 ? sh : 63;
-    g = relax(s, e, n->n, sh, s->own);
+    down = sh < 0 ? 0 : sh < 63 ? sh : 63;
+    up = sh < 0 ? -sh : 0; /* at most 26 */
+    g = relax(s, e, n->n, down, up, s->own);
     for (uint32_t i = 0; p->slope && i < n->n; i++) {
         uint8_t a = p->slope[n->base + i];
-        if (s->u[i] > 0 && a != 255 && e[i] >> sh >= 0) /* unstable */
-            s->own[i] = ((e[i] >> sh) * a) >> 7;
+        if (s->u[i] > 0 && a != 255 && e[i] >= 0) /* unstable */
+            s->own[i] = ((e[i] >> down) * (1 << up) * a) >> 7;
     }
     for (uint32_t i = 0; goal && i < goal->n_mults; i++) {
         uint32_t j = goal->mults[i].neuron - n->base;
         int64_t by = beta(goal->mults[i].code, width, s->q);
         if (j < n->n)
-            s->own[j] = goal->mults[i].active ? (e[j] >> sh) - by : by;
+            s->own[j] = goal->mults[i].active
+                            ? (e[j] >> down) * (1 << up) - by
+                            : by;
     }
     for (uint32_t j = 0; j < n->n; j++) {
         w->some[some] = j;
@@ -379,7 +391,7 @@ static struct bound descend(struct run *r, struct work *w,
         struct state *s = &w->state[k];
         const struct node *n = &w->net->nodes[k];
         const int64_t *first = k == p->k ? p->row : NULL, *e;
-        int64_t q = 0;
+        int64_t q = p->scale;
         int sh;
         if (k == 0 && p->input) {
             first = p->input;
@@ -447,11 +459,11 @@ static void fill(struct state *s, uint64_t i, uint8_t status, int64_t l,
 static i128 unit_row(struct run *r, struct work *w, const struct box *b,
                      uint32_t var, int64_t sign, const uint8_t *slope)
 {
-    struct path p = {.k = w->net->owner[var], .slope = slope};
+    struct path p = {.k = w->net->owner[var], .scale = 25, .slope = slope};
     const struct node *n = &w->net->nodes[p.k];
     int64_t *row = w->sum; /* which is free until something is joined */
     memset(row, 0, up8(n->n) * sizeof *row);
-    row[var - n->base] = sign;
+    row[var - n->base] = sign * (1 << 25);
     p.row = row;
     return descend(r, w, b, &p).c;
 }
@@ -593,6 +605,7 @@ struct bound row_bound(struct run *r, struct work *w, const struct box *b,
     const struct row *row = goal->row;
     int64_t *y = w->state[last].own;
     struct path p = {.k = last,
+                     .scale = 26 - row_bits(row, n_x),
                      .row = y,
                      .slope = slopes(goal->tables, goal->target),
                      .goal = goal};
@@ -602,7 +615,7 @@ struct bound row_bound(struct run *r, struct work *w, const struct box *b,
         if (row->var[j] < n_x)
             w->input[row->var[j]] = row->coef[j] * (1ll << 34);
         else
-            y[row->var[j] - n_x] = row->coef[j];
+            y[row->var[j] - n_x] = row->coef[j] * (1ll << p.scale);
     p.input = row->var[0] < n_x ? w->input : NULL;
     return descend(r, w, b, &p);
 }
