@@ -1,5 +1,5 @@
 /* Shape inference: the walk over the graph, and what the rules share. The
- * rules are in shapes.c, windows.c and values.c. */
+ * rules are in shapes.c, what follows of elements in values.c. */
 #include "graph/infer.h"
 
 #include <inttypes.h>

@@ -82,9 +82,22 @@ ax_status infer_broadcast(struct infer_fact *out, const struct infer_fact *a,
 
 /* Type and shape of the node's outputs, which are not known before. */
 ax_status infer_shapes(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
-/* Those of windows: Conv and pools; see windows.c. */
-ax_status infer_conv(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
-ax_status infer_pool(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
+
+/* A rule of one operator; shapes.c has the table. */
+typedef ax_status infer_rule(struct infer *s, struct ax_err *err);
+/* Output 0 has type and shape of input 0. */
+infer_rule infer_like;
+infer_rule infer_conv, infer_global_pool, infer_pool;    /* windows.c */
+infer_rule infer_reduce, infer_squeeze, infer_unsqueeze; /* axes.c */
+infer_rule infer_concat, infer_flatten, infer_gather, infer_pad, /* move.c */
+    infer_reshape, infer_slice, infer_split, infer_transpose;
+
+/* What rules share. An output of so many dimensions is not supported. */
+ax_status infer_too_many(int64_t rank, struct ax_err *err) AX_MUST_CHECK;
+struct infer_dim infer_product(const struct infer_dim *d, int from, int to);
+/* The length of a vector; -1 if it is not known, or x is no vector. */
+int64_t infer_length(const struct infer_fact *x);
+
 /* Elements of its first output, where shapes are known. AX_ENOMEM. */
 ax_status infer_values(struct infer *s, struct ax_err *err) AX_MUST_CHECK;
 

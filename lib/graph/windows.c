@@ -1,4 +1,4 @@
-/* Shape rules of operators that slide a window: Conv, AveragePool, MaxPool.
+/* Shape rules of operators that slide a window: Conv and the pools.
  * Source: Operators.md of ONNX at opset 17, and for ceil_mode its later
  * wording: a window must begin in the input or the padding before it. */
 #include <inttypes.h>
@@ -190,5 +190,19 @@ ax_status infer_pool(struct infer *s, struct ax_err *err)
         *indexes = *out;
         indexes->dtype = AX_I64;
     }
+    return AX_OK;
+}
+
+ax_status infer_global_pool(struct infer *s, struct ax_err *err)
+{
+    const struct infer_fact *x = infer_in(s, 0);
+    struct infer_fact *out = infer_out(s, 0);
+
+    AX_TRY(infer_like(s, err));
+    if (x->rank >= 0 && x->rank < 3)
+        return ax_fail(err, AX_ESHAPE, "wants 3 or more dimensions, has %d",
+                       x->rank);
+    for (int i = 2; i < x->rank; i++)
+        out->d[i] = infer_number(1);
     return AX_OK;
 }
