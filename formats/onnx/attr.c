@@ -11,11 +11,15 @@
 #define FLOAT_(name_)     .name = name_, .kind = AX_ATTR_FLOAT
 #define INTS_(name_)      .name = name_, .kind = AX_ATTR_INTS
 #define STRING_(name_)    .name = name_, .kind = AX_ATTR_STRING
+#define FLOATS_(name_)    .name = name_, .kind = AX_ATTR_FLOATS
+#define STRINGS_(name_)   .name = name_, .kind = AX_ATTR_STRINGS
+#define GRAPH_(name_)     .name = name_, .kind = AX_ATTR_GRAPH
 #define IS(number_)       .has_default = true, .number = number_
 #define IS_TEXT(text_)    .has_default = true, .text = text_
 #define BECOMES(input_)   .action = ONNX_INPUT, .input = input_
 #define ONLY(number_)     .action = ONNX_ONLY, IS(number_)
 #define DROPPED           .action = ONNX_DROP
+#define REFUSED           .action = ONNX_REFUSE
 #define SINCE(opset_)     .from = opset_
 #define UNTIL(opset_)     .to = opset_
 #define REQUIRED          .required = true
@@ -28,6 +32,31 @@
 #define REDUCE(op_)                                          \
     {OP(op_), INTS_("axes")},                                \
     {OP(op_), INT_("keepdims"), IS(1)}
+
+#define RECURRENT(op_)                                       \
+    {OP(op_), FLOATS_("activation_alpha")},                  \
+    {OP(op_), FLOATS_("activation_beta")},                   \
+    {OP(op_), STRINGS_("activations")},                      \
+    {OP(op_), FLOAT_("clip")},                               \
+    {OP(op_), STRING_("direction"), IS_TEXT("forward")},     \
+    {OP(op_), INT_("hidden_size")},                          \
+    {OP(op_), INT_("layout"), IS(0), SINCE(14)}
+
+#define TREES(op_)                                           \
+    {OP(op_), FLOATS_("base_values")},                       \
+    {OP(op_), FLOATS_("base_values_as_tensor"), REFUSED},    \
+    {OP(op_), INTS_("nodes_falsenodeids"), REQUIRED},        \
+    {OP(op_), INTS_("nodes_featureids"), REQUIRED},          \
+    {OP(op_), FLOATS_("nodes_hitrates"), DROPPED},           \
+    {OP(op_), FLOATS_("nodes_hitrates_as_tensor"), REFUSED}, \
+    {OP(op_), INTS_("nodes_missing_value_tracks_true"), IS(0)}, \
+    {OP(op_), STRINGS_("nodes_modes"), REQUIRED},            \
+    {OP(op_), INTS_("nodes_nodeids"), REQUIRED},             \
+    {OP(op_), INTS_("nodes_treeids"), REQUIRED},             \
+    {OP(op_), INTS_("nodes_truenodeids"), REQUIRED},         \
+    {OP(op_), FLOATS_("nodes_values_as_tensor"), REFUSED},   \
+    {OP(op_), FLOATS_("nodes_values")},            \
+    {OP(op_), STRING_("post_transform"), IS_TEXT("NONE")}
 
 static const struct onnx_attr_rule rules[] = {
     WINDOW(AveragePool),
@@ -94,6 +123,71 @@ static const struct onnx_attr_rule rules[] = {
     {OP(ThresholdedRelu), FLOAT_("alpha"), IS(1)},
     {OP(Transpose), INTS_("perm")},
     {OP(Unsqueeze), INTS_("axes"), BECOMES(1), UNTIL(12), REQUIRED},
+
+    /* recurrent layers */
+    RECURRENT(GRU),
+    {OP(GRU), INT_("linear_before_reset"), IS(0)},
+    RECURRENT(LSTM),
+    {OP(LSTM), INT_("input_forget"), IS(0)},
+    RECURRENT(RNN),
+
+    /* quantised tensors */
+    WINDOW(ConvInteger),
+    {OP(ConvInteger), INTS_("dilations"), IS(1)},
+    {OP(ConvInteger), INT_("group"), IS(1)},
+    {OP(ConvInteger), INTS_("kernel_shape")},
+    {OP(DequantizeLinear), INT_("axis"), IS(1), SINCE(13)},
+    WINDOW(QLinearConv),
+    {OP(QLinearConv), INTS_("dilations"), IS(1)},
+    {OP(QLinearConv), INT_("group"), IS(1)},
+    {OP(QLinearConv), INTS_("kernel_shape")},
+    {OP(QuantizeLinear), INT_("axis"), IS(1), SINCE(13)},
+
+    /* graphs inside */
+    {OP(If), GRAPH_("else_branch"), REQUIRED},
+    {OP(If), GRAPH_("then_branch"), REQUIRED},
+    {OP(Loop), GRAPH_("body"), REQUIRED},
+    {OP(Scan), GRAPH_("body"), REQUIRED},
+    {OP(Scan), INT_("num_scan_inputs"), REQUIRED},
+    {OP(Scan), INTS_("scan_input_axes"), IS(0)},
+    {OP(Scan), INTS_("scan_input_directions"), IS(0)},
+    {OP(Scan), INTS_("scan_output_axes"), IS(0)},
+    {OP(Scan), INTS_("scan_output_directions"), IS(0)},
+
+    /* ai.onnx.ml: opsets are those of that domain */
+    {OP(MlBinarizer), FLOAT_("threshold"), IS(0)},
+    {OP(MlLinearClassifier), INTS_("classlabels_ints")},
+    {OP(MlLinearClassifier), STRINGS_("classlabels_strings"), REFUSED},
+    {OP(MlLinearClassifier), FLOATS_("coefficients"), REQUIRED},
+    {OP(MlLinearClassifier), FLOATS_("intercepts")},
+    {OP(MlLinearClassifier), INT_("multi_class"), IS(0)},
+    {OP(MlLinearClassifier), STRING_("post_transform"), IS_TEXT("NONE")},
+    {OP(MlLinearRegressor), FLOATS_("coefficients"), REQUIRED},
+    {OP(MlLinearRegressor), FLOATS_("intercepts")},
+    {OP(MlLinearRegressor), STRING_("post_transform"), IS_TEXT("NONE")},
+    {OP(MlLinearRegressor), INT_("targets"), IS(1)},
+    {OP(MlNormalizer), STRING_("norm"), IS_TEXT("MAX")},
+    {OP(MlScaler), FLOATS_("offset"), REQUIRED},
+    {OP(MlScaler), FLOATS_("scale"), REQUIRED},
+    TREES(MlTreeEnsembleClassifier),
+    {OP(MlTreeEnsembleClassifier), INTS_("class_ids"), REQUIRED},
+    {OP(MlTreeEnsembleClassifier), INTS_("class_nodeids"), REQUIRED},
+    {OP(MlTreeEnsembleClassifier), INTS_("class_treeids"), REQUIRED},
+    {OP(MlTreeEnsembleClassifier), FLOATS_("class_weights")},
+    {OP(MlTreeEnsembleClassifier), FLOATS_("class_weights_as_tensor"),
+     REFUSED},
+    {OP(MlTreeEnsembleClassifier), INTS_("classlabels_int64s")},
+    {OP(MlTreeEnsembleClassifier), STRINGS_("classlabels_strings"), REFUSED},
+    TREES(MlTreeEnsembleRegressor),
+    {OP(MlTreeEnsembleRegressor), STRING_("aggregate_function"),
+     IS_TEXT("SUM")},
+    {OP(MlTreeEnsembleRegressor), INT_("n_targets"), IS(1)},
+    {OP(MlTreeEnsembleRegressor), INTS_("target_ids"), REQUIRED},
+    {OP(MlTreeEnsembleRegressor), INTS_("target_nodeids"), REQUIRED},
+    {OP(MlTreeEnsembleRegressor), INTS_("target_treeids"), REQUIRED},
+    {OP(MlTreeEnsembleRegressor), FLOATS_("target_weights")},
+    {OP(MlTreeEnsembleRegressor), FLOATS_("target_weights_as_tensor"),
+     REFUSED},
 };
 /* clang-format on */
 
@@ -147,6 +241,22 @@ static const unsigned char since[AX_OP_COUNT] = {
     [AX_OP_ThresholdedRelu] = 10, [AX_OP_Transpose] = 7,
     [AX_OP_Unsqueeze] = 7,      [AX_OP_Where] = 9,
     [AX_OP_Xor] = 7,
+
+    [AX_OP_GRU] = 7,            [AX_OP_LSTM] = 7,
+    [AX_OP_RNN] = 7,            [AX_OP_Size] = 7,
+    [AX_OP_ConvInteger] = 10,   [AX_OP_DequantizeLinear] = 10,
+    [AX_OP_DynamicQuantizeLinear] = 11, [AX_OP_MatMulInteger] = 10,
+    [AX_OP_QLinearConv] = 10,   [AX_OP_QLinearMatMul] = 10,
+    [AX_OP_QuantizeLinear] = 10,
+    [AX_OP_If] = 7,             [AX_OP_Loop] = 7,
+    [AX_OP_Scan] = 9,
+
+    /* of ai.onnx.ml */
+    [AX_OP_MlArrayFeatureExtractor] = 1, [AX_OP_MlBinarizer] = 1,
+    [AX_OP_MlLinearClassifier] = 1, [AX_OP_MlLinearRegressor] = 1,
+    [AX_OP_MlNormalizer] = 1,   [AX_OP_MlScaler] = 1,
+    [AX_OP_MlTreeEnsembleClassifier] = 1,
+    [AX_OP_MlTreeEnsembleRegressor] = 1,
 };
 /* clang-format on */
 

@@ -234,8 +234,13 @@ static void *array(const void *p)
     return q;
 }
 
-static ax_status attribute(struct pool *pool, const struct ax_attr *a,
-                           Onnx__AttributeProto *out, struct ax_err *err)
+static ax_status subgraph(struct pool *pool, const struct ax_model *m,
+                          const struct ax_graph *g, ProtobufCBinaryData *out,
+                          struct ax_err *err);
+
+static ax_status attribute(struct pool *pool, const struct ax_model *m,
+                           const struct ax_attr *a, Onnx__AttributeProto *out,
+                           struct ax_err *err)
 {
     static const Onnx__AttributeProto__AttributeType types[] = {
         [AX_ATTR_INT] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT,
@@ -244,14 +249,13 @@ static ax_status attribute(struct pool *pool, const struct ax_attr *a,
         [AX_ATTR_INTS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS,
         [AX_ATTR_FLOATS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS,
         [AX_ATTR_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
+        [AX_ATTR_GRAPH] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH,
     };
 
     out->has_name = 1;
     out->name = text(a->name);
-    if (a->kind != AX_ATTR_GRAPH) {
-        out->has_type = 1;
-        out->type = types[a->kind];
-    }
+    out->has_type = 1;
+    out->type = types[a->kind];
     switch (a->kind) {
     case AX_ATTR_INT:
         out->has_i = 1;
@@ -277,9 +281,8 @@ static ax_status attribute(struct pool *pool, const struct ax_attr *a,
         strings(pool, a, out);
         return AX_OK;
     default:
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "attribute '%s' is a graph, which cannot be written",
-                       a->name);
+        out->has_g = 1;
+        return subgraph(pool, m, a->graph, &out->g, err);
     }
 }
 
@@ -293,9 +296,9 @@ static ProtobufCBinaryData *names(struct pool *pool, const struct ax_graph *g,
     return list;
 }
 
-static ax_status node(struct pool *pool, const struct ax_graph *g,
-                      const struct ax_node *n, Onnx__NodeProto *out,
-                      struct ax_err *err)
+static ax_status node(struct pool *pool, const struct ax_model *m,
+                      const struct ax_graph *g, const struct ax_node *n,
+                      Onnx__NodeProto *out, struct ax_err *err)
 {
     const char *op = ax_op_name(n->op), *dot = strrchr(op, '.');
 
@@ -314,7 +317,7 @@ static ax_status node(struct pool *pool, const struct ax_graph *g,
                           attribute_proto);
     for (uint32_t i = 0; out->attribute && i < n->n_attrs; i++) {
         out->n_attribute++;
-        AX_TRY(attribute(pool, &n->attrs[i], out->attribute[i], err));
+        AX_TRY(attribute(pool, m, &n->attrs[i], out->attribute[i], err));
     }
     return AX_OK;
 }
@@ -332,10 +335,31 @@ static ax_status graph(struct pool *pool, const struct ax_model *m,
     out->node = LIST(pool, g->n_nodes, Onnx__NodeProto, node_proto);
     for (uint32_t i = 0; out->node && i < g->n_nodes; i++) {
         out->n_node++;
-        if (node(pool, g, &g->nodes[i], out->node[i], err) != AX_OK)
+        if (node(pool, m, g, &g->nodes[i], out->node[i], err) != AX_OK)
             return ax_fail_in(err, "node %u (%s '%s')", i,
                               ax_op_name(g->nodes[i].op), g->nodes[i].name);
     }
+    return AX_OK;
+}
+
+/* A graph inside is bytes of its own: see onnx.proto. */
+static ax_status subgraph(struct pool *pool, const struct ax_model *m,
+                          const struct ax_graph *g, ProtobufCBinaryData *out,
+                          struct ax_err *err)
+{
+    Onnx__GraphProto **p = LIST(pool, 1, Onnx__GraphProto, graph_proto);
+
+    if (!p)
+        return AX_OK; /* the pool is full, which is said at the end */
+    AX_TRY(graph(pool, m, g, p[0], err));
+    if (pool->full)
+        return AX_OK;
+    out->len = onnx__graph_proto__get_packed_size(p[0]);
+    out->data = take(pool, out->len, 1);
+    if (out->data)
+        onnx__graph_proto__pack(p[0], out->data);
+    else
+        out->len = 0;
     return AX_OK;
 }
 
@@ -343,9 +367,16 @@ static ax_status graph(struct pool *pool, const struct ax_model *m,
 
 static bool has_ml(const struct ax_graph *g)
 {
-    for (uint32_t i = 0; i < g->n_nodes; i++)
-        if (strchr(ax_op_name(g->nodes[i].op), '.'))
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const struct ax_node *n = &g->nodes[i];
+
+        if (strchr(ax_op_name(n->op), '.'))
             return true;
+        for (uint32_t k = 0; k < n->n_attrs; k++)
+            if (n->attrs[k].kind == AX_ATTR_GRAPH &&
+                has_ml(n->attrs[k].graph))
+                return true;
+    }
     return false;
 }
 

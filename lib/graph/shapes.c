@@ -1,5 +1,5 @@
 /* Shape rules, one per operator: the table is at the end, the rules that are
- * not here are in move.c, axes.c and windows.c. Source: Operators.md of ONNX
+ * not here are in other files, see infer.h. Source: Operators.md of ONNX
  * at opset 17. Arities were checked before. */
 #include <inttypes.h>
 #include <string.h>
@@ -227,6 +227,14 @@ static ax_status shape(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
+static ax_status size(struct infer *s, struct ax_err *err)
+{
+    (void)err;
+    infer_out(s, 0)->dtype = AX_I64;
+    infer_out(s, 0)->rank = 0;
+    return AX_OK;
+}
+
 /* ---- products ---- */
 
 static ax_status inner(struct infer_dim a, struct infer_dim b,
@@ -268,18 +276,27 @@ static ax_status gemm(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
-/* As numpy.matmul: a vector is a matrix of one row or column. */
 static ax_status matmul(struct infer *s, struct ax_err *err)
 {
     struct infer_fact a = *infer_in(s, 0), b = *infer_in(s, 1);
     struct infer_fact *out = infer_out(s, 0);
-    struct infer_dim rows, columns;
-    bool row, column;
 
     if (a.dtype && b.dtype && a.dtype != b.dtype)
         return ax_fail(err, AX_ESHAPE, "inputs are %s and %s",
                        ax_dtype_name(a.dtype), ax_dtype_name(b.dtype));
-    out->dtype = a.dtype ? a.dtype : b.dtype;
+    a.dtype = b.dtype = a.dtype ? a.dtype : b.dtype;
+    return infer_product_shape(out, a, b, err);
+}
+
+/* A vector is a matrix of one row or column. */
+ax_status infer_product_shape(struct infer_fact *out, struct infer_fact a,
+                              struct infer_fact b, struct ax_err *err)
+{
+    struct infer_dim rows, columns;
+    bool row, column;
+
+    out->dtype = a.dtype;
+    b.dtype = a.dtype;
     if (a.rank < 0 || b.rank < 0)
         return AX_OK;
     if (a.rank == 0 || b.rank == 0)
@@ -398,6 +415,29 @@ static infer_rule *const rules[AX_OP_COUNT] = {
     [AX_OP_Unsqueeze] = infer_unsqueeze,
     [AX_OP_Where] = where,
     [AX_OP_Xor] = broadcast,
+
+    [AX_OP_ConvInteger] = infer_conv_integer,
+    [AX_OP_DequantizeLinear] = infer_dequantize,
+    [AX_OP_DynamicQuantizeLinear] = infer_dynamic_quantize,
+    [AX_OP_GRU] = infer_gru,
+    [AX_OP_If] = infer_if,
+    [AX_OP_LSTM] = infer_lstm,
+    [AX_OP_Loop] = infer_loop,
+    [AX_OP_MatMulInteger] = infer_matmul_integer,
+    [AX_OP_QLinearConv] = infer_qlinear_conv,
+    [AX_OP_QLinearMatMul] = infer_qlinear_matmul,
+    [AX_OP_QuantizeLinear] = infer_quantize,
+    [AX_OP_RNN] = infer_rnn,
+    [AX_OP_Scan] = infer_scan,
+    [AX_OP_Size] = size,
+    [AX_OP_MlArrayFeatureExtractor] = infer_features,
+    [AX_OP_MlBinarizer] = infer_like,
+    [AX_OP_MlLinearClassifier] = infer_classifier,
+    [AX_OP_MlLinearRegressor] = infer_linear_regressor,
+    [AX_OP_MlNormalizer] = infer_real_like,
+    [AX_OP_MlScaler] = infer_real_like,
+    [AX_OP_MlTreeEnsembleClassifier] = infer_classifier,
+    [AX_OP_MlTreeEnsembleRegressor] = infer_tree_regressor,
 };
 /* clang-format on */
 

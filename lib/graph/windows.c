@@ -113,10 +113,10 @@ static ax_status window_rank(struct window *w, const struct infer_fact *x,
 
 static ax_status conv_channels(const struct infer *s,
                                const struct infer_fact *x,
-                               const struct infer_fact *k, struct ax_err *err)
+                               const struct infer_fact *k,
+                               const struct infer_fact *b, struct ax_err *err)
 {
     int64_t group = ax_node_int(s->node, "group", 1), want;
-    const struct infer_fact *b = infer_in(s, 2);
 
     if (group < 1 || (k->d[0].p == 0 && k->d[0].k % group))
         return ax_fail(err, AX_ESHAPE, "group may not be %" PRId64, group);
@@ -136,7 +136,14 @@ static ax_status conv_channels(const struct infer *s,
 
 ax_status infer_conv(struct infer *s, struct ax_err *err)
 {
-    const struct infer_fact *x = infer_in(s, 0), *k = infer_in(s, 1);
+    return infer_convolution(s, 0, 1, 2, err);
+}
+
+ax_status infer_convolution(struct infer *s, uint32_t input, uint32_t weights,
+                            uint32_t bias, struct ax_err *err)
+{
+    const struct infer_fact *x = infer_in(s, input),
+                            *k = infer_in(s, weights);
     struct infer_fact *out = infer_out(s, 0);
     const int64_t *kernel;
     struct window w = {0};
@@ -149,7 +156,8 @@ ax_status infer_conv(struct infer *s, struct ax_err *err)
         return ax_fail(err, AX_ESHAPE,
                        "the input has %d dimensions, the weights have %d",
                        x->rank, k->rank);
-    AX_TRY(conv_channels(s, x, k, err));
+    AX_TRY(conv_channels(s, x, k, bias == AX_NONE ? NULL : infer_in(s, bias),
+                         err));
     AX_TRY(integers(&kernel, s, "kernel_shape", w.rank, 1, err));
     for (int i = 0; i < w.rank; i++) {
         w.kernel[i] = k->d[i + 2];
