@@ -1,4 +1,4 @@
-/* The operators that we read, and their attributes, as opsets 7 to 17 have
+/* The operators that we read, and their attributes, as opsets 7 to 28 have
  * them, and what becomes of these. Source: Operators.md and Changelog.md of
  * ONNX. */
 #include <string.h>
@@ -30,8 +30,14 @@
     {OP(op_), INTS_("strides"), IS(1)}
 
 #define REDUCE(op_)                                          \
-    {OP(op_), INTS_("axes")},                                \
-    {OP(op_), INT_("keepdims"), IS(1)}
+    {OP(op_), INTS_("axes"), UNTIL(17)},                     \
+    {OP(op_), INT_("keepdims"), IS(1)},                      \
+    {OP(op_), INT_("noop_with_empty_axes"), IS(0), SINCE(18)}
+
+#define ARG(op_)                                             \
+    {OP(op_), INT_("axis"), IS(0)},                          \
+    {OP(op_), INT_("keepdims"), IS(1)},                      \
+    {OP(op_), INT_("select_last_index"), IS(0), SINCE(12)}
 
 #define RECURRENT(op_)                                       \
     {OP(op_), FLOATS_("activation_alpha")},                  \
@@ -59,41 +65,90 @@
     {OP(op_), STRING_("post_transform"), IS_TEXT("NONE")}
 
 static const struct onnx_attr_rule rules[] = {
+    ARG(ArgMax),
+    ARG(ArgMin),
     WINDOW(AveragePool),
     {OP(AveragePool), INT_("ceil_mode"), IS(0), SINCE(10)},
     {OP(AveragePool), INT_("count_include_pad"), IS(0)},
+    {OP(AveragePool), INTS_("dilations"), IS(1), SINCE(19)},
     {OP(AveragePool), INTS_("kernel_shape"), REQUIRED},
     {OP(BatchNormalization), FLOAT_("epsilon"), IS(1e-5)},
     {OP(BatchNormalization), FLOAT_("momentum"), DROPPED},
     {OP(BatchNormalization), INT_("spatial"), ONLY(1), UNTIL(8)},
     {OP(BatchNormalization), INT_("training_mode"), ONLY(0), SINCE(14)},
+    {OP(BitShift), STRING_("direction"), REQUIRED},
+    /* round_mode and saturate speak of types of 8 bits, which are refused. */
+    {OP(Cast), STRING_("round_mode"), DROPPED, SINCE(24)},
+    {OP(Cast), INT_("saturate"), DROPPED, SINCE(19)},
     {OP(Cast), INT_("to"), REQUIRED},
+    {OP(CastLike), STRING_("round_mode"), DROPPED, SINCE(24)},
+    {OP(CastLike), INT_("saturate"), DROPPED, SINCE(19)},
+    {OP(Celu), FLOAT_("alpha"), IS(1)},
     {OP(Clip), FLOAT_("min"), BECOMES(1), UNTIL(10)},
     {OP(Clip), FLOAT_("max"), BECOMES(2), UNTIL(10)},
+    {OP(Compress), INT_("axis")},
     {OP(Concat), INT_("axis"), REQUIRED},
     WINDOW(Conv),
     {OP(Conv), INTS_("dilations"), IS(1)},
     {OP(Conv), INT_("group"), IS(1)},
     {OP(Conv), INTS_("kernel_shape")},
+    WINDOW(ConvTranspose),
+    {OP(ConvTranspose), INTS_("dilations"), IS(1)},
+    {OP(ConvTranspose), INT_("group"), IS(1)},
+    {OP(ConvTranspose), INTS_("kernel_shape")},
+    {OP(ConvTranspose), INTS_("output_padding"), IS(0)},
+    {OP(ConvTranspose), INTS_("output_shape")},
+    {OP(CumSum), INT_("exclusive"), IS(0)},
+    {OP(CumSum), INT_("reverse"), IS(0)},
+    {OP(DepthToSpace), INT_("blocksize"), REQUIRED},
+    {OP(DepthToSpace), STRING_("mode"), IS_TEXT("DCR"), SINCE(11)},
     {OP(Dropout), FLOAT_("ratio"), DROPPED, UNTIL(11)},
     {OP(Dropout), INT_("seed"), DROPPED, SINCE(12)},
     {OP(Elu), FLOAT_("alpha"), IS(1)},
+    {OP(EyeLike), INT_("dtype")},
+    {OP(EyeLike), INT_("k"), IS(0)},
     {OP(Flatten), INT_("axis"), IS(1)},
     {OP(Gather), INT_("axis"), IS(0)},
+    {OP(GatherElements), INT_("axis"), IS(0)},
+    {OP(GatherND), INT_("batch_dims"), IS(0), SINCE(12)},
+    {OP(Gelu), STRING_("approximate"), IS_TEXT("none")},
     {OP(Gemm), FLOAT_("alpha"), IS(1)},
     {OP(Gemm), FLOAT_("beta"), IS(1)},
     {OP(Gemm), INT_("transA"), IS(0)},
     {OP(Gemm), INT_("transB"), IS(0)},
+    {OP(GlobalLpPool), INT_("p"), IS(2)},
+    {OP(GroupNormalization), FLOAT_("epsilon"), IS(1e-5)},
+    {OP(GroupNormalization), INT_("num_groups"), REQUIRED},
+    {OP(GroupNormalization), INT_("stash_type"), ONLY(1)},
     {OP(HardSigmoid), FLOAT_("alpha"), IS(0.2)},
     {OP(HardSigmoid), FLOAT_("beta"), IS(0.5)},
+    {OP(Hardmax), INT_("axis"), IS(-1), SINCE(13)},
+    {OP(Hardmax), INT_("axis"), UNTIL(12)},
+    {OP(InstanceNormalization), FLOAT_("epsilon"), IS(1e-5)},
+    {OP(IsInf), INT_("detect_negative"), IS(1)},
+    {OP(IsInf), INT_("detect_positive"), IS(1)},
+    {OP(LRN), FLOAT_("alpha"), IS(1e-4)},
+    {OP(LRN), FLOAT_("beta"), IS(0.75)},
+    {OP(LRN), FLOAT_("bias"), IS(1)},
+    {OP(LRN), INT_("size"), REQUIRED},
+    {OP(LayerNormalization), INT_("axis"), IS(-1)},
+    {OP(LayerNormalization), FLOAT_("epsilon"), IS(1e-5)},
+    {OP(LayerNormalization), INT_("stash_type"), ONLY(1)},
     {OP(LeakyRelu), FLOAT_("alpha"), IS(0.01)},
     {OP(LogSoftmax), INT_("axis"), IS(-1), SINCE(13)},
     {OP(LogSoftmax), INT_("axis"), UNTIL(12)},
+    WINDOW(LpPool),
+    {OP(LpPool), INT_("ceil_mode"), IS(0), SINCE(18)},
+    {OP(LpPool), INTS_("dilations"), IS(1), SINCE(18)},
+    {OP(LpPool), INTS_("kernel_shape"), REQUIRED},
+    {OP(LpPool), INT_("p"), IS(2)},
     WINDOW(MaxPool),
     {OP(MaxPool), INT_("ceil_mode"), IS(0), SINCE(10)},
     {OP(MaxPool), INTS_("dilations"), IS(1), SINCE(10)},
     {OP(MaxPool), INTS_("kernel_shape"), REQUIRED},
     {OP(MaxPool), INT_("storage_order"), IS(0), SINCE(8)},
+    {OP(Mod), INT_("fmod"), IS(0)},
+    {OP(OneHot), INT_("axis"), IS(-1)},
     {OP(Pad), STRING_("mode"), IS_TEXT("constant")},
     {OP(Pad), INTS_("pads"), BECOMES(1), UNTIL(10), REQUIRED},
     {OP(Pad), FLOAT_("value"), BECOMES(2), IS(0), UNTIL(10)},
@@ -110,18 +165,44 @@ static const struct onnx_attr_rule rules[] = {
     {OP(ReduceSum), INT_("keepdims"), IS(1)},
     {OP(ReduceSum), INT_("noop_with_empty_axes"), IS(0), SINCE(13)},
     {OP(Reshape), INT_("allowzero"), IS(0), SINCE(14)},
+    {OP(Resize), INT_("antialias"), ONLY(0), SINCE(18)},
+    {OP(Resize), INTS_("axes"), SINCE(18)},
+    {OP(Resize), STRING_("coordinate_transformation_mode"),
+     IS_TEXT("half_pixel")},
+    {OP(Resize), FLOAT_("cubic_coeff_a"), IS(-0.75)},
+    {OP(Resize), INT_("exclude_outside"), IS(0)},
+    {OP(Resize), FLOAT_("extrapolation_value"), IS(0)},
+    {OP(Resize), STRING_("keep_aspect_ratio_policy"), IS_TEXT("stretch"),
+     SINCE(18)},
+    {OP(Resize), STRING_("mode"), IS_TEXT("nearest")},
+    {OP(Resize), STRING_("nearest_mode"), IS_TEXT("round_prefer_floor")},
+    {OP(ScatterElements), INT_("axis"), IS(0)},
+    {OP(ScatterElements), STRING_("reduction"), IS_TEXT("none"), SINCE(16)},
+    {OP(ScatterND), STRING_("reduction"), IS_TEXT("none"), SINCE(16)},
+    {OP(Selu), FLOAT_("alpha"), IS(1.67326319217681884765625)},
+    {OP(Selu), FLOAT_("gamma"), IS(1.05070102214813232421875)},
     {OP(Shape), INT_("end"), SINCE(15)},
     {OP(Shape), INT_("start"), IS(0), SINCE(15)},
+    {OP(Shrink), FLOAT_("bias"), IS(0)},
+    {OP(Shrink), FLOAT_("lambd"), IS(0.5)},
     {OP(Slice), INTS_("starts"), BECOMES(1), UNTIL(9), REQUIRED},
     {OP(Slice), INTS_("ends"), BECOMES(2), UNTIL(9), REQUIRED},
     {OP(Slice), INTS_("axes"), BECOMES(3), UNTIL(9)},
     {OP(Softmax), INT_("axis"), IS(-1), SINCE(13)},
     {OP(Softmax), INT_("axis"), UNTIL(12)},
+    {OP(SpaceToDepth), INT_("blocksize"), REQUIRED},
+    {OP(SpaceToDepth), STRING_("mode"), IS_TEXT("DCR"), SINCE(28)},
     {OP(Split), INT_("axis"), IS(0)},
+    {OP(Split), INT_("num_outputs"), SINCE(18)},
     {OP(Split), INTS_("split"), BECOMES(1), UNTIL(12)},
     {OP(Squeeze), INTS_("axes"), BECOMES(1), UNTIL(12)},
     {OP(ThresholdedRelu), FLOAT_("alpha"), IS(1)},
+    {OP(TopK), INT_("axis"), IS(-1)},
+    {OP(TopK), INT_("k"), BECOMES(1), UNTIL(9), REQUIRED},
+    {OP(TopK), INT_("largest"), IS(1), SINCE(11)},
+    {OP(TopK), INT_("sorted"), IS(1), SINCE(11)},
     {OP(Transpose), INTS_("perm")},
+    {OP(Trilu), INT_("upper"), IS(1)},
     {OP(Unsqueeze), INTS_("axes"), BECOMES(1), UNTIL(12), REQUIRED},
 
     /* recurrent layers */
@@ -137,11 +218,17 @@ static const struct onnx_attr_rule rules[] = {
     {OP(ConvInteger), INT_("group"), IS(1)},
     {OP(ConvInteger), INTS_("kernel_shape")},
     {OP(DequantizeLinear), INT_("axis"), IS(1), SINCE(13)},
+    {OP(DequantizeLinear), INT_("block_size"), ONLY(0), SINCE(21)},
+    {OP(DequantizeLinear), INT_("output_dtype"), ONLY(0), SINCE(23)},
     WINDOW(QLinearConv),
     {OP(QLinearConv), INTS_("dilations"), IS(1)},
     {OP(QLinearConv), INT_("group"), IS(1)},
     {OP(QLinearConv), INTS_("kernel_shape")},
     {OP(QuantizeLinear), INT_("axis"), IS(1), SINCE(13)},
+    {OP(QuantizeLinear), INT_("block_size"), ONLY(0), SINCE(21)},
+    {OP(QuantizeLinear), INT_("output_dtype"), ONLY(0), SINCE(21)},
+    {OP(QuantizeLinear), INT_("precision"), ONLY(0), SINCE(23)},
+    {OP(QuantizeLinear), INT_("saturate"), DROPPED, SINCE(19)},
 
     /* graphs inside */
     {OP(If), GRAPH_("else_branch"), REQUIRED},
@@ -188,6 +275,8 @@ static const struct onnx_attr_rule rules[] = {
     {OP(MlTreeEnsembleRegressor), FLOATS_("target_weights")},
     {OP(MlTreeEnsembleRegressor), FLOATS_("target_weights_as_tensor"),
      REFUSED},
+
+    {OP(Upsample), STRING_("mode"), IS_TEXT("nearest")},
 };
 /* clang-format on */
 
@@ -196,6 +285,27 @@ static const struct onnx_attr_rule rules[] = {
  * not read: they would need care of their own. */
 /* clang-format off */
 static const unsigned char since[AX_OP_COUNT] = {
+    [AX_OP_ArgMax] = 7,         [AX_OP_ArgMin] = 7,
+    [AX_OP_BitShift] = 11,      [AX_OP_BitwiseAnd] = 18,
+    [AX_OP_BitwiseNot] = 18,    [AX_OP_BitwiseOr] = 18,
+    [AX_OP_BitwiseXor] = 18,    [AX_OP_CastLike] = 15,
+    [AX_OP_Celu] = 12,          [AX_OP_Compress] = 9,
+    [AX_OP_ConvTranspose] = 7,  [AX_OP_CumSum] = 11,
+    [AX_OP_DepthToSpace] = 7,   [AX_OP_EyeLike] = 9,
+    [AX_OP_GatherElements] = 11, [AX_OP_GatherND] = 11,
+    [AX_OP_Gelu] = 20,          [AX_OP_GlobalLpPool] = 7,
+    [AX_OP_GroupNormalization] = 21, [AX_OP_Hardmax] = 7,
+    [AX_OP_InstanceNormalization] = 7, [AX_OP_IsInf] = 10,
+    [AX_OP_IsNaN] = 9,          [AX_OP_LRN] = 7,
+    [AX_OP_LayerNormalization] = 17, [AX_OP_LpPool] = 7,
+    [AX_OP_Mish] = 18,          [AX_OP_Mod] = 10,
+    [AX_OP_NonZero] = 9,        [AX_OP_OneHot] = 9,
+    [AX_OP_Range] = 11,         [AX_OP_Resize] = 11,
+    [AX_OP_ScatterElements] = 11, [AX_OP_ScatterND] = 11,
+    [AX_OP_Selu] = 7,           [AX_OP_Shrink] = 9,
+    [AX_OP_SpaceToDepth] = 7,
+    [AX_OP_Tile] = 7,           [AX_OP_TopK] = 7,
+    [AX_OP_Trilu] = 14,         [AX_OP_Upsample] = 9,
     [AX_OP_Abs] = 7,            [AX_OP_Acos] = 7,
     [AX_OP_Acosh] = 9,          [AX_OP_Add] = 7,
     [AX_OP_And] = 7,            [AX_OP_Asin] = 7,

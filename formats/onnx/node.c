@@ -149,16 +149,19 @@ static ax_status to_input(struct onnx_reader *r, struct ax_node *n,
                           const struct onnx_attr_rule *rule,
                           struct ax_err *err)
 {
-    const int64_t dims[] = {(int64_t)p->n_ints};
-    bool list = rule->kind == AX_ATTR_INTS;
+    bool list = rule->kind == AX_ATTR_INTS, one = rule->kind == AX_ATTR_INT;
+    const int64_t dims[] = {one ? 1 : (int64_t)p->n_ints};
     struct ax_tensor t;
     uint32_t v;
 
     if (n->n_out == 0 || n->out[0] == AX_NONE)
         return ax_fail(err, AX_EFORMAT, "output 0 is absent");
-    AX_TRY(ax_tensor_new(&t, list ? AX_I64 : AX_F32, list, dims, err));
+    AX_TRY(ax_tensor_new(&t, list || one ? AX_I64 : AX_F32, list || one,
+                         dims, err));
     if (list && t.nbytes)
         memcpy(t.data, p->ints, t.nbytes);
+    else if (one)
+        memcpy(t.data, &p->i, sizeof p->i);
     else if (!list)
         memcpy(t.data, &p->f, sizeof p->f);
     AX_TRY(onnx_new_constant(r, &v, n->out[0], rule->name, &t, err));
@@ -370,6 +373,66 @@ static ax_status dropout(struct onnx_reader *r, struct ax_node *n,
     return AX_OK;
 }
 
+static ax_status add_attr(struct ax_node *n, const struct ax_attr *a,
+                          struct ax_err *err)
+{
+    struct ax_attr *more = realloc(n->attrs, (n->n_attrs + 1) * sizeof *more);
+
+    if (!more)
+        return no_memory(err);
+    n->attrs = more;
+    more[n->n_attrs] = *a;
+    more[n->n_attrs++].name = strdup(a->name);
+    return more[n->n_attrs - 1].name ? AX_OK : no_memory(err);
+}
+
+/* Axes are an attribute here, as up to opset 17, where they are constant. */
+static ax_status reduction(struct onnx_reader *r, struct ax_node *n,
+                           struct ax_err *err)
+{
+    struct ax_attr a = {.kind = AX_ATTR_INTS};
+    char axes[] = "axes";
+    const struct ax_tensor *t;
+
+    if (n->n_in < 2 || n->in[1] == AX_NONE)
+        return AX_OK;
+    if (r->opset < 18)
+        return ax_fail(err, AX_EFORMAT, "has %" PRIu32 " inputs, wants 1",
+                       n->n_in);
+    if (r->g->values[n->in[1]].tensor == AX_NONE)
+        return AX_OK;
+    t = &r->m->tensors[r->g->values[n->in[1]].tensor];
+    if (n->n_in > 2 || t->dtype != AX_I64 || t->rank != 1 || !t->nbytes)
+        return AX_OK;
+    a.name = axes;
+    a.n = (size_t)t->dims[0];
+    AX_TRY(copy_array(&a.ints, t->data, a.n, sizeof *a.ints, err));
+    if (add_attr(n, &a, err) != AX_OK) {
+        if (n->n_attrs == 0 || n->attrs[n->n_attrs - 1].ints != a.ints)
+            free(a.ints);
+        return err->code;
+    }
+    n->n_in = 1;
+    return AX_OK;
+}
+
+/* How many pieces there are is also told by the outputs. */
+static ax_status split(struct onnx_reader *r, struct ax_node *n,
+                       struct ax_err *err)
+{
+    int64_t pieces = ax_node_int(n, "num_outputs", n->n_out);
+
+    (void)r;
+    if (pieces != n->n_out)
+        return ax_fail(err, AX_EFORMAT,
+                       "num_outputs is %" PRId64 ", but it has %" PRIu32
+                       " outputs",
+                       pieces, n->n_out);
+    if (ax_node_attr(n, "num_outputs") && n->n_in > 1 && n->in[1] != AX_NONE)
+        return ax_fail(err, AX_EFORMAT, "has both num_outputs and sizes");
+    return AX_OK;
+}
+
 static ax_status special(struct onnx_reader *r, struct ax_node *n,
                          Onnx__NodeProto *p, struct ax_err *err)
 {
@@ -378,9 +441,22 @@ static ax_status special(struct onnx_reader *r, struct ax_node *n,
         return constant_of_shape(r, n, p, err);
     case AX_OP_Softmax:
     case AX_OP_LogSoftmax:
+    case AX_OP_Hardmax:
         return old_softmax(r, n, err);
     case AX_OP_Dropout:
         return dropout(r, n, err);
+    case AX_OP_Split:
+        return split(r, n, err);
+    case AX_OP_ReduceL1:
+    case AX_OP_ReduceL2:
+    case AX_OP_ReduceLogSum:
+    case AX_OP_ReduceLogSumExp:
+    case AX_OP_ReduceMax:
+    case AX_OP_ReduceMean:
+    case AX_OP_ReduceMin:
+    case AX_OP_ReduceProd:
+    case AX_OP_ReduceSumSquare:
+        return reduction(r, n, err);
     default:
         return AX_OK;
     }

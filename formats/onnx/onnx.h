@@ -13,7 +13,7 @@
 
 /* Operator sets whose operators we know how to bring into normal form. */
 #define ONNX_OPSET_MIN 7
-#define ONNX_OPSET_MAX 17
+#define ONNX_OPSET_MAX 28
 #define ONNX_ML_MIN    1 /* of ai.onnx.ml */
 #define ONNX_ML_MAX    3
 
@@ -87,6 +87,11 @@ ax_status onnx_subgraph(struct ax_graph **out, const struct onnx_reader *r,
 /* Add metadata. Takes VALUE, also on failure; NULL is no memory. */
 ax_status onnx_add_meta(struct ax_model *m, const char *key, char *value,
                         struct ax_err *err) AX_MUST_CHECK;
+
+/* Put nodes into topological order; nodes that are in it already stay where
+ * they are. AX_EFORMAT for a cycle, AX_ENOMEM. */
+ax_status onnx_sort(const struct onnx_reader *r, Onnx__NodeProto **node,
+                    size_t n, struct ax_err *err) AX_MUST_CHECK;
 
 /* What to do with an attribute that the file gives. */
 enum onnx_action {

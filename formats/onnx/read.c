@@ -400,6 +400,7 @@ static ax_status nodes(struct onnx_reader *r, Onnx__GraphProto *p,
     r->g->nodes = calloc(p->n_node + 1, sizeof *r->g->nodes);
     if (!r->g->nodes)
         return ax_fail(err, AX_ENOMEM, "no memory for %zu nodes", p->n_node);
+    AX_TRY(onnx_sort(r, p->node, p->n_node, err));
     for (size_t i = 0; i < p->n_node; i++)
         if (onnx_node(r, p->node[i], err) != AX_OK)
             return ax_fail_in(err, "node %zu (%s '%s')", i,
@@ -657,7 +658,7 @@ static bool sniff(const unsigned char *head, size_t n)
 
 const struct ax_format ax_format_onnx = {
     .name = "onnx",
-    .summary = "ONNX models, operator sets 7 to 17",
+    .summary = "ONNX models, operator sets 7 to 28",
     .sniff = sniff,
     .read = read_onnx,
     .write = onnx_write,
