@@ -375,11 +375,42 @@ bool onnx_reads(ax_op op, int opset)
     return since[op] && opset >= since[op];
 }
 
+static int attr_since(ax_op op, const char *name);
+
+int onnx_node_since(const struct ax_node *n)
+{
+    int first = strchr(ax_op_name(n->op), '.') ? 0 : since[n->op];
+
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        int from = attr_since(n->op, n->attrs[i].name);
+
+        first = from > first ? from : first;
+    }
+    /* Axes as an input. */
+    if ((n->op == AX_OP_Pad && n->n_in > 3) ||
+        (n->n_in > 1 && n->op != AX_OP_ReduceSum &&
+         strncmp(ax_op_name(n->op), "Reduce", 6) == 0))
+        first = first < 18 ? 18 : first;
+    return first;
+}
+
 enum { N_RULES = sizeof rules / sizeof rules[0] };
 
 static bool in_force(const struct onnx_attr_rule *r, ax_op op, int opset)
 {
     return r->op == op && opset >= r->from && (!r->to || opset <= r->to);
+}
+
+static int attr_since(ax_op op, const char *name)
+{
+    int first = 0;
+
+    for (int i = 0; i < N_RULES; i++)
+        if (rules[i].op == op && rules[i].action == ONNX_KEEP &&
+            strcmp(rules[i].name, name) == 0 &&
+            (first == 0 || rules[i].from < first))
+            first = rules[i].from ? rules[i].from : 1;
+    return first;
 }
 
 const struct onnx_attr_rule *

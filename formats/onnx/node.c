@@ -156,8 +156,8 @@ static ax_status to_input(struct onnx_reader *r, struct ax_node *n,
 
     if (n->n_out == 0 || n->out[0] == AX_NONE)
         return ax_fail(err, AX_EFORMAT, "output 0 is absent");
-    AX_TRY(ax_tensor_new(&t, list || one ? AX_I64 : AX_F32, list || one,
-                         dims, err));
+    AX_TRY(ax_tensor_new(&t, list || one ? AX_I64 : AX_F32, list || one, dims,
+                         err));
     if (list && t.nbytes)
         memcpy(t.data, p->ints, t.nbytes);
     else if (one)
@@ -373,17 +373,52 @@ static ax_status dropout(struct onnx_reader *r, struct ax_node *n,
     return AX_OK;
 }
 
+/* Takes what the attribute owns, but for its name, also on failure. */
 static ax_status add_attr(struct ax_node *n, const struct ax_attr *a,
                           struct ax_err *err)
 {
     struct ax_attr *more = realloc(n->attrs, (n->n_attrs + 1) * sizeof *more);
 
-    if (!more)
+    if (!more) {
+        free(a->ints);
+        free(a->s);
         return no_memory(err);
+    }
     n->attrs = more;
     more[n->n_attrs] = *a;
     more[n->n_attrs++].name = strdup(a->name);
     return more[n->n_attrs - 1].name ? AX_OK : no_memory(err);
+}
+
+static ax_status add_word(struct ax_node *n, char *name, char *word,
+                          struct ax_err *err)
+{
+    const struct ax_attr a = {
+        .name = name, .kind = AX_ATTR_STRING, .s = strdup(word)};
+
+    if (!a.s)
+        return no_memory(err);
+    return add_attr(n, &a, err);
+}
+
+/* Upsample is Resize with its scales as input 2, no region, and the
+ * coordinates of its time. */
+static ax_status upsample(struct ax_node *n, struct ax_err *err)
+{
+    char how[] = "coordinate_transformation_mode",
+         asymmetric[] = "asymmetric", nearest[] = "nearest_mode",
+         down[] = "floor";
+    uint32_t scales;
+
+    if (n->n_in != 2)
+        return ax_fail(err, AX_EFORMAT, "has %" PRIu32 " inputs, wants 2",
+                       n->n_in);
+    scales = n->in[1];
+    n->in[1] = AX_NONE;
+    AX_TRY(set_input(n, 2, scales, err));
+    n->op = AX_OP_Resize;
+    AX_TRY(add_word(n, how, asymmetric, err));
+    return add_word(n, nearest, down, err);
 }
 
 /* Axes are an attribute here, as up to opset 17, where they are constant. */
@@ -407,11 +442,7 @@ static ax_status reduction(struct onnx_reader *r, struct ax_node *n,
     a.name = axes;
     a.n = (size_t)t->dims[0];
     AX_TRY(copy_array(&a.ints, t->data, a.n, sizeof *a.ints, err));
-    if (add_attr(n, &a, err) != AX_OK) {
-        if (n->n_attrs == 0 || n->attrs[n->n_attrs - 1].ints != a.ints)
-            free(a.ints);
-        return err->code;
-    }
+    AX_TRY(add_attr(n, &a, err));
     n->n_in = 1;
     return AX_OK;
 }
@@ -445,6 +476,8 @@ static ax_status special(struct onnx_reader *r, struct ax_node *n,
         return old_softmax(r, n, err);
     case AX_OP_Dropout:
         return dropout(r, n, err);
+    case AX_OP_Upsample:
+        return upsample(n, err);
     case AX_OP_Split:
         return split(r, n, err);
     case AX_OP_ReduceL1:

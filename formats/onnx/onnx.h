@@ -126,6 +126,9 @@ onnx_attr_rule(ax_op op, const ProtobufCBinaryData *name, int opset);
  * NULL. */
 const char *onnx_attr_missing(const Onnx__NodeProto *p, ax_op op, int opset);
 
+/* The first opset that has this node, its sub-graphs not counted. */
+int onnx_node_since(const struct ax_node *n);
+
 /* The writer, as in ax/format.h: write.c. */
 ax_status onnx_write(FILE *f, struct ax_model *m,
                      const struct ax_format_options *opt, struct ax_err *err)

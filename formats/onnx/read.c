@@ -16,6 +16,8 @@ ax_status onnx_text(char **out, const ProtobufCBinaryData *b,
     if (b->len && memchr(b->data, 0, b->len))
         return ax_fail(err, AX_EFORMAT, "'%s' contains a zero byte",
                        onnx_show(b).s);
+    if (!ax_is_utf8((const char *)b->data, b->len))
+        return ax_fail(err, AX_EFORMAT, "a name or text is not UTF-8");
     *out = malloc(b->len + 1);
     if (!*out)
         return ax_fail(err, AX_ENOMEM, "no memory for %zu bytes", b->len);

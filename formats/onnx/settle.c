@@ -154,6 +154,19 @@ static ax_status auto_pad(const struct ax_graph *g, struct ax_node *n,
     return AX_OK;
 }
 
+/* That pieces are as many as there are outputs goes without saying, unless
+ * the last one is shorter. */
+static void even_split(const struct ax_graph *g, struct ax_node *n)
+{
+    const struct ax_value *x = &g->values[n->in[0]];
+    int64_t axis = ax_node_int(n, "axis", 0);
+
+    axis += axis < 0 ? x->rank : 0;
+    if (x->rank > axis && axis >= 0 && x->dims[axis] >= 0 &&
+        x->dims[axis] % n->n_out == 0)
+        drop(n, find(n, "num_outputs"));
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct ax_attr *)a)->name,
@@ -168,6 +181,8 @@ static ax_status settle(const struct ax_graph *g, struct ax_node *n,
             AX_TRY(onnx_settle(n->attrs[i].graph, err));
     if (find(n, ONNX_AXIS_OLD))
         return old_softmax(g, n, err);
+    if (n->op == AX_OP_Split)
+        even_split(g, n);
     if (!weights_of(n) && n->op != AX_OP_AveragePool &&
         n->op != AX_OP_MaxPool)
         return AX_OK;

@@ -162,13 +162,21 @@ ax_status infer_concat(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
+/* Piece K of SIZE in N pieces of which the last may be shorter. */
+static struct infer_dim piece(int64_t size, int64_t n, int64_t k)
+{
+    int64_t each = size / n + (size % n != 0), left = size - k * each;
+
+    return infer_number(left < 0 ? 0 : left < each ? left : each);
+}
+
 ax_status infer_split(struct infer *s, struct ax_err *err)
 {
     const struct infer_fact *x = infer_in(s, 0);
     uint32_t n_out = s->node->n_out, n;
+    bool known, uneven = ax_node_attr(s->node, "num_outputs") != NULL;
     int64_t axis, sum = 0;
     const int64_t *sizes;
-    bool known;
 
     AX_TRY(infer_numbers(s, 1, &known, &sizes, &n, err));
     if (known && n != n_out)
@@ -183,7 +191,7 @@ ax_status infer_split(struct infer *s, struct ax_err *err)
             return ax_fail(err, AX_ESHAPE, "a size is %" PRId64, sizes[k]);
     if (x->d[axis].p == 0 &&
         (known ? sum != x->d[axis].k
-               : !infer_in(s, 1) && x->d[axis].k % n_out != 0))
+               : !infer_in(s, 1) && !uneven && x->d[axis].k % n_out != 0))
         return ax_fail(err, AX_ESHAPE,
                        "%" PRId64 " cannot be split in this way",
                        x->d[axis].k);
@@ -193,9 +201,10 @@ ax_status infer_split(struct infer *s, struct ax_err *err)
         out->dtype = x->dtype;
         out->rank = x->rank;
         memcpy(out->d, x->d, sizeof out->d);
-        out->d[axis] = known ? infer_number(sizes[k])
-                       : infer_in(s, 1)
-                           ? infer_unknown()
+        out->d[axis] = known            ? infer_number(sizes[k])
+                       : infer_in(s, 1) ? infer_unknown()
+                       : uneven && x->d[axis].p == 0
+                           ? piece(x->d[axis].k, n_out, k)
                            : infer_div(x->d[axis], infer_number(n_out));
     }
     return AX_OK;
