@@ -4,6 +4,7 @@
 #include "ax/format.h"
 #include "common/model.h"
 #include "common/run.h"
+#include "common/sandbox.h"
 
 static const struct ax_format *writer(const char *name, struct ax_err *err)
 {
@@ -71,6 +72,7 @@ int main(int argc, char **argv)
         .opts = opts,
         .max_operands = 1,
     };
+    struct cmd_sandbox box = {.cmd = &cmd};
     struct ax_err err = {0};
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
@@ -81,8 +83,11 @@ int main(int argc, char **argv)
             if ((*f)->write)
                 printf("%s\t%s\n", (*f)->name, (*f)->summary);
     } else {
-        st = export_model(argc ? argv[0] : "-", out, to, (int)opset, force,
-                          &err);
+        box.writes[0] = out;
+        st = cmd_sandbox_enter(&box, &err);
+        if (st == AX_OK)
+            st = export_model(argc ? argv[0] : "-", out, to, (int)opset,
+                              force, &err);
     }
     return cmd_finish(&cmd, st, &err);
 }

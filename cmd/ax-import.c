@@ -4,8 +4,13 @@
 
 #include "ax/format.h"
 #include "common/model.h"
+#include "common/sandbox.h"
 
 #define HEAD_SIZE 64 /* bytes that a format knows its files by */
+
+/* Memory that an input can take, in times of its greatest size: what the
+ * model takes, beside the file. */
+#define MEMORY_FACTOR 3
 
 struct args {
     const char *in, *format, *out;
@@ -13,13 +18,26 @@ struct args {
     int64_t max_mib;
 };
 
-/* Everything is owned. */
+/* Everything but cmd and args is owned. */
 struct job {
+    const struct cmd *cmd;
+    const struct args *args;
+    FILE *in;
+    struct cmd_out out;
     unsigned char *data;
     size_t n;
     char *folder; /* of the input, NULL for standard input */
     struct ax_model *model;
 };
+
+static void job_free(struct job *j)
+{
+    cmd_in_close(j->in);
+    cmd_out_discard(&j->out);
+    ax_model_free(j->model);
+    free(j->folder);
+    free(j->data);
+}
 
 static void list_formats(void)
 {
@@ -60,34 +78,54 @@ static ax_status folder_of(char **out, const char *path, struct ax_err *err)
     return *out ? AX_OK : ax_fail(err, AX_ENOMEM, "no memory for a path");
 }
 
-static ax_status record(struct job *j, const struct cmd *cmd,
-                        const struct args *a, struct ax_err *err)
+static ax_status record(struct job *j, struct ax_err *err)
 {
-    struct ax_provenance_file file = {.name = cmd_in_name(a->in)};
+    struct ax_provenance_file file = {.name = cmd_in_name(j->args->in)};
 
     ax_sha256(file.sha256, j->data, j->n);
-    return cmd_model_record(j->model, cmd, NULL, &file, 1, err);
+    return cmd_model_record(j->model, j->cmd, NULL, &file, 1, err);
 }
 
-static ax_status import(struct job *j, const struct cmd *cmd,
-                        const struct args *a, struct ax_err *err)
+/* From the open input to the open output: what happens in the sandbox. */
+static ax_status convert(void *arg, struct ax_err *err)
 {
+    struct job *j = arg;
+    const struct args *a = j->args;
     const struct ax_format *format;
-    struct ax_format_options opt = {0};
+    const struct ax_format_options opt = {.folder = j->folder};
 
-    AX_TRY(
-        cmd_in_read(&j->data, &j->n, a->in, (size_t)a->max_mib << 20, err));
+    AX_TRY(cmd_in_rest(&j->data, &j->n, j->in, a->in,
+                       (size_t)a->max_mib << 20, err));
     AX_TRY(choose(&format, a, j, err));
-    if (a->in && strcmp(a->in, "-") != 0)
-        AX_TRY(folder_of(&j->folder, a->in, err));
-    opt.folder = j->folder;
     if (format->read(&j->model, j->data, j->n, &opt, err) != AX_OK)
         return ax_fail_in(err, "%s", cmd_in_name(a->in));
     if (!a->no_record)
-        AX_TRY(record(j, cmd, a, err));
-    return cmd_model_write(j->model, a->out,
-                           a->raw ? AX_PROFILE_RAW : AX_PROFILE_ZSTD,
-                           a->force ? CMD_OUT_FORCE : 0, err);
+        AX_TRY(record(j, err));
+    if (ax_model_write(j->model, j->out.f,
+                       a->raw ? AX_PROFILE_RAW : AX_PROFILE_ZSTD,
+                       err) != AX_OK)
+        return ax_fail_in(err, "%s", j->out.name);
+    return cmd_out_flush(&j->out, err);
+}
+
+static ax_status import(struct job *j, struct ax_err *err)
+{
+    const struct args *a = j->args;
+    struct cmd_confined c = {.cmd = j->cmd,
+                             .bytes = MEMORY_FACTOR * (size_t)a->max_mib
+                                      << 20,
+                             .work = convert,
+                             .arg = j};
+
+    AX_TRY(cmd_in_open(&j->in, a->in, err));
+    if (a->in && strcmp(a->in, "-") != 0)
+        AX_TRY(folder_of(&j->folder, a->in, err));
+    c.folder = j->folder;
+    AX_TRY(cmd_out_open(&j->out, a->out,
+                        CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0u),
+                        err));
+    AX_TRY(cmd_sandbox_run(&c, err));
+    return cmd_out_commit(&j->out, err);
 }
 
 int main(int argc, char **argv)
@@ -132,16 +170,14 @@ int main(int argc, char **argv)
         .max_operands = 1,
     };
     struct ax_err err = {0};
-    struct job j = {0};
+    struct job j = {.cmd = &cmd, .args = &a};
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
     a.in = argc ? argv[0] : NULL;
     if (st == AX_OK && a.list)
         list_formats();
     else if (st == AX_OK)
-        st = import(&j, &cmd, &a, &err);
-    ax_model_free(j.model);
-    free(j.folder);
-    free(j.data);
+        st = import(&j, &err);
+    job_free(&j);
     return cmd_finish(&cmd, st, &err);
 }

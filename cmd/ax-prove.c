@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 #include "common/model.h"
 #include "common/progress.h"
 #include "common/run.h"
+#include "common/sandbox.h"
 
 #define PROPERTY_MAX ((size_t)1 << 30)
 
@@ -330,11 +332,15 @@ static ax_status ask_checker(FILE *f, struct ax_err *err)
 
 static ax_status check(struct job *j, struct ax_err *err)
 {
-    FILE *f = tmpfile();
+    int fd = memfd_create("ax-prove", MFD_CLOEXEC);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w+b");
     ax_status st;
 
-    if (!f)
+    if (!f) {
+        if (fd >= 0)
+            close(fd);
         return ax_fail(err, AX_EIO, "no temporary file for ax-check");
+    }
     st = ax_model_write(j->model, f, AX_PROFILE_ZSTD, err);
     if (st == AX_OK && fflush(f))
         st = ax_fail(err, AX_EIO, "no temporary file for ax-check");
@@ -478,10 +484,14 @@ int main(int argc, char **argv)
         .opts = opts,
         .max_operands = 1,
     };
+    struct cmd_sandbox box = {.cmd = &cmd};
     struct job j = {0};
     struct ax_err err = {0};
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
+    box.writes[0] = a.out;
+    box.writes[1] = a.trace;
+    box.programs = a.check;
     a.model = argc > 0 ? argv[0] : "-";
     if (st == AX_OK && a.out && !a.cert)
         st = ax_fail(&err, AX_EUSAGE, "-o is for the container: give --cert");
@@ -491,6 +501,9 @@ int main(int argc, char **argv)
                      "output: give -o");
     if (st == AX_OK) {
         limit_memory(a.memory_mib);
+        st = cmd_sandbox_enter(&box, &err);
+    }
+    if (st == AX_OK) {
         cmd_progress_start(&j.progress);
         st = decide(&j, &a, &err);
         cmd_progress_end(&j.progress);

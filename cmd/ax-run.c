@@ -14,6 +14,7 @@
 #include "common/model.h"
 #include "common/progress.h"
 #include "common/run.h"
+#include "common/sandbox.h"
 
 #define FILE_MAX ((size_t)1 << 36)
 #define TEXT_MAX 1000 /* numbers of an output that a terminal gets */
@@ -575,12 +576,15 @@ int main(int argc, char **argv)
     struct ax_plan *p = NULL;
     struct ax_err err = {0};
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
+    const struct cmd_sandbox box = {.cmd = &cmd, .writes = {output}};
 
     if (st == AX_OK && kernels)
         st = list_operators(&err);
     else if (st == AX_OK && argc < 1)
         st = ax_fail(&err, AX_EUSAGE, "no model is given");
     else if (st == AX_OK)
+        st = cmd_sandbox_enter(&box, &err);
+    if (st == AX_OK && !kernels)
         st = run(&m, &p, &in, &out, argv, &err);
     if (m) {
         free_tensors(in, m->graph->n_inputs);

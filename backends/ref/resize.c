@@ -41,7 +41,8 @@ static ax_status source(double *x, const struct resize *r, int d, int64_t i,
     else if (strcmp(how, "asymmetric") == 0)
         *x = o / r->scale[d];
     else if (strcmp(how, "align_corners") == 0)
-        *x = r->out[d] > 1 ? o * (n - 1) / (m - 1) : 0;
+        /* The new length before it was rounded, as ONNX has it. */
+        *x = r->out[d] > 1 ? o * (n - 1) / (r->scale[d] * n - 1) : 0;
     else if (strcmp(how, "half_pixel_symmetric") == 0)
         *x = n / 2 * (1 - m / (r->scale[d] * n)) + (o + 0.5) / r->scale[d] -
              0.5;

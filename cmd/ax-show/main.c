@@ -9,6 +9,7 @@
 
 #include "common/json.h"
 #include "common/model.h"
+#include "common/sandbox.h"
 #include "show.h"
 
 struct args {
@@ -206,13 +207,17 @@ int main(int argc, char **argv)
         .opts = opts,
         .max_operands = 1,
     };
+    struct cmd_sandbox box = {.cmd = &cmd};
     struct ax_model *m = NULL;
     struct ax_err err = {0};
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
     a.path = argc > 0 ? argv[0] : "-";
+    box.writes[0] = a.out;
     if (st == AX_OK)
         st = check(&a, &err);
+    if (st == AX_OK)
+        st = cmd_sandbox_enter(&box, &err);
     if (st == AX_OK && a.quick) {
         st = quick(&a, &err);
     } else if (st == AX_OK) {

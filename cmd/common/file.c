@@ -95,20 +95,17 @@ static ax_status read_all(unsigned char **data, size_t *n, FILE *f,
     return AX_OK;
 }
 
-ax_status cmd_in_read(unsigned char **data, size_t *n, const char *path,
-                      size_t max, struct ax_err *err)
+ax_status cmd_in_rest(unsigned char **data, size_t *n, FILE *f,
+                      const char *path, size_t max, struct ax_err *err)
 {
     unsigned char *buf = NULL;
-    FILE *f = NULL;
     ax_status st;
 
-    *data = NULL;
     *n = 0;
-    AX_TRY(cmd_in_open(&f, path, err));
     st = read_all(&buf, n, f, max, err);
-    cmd_in_close(f);
     if (st != AX_OK) {
         free(buf);
+        *data = NULL;
         *n = 0;
         return ax_fail_in(err, "%s", cmd_in_name(path));
     }
@@ -116,12 +113,31 @@ ax_status cmd_in_read(unsigned char **data, size_t *n, const char *path,
     return AX_OK;
 }
 
-/* Remove what is half written, then die of the signal as anybody would. */
-static void on_signal(int sig)
+ax_status cmd_in_read(unsigned char **data, size_t *n, const char *path,
+                      size_t max, struct ax_err *err)
+{
+    FILE *f = NULL;
+    ax_status st;
+
+    *data = NULL;
+    *n = 0;
+    AX_TRY(cmd_in_open(&f, path, err));
+    st = cmd_in_rest(data, n, f, path, max, err);
+    cmd_in_close(f);
+    return st;
+}
+
+void cmd_out_abandon(void)
 {
     for (int i = 0; i < TEMP_MAX; i++)
         if (temps[i][0])
             unlink(temps[i]);
+}
+
+/* Remove what is half written, then die of the signal as anybody would. */
+static void on_signal(int sig)
+{
+    cmd_out_abandon();
     signal(sig, SIG_DFL);
     raise(sig);
 }
@@ -250,6 +266,15 @@ ax_status cmd_out_open(struct cmd_out *out, const char *path, unsigned flags,
     if (st != AX_OK)
         cmd_out_discard(out);
     return st;
+}
+
+ax_status cmd_out_flush(struct cmd_out *out, struct ax_err *err)
+{
+    errno = 0;
+    if (fflush(out->f) == 0 && !ferror(out->f))
+        return AX_OK;
+    return ax_fail(err, AX_EIO, "%s: %s", out->name,
+                   errno ? strerror(errno) : "a write failed");
 }
 
 ax_status cmd_out_commit(struct cmd_out *out, struct ax_err *err)

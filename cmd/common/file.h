@@ -25,6 +25,10 @@ void cmd_in_close(FILE *f);
  * As cmd_in_open; AX_EFORMAT if it has more than max bytes; AX_EIO. */
 ax_status cmd_in_read(unsigned char **data, size_t *n, const char *path,
                       size_t max, struct ax_err *err) AX_MUST_CHECK;
+/* The same of an input that is open. */
+ax_status cmd_in_rest(unsigned char **data, size_t *n, FILE *f,
+                      const char *path, size_t max, struct ax_err *err)
+    AX_MUST_CHECK;
 
 /* An output under way. A file gets its name only when all of it is written:
  * until cmd_out_commit it is a temporary file beside it, which goes away
@@ -48,9 +52,16 @@ enum cmd_out_flags {
  * AX_EUSAGE binary to a terminal, or CMD_OUT_NEW and PATH exists; AX_EIO */
 ax_status cmd_out_open(struct cmd_out *out, const char *path, unsigned flags,
                        struct ax_err *err) AX_MUST_CHECK;
+/* Give what is buffered to the system, so that another process, or the file
+ * by another name, has it. AX_EIO. */
+ax_status cmd_out_flush(struct cmd_out *out, struct ax_err *err)
+    AX_MUST_CHECK;
 /* Write out, sync, rename. OUT is done with afterwards, also on failure. */
 ax_status cmd_out_commit(struct cmd_out *out, struct ax_err *err)
     AX_MUST_CHECK;
+/* In a handler of a signal that ends the process: remove what is half
+ * written. */
+void cmd_out_abandon(void);
 /* Forget it; harmless after a commit and on {0}. */
 void cmd_out_discard(struct cmd_out *out);
 

@@ -2,7 +2,49 @@
 #include "common/model.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- a mapped file that somebody cuts short ---- */
+
+/* The last words, for a signal handler, which can see nothing else. */
+static char last_words[PATH_MAX + 64];
+
+/* The kernel has no page for what was mapped: that is an input that failed,
+ * wherever it is noticed. Any other SIGBUS is a fault of ours. */
+static void on_bus_error(int sig, siginfo_t *info, void *context)
+{
+    ssize_t n;
+
+    (void)context;
+    if (info->si_code == BUS_ADRERR) {
+        cmd_out_abandon();
+        n = write(STDERR_FILENO, last_words, strlen(last_words));
+        (void)n;
+        _exit(ax_status_exit(AX_EIO));
+    }
+    signal(sig, SIG_DFL);
+    raise(sig);
+}
+
+static void expect_cut(const char *path)
+{
+    struct sigaction act = {.sa_flags = SA_SIGINFO};
+    size_t n = sizeof last_words - 1;
+
+    snprintf(last_words, n, "%s: %.*s: was cut short while it was read",
+             program_invocation_short_name, PATH_MAX - 1, cmd_in_name(path));
+    n = strlen(last_words);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)last_words[i] < ' ')
+            last_words[i] = '?';
+    last_words[n] = '\n';
+    act.sa_sigaction = on_bus_error;
+    sigaction(SIGBUS, &act, NULL);
+}
 
 ax_status cmd_model_read(struct ax_model **out, const char *path,
                          struct ax_err *err)
@@ -12,6 +54,7 @@ ax_status cmd_model_read(struct ax_model **out, const char *path,
 
     *out = NULL;
     AX_TRY(cmd_in_open(&f, path, err));
+    expect_cut(path);
     st = ax_model_read(out, f, err);
     cmd_in_close(f);
     return st == AX_OK ? st : ax_fail_in(err, "%s", cmd_in_name(path));

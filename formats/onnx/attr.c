@@ -1,4 +1,4 @@
-/* The operators that we read, and their attributes, as opsets 7 to 17 have
+/* The operators that we read, and their attributes, as opsets 7 to 28 have
  * them, and what becomes of these. Source: Operators.md and Changelog.md of
  * ONNX. */
 #include <string.h>
@@ -11,11 +11,15 @@
 #define FLOAT_(name_)     .name = name_, .kind = AX_ATTR_FLOAT
 #define INTS_(name_)      .name = name_, .kind = AX_ATTR_INTS
 #define STRING_(name_)    .name = name_, .kind = AX_ATTR_STRING
+#define FLOATS_(name_)    .name = name_, .kind = AX_ATTR_FLOATS
+#define STRINGS_(name_)   .name = name_, .kind = AX_ATTR_STRINGS
+#define GRAPH_(name_)     .name = name_, .kind = AX_ATTR_GRAPH
 #define IS(number_)       .has_default = true, .number = number_
 #define IS_TEXT(text_)    .has_default = true, .text = text_
 #define BECOMES(input_)   .action = ONNX_INPUT, .input = input_
 #define ONLY(number_)     .action = ONNX_ONLY, IS(number_)
 #define DROPPED           .action = ONNX_DROP
+#define REFUSED           .action = ONNX_REFUSE
 #define SINCE(opset_)     .from = opset_
 #define UNTIL(opset_)     .to = opset_
 #define REQUIRED          .required = true
@@ -26,45 +30,125 @@
     {OP(op_), INTS_("strides"), IS(1)}
 
 #define REDUCE(op_)                                          \
-    {OP(op_), INTS_("axes")},                                \
-    {OP(op_), INT_("keepdims"), IS(1)}
+    {OP(op_), INTS_("axes"), UNTIL(17)},                     \
+    {OP(op_), INT_("keepdims"), IS(1)},                      \
+    {OP(op_), INT_("noop_with_empty_axes"), IS(0), SINCE(18)}
+
+#define ARG(op_)                                             \
+    {OP(op_), INT_("axis"), IS(0)},                          \
+    {OP(op_), INT_("keepdims"), IS(1)},                      \
+    {OP(op_), INT_("select_last_index"), IS(0), SINCE(12)}
+
+#define RECURRENT(op_)                                       \
+    {OP(op_), FLOATS_("activation_alpha")},                  \
+    {OP(op_), FLOATS_("activation_beta")},                   \
+    {OP(op_), STRINGS_("activations")},                      \
+    {OP(op_), FLOAT_("clip")},                               \
+    {OP(op_), STRING_("direction"), IS_TEXT("forward")},     \
+    {OP(op_), INT_("hidden_size")},                          \
+    {OP(op_), INT_("layout"), IS(0), SINCE(14)}
+
+#define TREES(op_)                                           \
+    {OP(op_), FLOATS_("base_values")},                       \
+    {OP(op_), FLOATS_("base_values_as_tensor"), REFUSED},    \
+    {OP(op_), INTS_("nodes_falsenodeids"), REQUIRED},        \
+    {OP(op_), INTS_("nodes_featureids"), REQUIRED},          \
+    {OP(op_), FLOATS_("nodes_hitrates"), DROPPED},           \
+    {OP(op_), FLOATS_("nodes_hitrates_as_tensor"), REFUSED}, \
+    {OP(op_), INTS_("nodes_missing_value_tracks_true"), IS(0)}, \
+    {OP(op_), STRINGS_("nodes_modes"), REQUIRED},            \
+    {OP(op_), INTS_("nodes_nodeids"), REQUIRED},             \
+    {OP(op_), INTS_("nodes_treeids"), REQUIRED},             \
+    {OP(op_), INTS_("nodes_truenodeids"), REQUIRED},         \
+    {OP(op_), FLOATS_("nodes_values_as_tensor"), REFUSED},   \
+    {OP(op_), FLOATS_("nodes_values")},            \
+    {OP(op_), STRING_("post_transform"), IS_TEXT("NONE")}
 
 static const struct onnx_attr_rule rules[] = {
+    ARG(ArgMax),
+    ARG(ArgMin),
     WINDOW(AveragePool),
     {OP(AveragePool), INT_("ceil_mode"), IS(0), SINCE(10)},
     {OP(AveragePool), INT_("count_include_pad"), IS(0)},
+    {OP(AveragePool), INTS_("dilations"), IS(1), SINCE(19)},
     {OP(AveragePool), INTS_("kernel_shape"), REQUIRED},
     {OP(BatchNormalization), FLOAT_("epsilon"), IS(1e-5)},
     {OP(BatchNormalization), FLOAT_("momentum"), DROPPED},
     {OP(BatchNormalization), INT_("spatial"), ONLY(1), UNTIL(8)},
     {OP(BatchNormalization), INT_("training_mode"), ONLY(0), SINCE(14)},
+    {OP(BitShift), STRING_("direction"), REQUIRED},
+    /* round_mode and saturate speak of types of 8 bits, which are refused. */
+    {OP(Cast), STRING_("round_mode"), DROPPED, SINCE(24)},
+    {OP(Cast), INT_("saturate"), DROPPED, SINCE(19)},
     {OP(Cast), INT_("to"), REQUIRED},
+    {OP(CastLike), STRING_("round_mode"), DROPPED, SINCE(24)},
+    {OP(CastLike), INT_("saturate"), DROPPED, SINCE(19)},
+    {OP(Celu), FLOAT_("alpha"), IS(1)},
     {OP(Clip), FLOAT_("min"), BECOMES(1), UNTIL(10)},
     {OP(Clip), FLOAT_("max"), BECOMES(2), UNTIL(10)},
+    {OP(Compress), INT_("axis")},
     {OP(Concat), INT_("axis"), REQUIRED},
     WINDOW(Conv),
     {OP(Conv), INTS_("dilations"), IS(1)},
     {OP(Conv), INT_("group"), IS(1)},
     {OP(Conv), INTS_("kernel_shape")},
+    WINDOW(ConvTranspose),
+    {OP(ConvTranspose), INTS_("dilations"), IS(1)},
+    {OP(ConvTranspose), INT_("group"), IS(1)},
+    {OP(ConvTranspose), INTS_("kernel_shape")},
+    {OP(ConvTranspose), INTS_("output_padding"), IS(0)},
+    {OP(ConvTranspose), INTS_("output_shape")},
+    {OP(CumSum), INT_("exclusive"), IS(0)},
+    {OP(CumSum), INT_("reverse"), IS(0)},
+    {OP(DepthToSpace), INT_("blocksize"), REQUIRED},
+    {OP(DepthToSpace), STRING_("mode"), IS_TEXT("DCR"), SINCE(11)},
     {OP(Dropout), FLOAT_("ratio"), DROPPED, UNTIL(11)},
     {OP(Dropout), INT_("seed"), DROPPED, SINCE(12)},
     {OP(Elu), FLOAT_("alpha"), IS(1)},
+    {OP(EyeLike), INT_("dtype")},
+    {OP(EyeLike), INT_("k"), IS(0)},
     {OP(Flatten), INT_("axis"), IS(1)},
     {OP(Gather), INT_("axis"), IS(0)},
+    {OP(GatherElements), INT_("axis"), IS(0)},
+    {OP(GatherND), INT_("batch_dims"), IS(0), SINCE(12)},
+    {OP(Gelu), STRING_("approximate"), IS_TEXT("none")},
     {OP(Gemm), FLOAT_("alpha"), IS(1)},
     {OP(Gemm), FLOAT_("beta"), IS(1)},
     {OP(Gemm), INT_("transA"), IS(0)},
     {OP(Gemm), INT_("transB"), IS(0)},
+    {OP(GlobalLpPool), INT_("p"), IS(2)},
+    {OP(GroupNormalization), FLOAT_("epsilon"), IS(1e-5)},
+    {OP(GroupNormalization), INT_("num_groups"), REQUIRED},
+    {OP(GroupNormalization), INT_("stash_type"), ONLY(1)},
     {OP(HardSigmoid), FLOAT_("alpha"), IS(0.2)},
     {OP(HardSigmoid), FLOAT_("beta"), IS(0.5)},
+    {OP(Hardmax), INT_("axis"), IS(-1), SINCE(13)},
+    {OP(Hardmax), INT_("axis"), UNTIL(12)},
+    {OP(InstanceNormalization), FLOAT_("epsilon"), IS(1e-5)},
+    {OP(IsInf), INT_("detect_negative"), IS(1)},
+    {OP(IsInf), INT_("detect_positive"), IS(1)},
+    {OP(LRN), FLOAT_("alpha"), IS(1e-4)},
+    {OP(LRN), FLOAT_("beta"), IS(0.75)},
+    {OP(LRN), FLOAT_("bias"), IS(1)},
+    {OP(LRN), INT_("size"), REQUIRED},
+    {OP(LayerNormalization), INT_("axis"), IS(-1)},
+    {OP(LayerNormalization), FLOAT_("epsilon"), IS(1e-5)},
+    {OP(LayerNormalization), INT_("stash_type"), ONLY(1)},
     {OP(LeakyRelu), FLOAT_("alpha"), IS(0.01)},
     {OP(LogSoftmax), INT_("axis"), IS(-1), SINCE(13)},
     {OP(LogSoftmax), INT_("axis"), UNTIL(12)},
+    WINDOW(LpPool),
+    {OP(LpPool), INT_("ceil_mode"), IS(0), SINCE(18)},
+    {OP(LpPool), INTS_("dilations"), IS(1), SINCE(18)},
+    {OP(LpPool), INTS_("kernel_shape"), REQUIRED},
+    {OP(LpPool), INT_("p"), IS(2)},
     WINDOW(MaxPool),
     {OP(MaxPool), INT_("ceil_mode"), IS(0), SINCE(10)},
     {OP(MaxPool), INTS_("dilations"), IS(1), SINCE(10)},
     {OP(MaxPool), INTS_("kernel_shape"), REQUIRED},
     {OP(MaxPool), INT_("storage_order"), IS(0), SINCE(8)},
+    {OP(Mod), INT_("fmod"), IS(0)},
+    {OP(OneHot), INT_("axis"), IS(-1)},
     {OP(Pad), STRING_("mode"), IS_TEXT("constant")},
     {OP(Pad), INTS_("pads"), BECOMES(1), UNTIL(10), REQUIRED},
     {OP(Pad), FLOAT_("value"), BECOMES(2), IS(0), UNTIL(10)},
@@ -81,19 +165,118 @@ static const struct onnx_attr_rule rules[] = {
     {OP(ReduceSum), INT_("keepdims"), IS(1)},
     {OP(ReduceSum), INT_("noop_with_empty_axes"), IS(0), SINCE(13)},
     {OP(Reshape), INT_("allowzero"), IS(0), SINCE(14)},
+    {OP(Resize), INT_("antialias"), ONLY(0), SINCE(18)},
+    {OP(Resize), INTS_("axes"), SINCE(18)},
+    {OP(Resize), STRING_("coordinate_transformation_mode"),
+     IS_TEXT("half_pixel")},
+    {OP(Resize), FLOAT_("cubic_coeff_a"), IS(-0.75)},
+    {OP(Resize), INT_("exclude_outside"), IS(0)},
+    {OP(Resize), FLOAT_("extrapolation_value"), IS(0)},
+    {OP(Resize), STRING_("keep_aspect_ratio_policy"), IS_TEXT("stretch"),
+     SINCE(18)},
+    {OP(Resize), STRING_("mode"), IS_TEXT("nearest")},
+    {OP(Resize), STRING_("nearest_mode"), IS_TEXT("round_prefer_floor")},
+    {OP(ScatterElements), INT_("axis"), IS(0)},
+    {OP(ScatterElements), STRING_("reduction"), IS_TEXT("none"), SINCE(16)},
+    {OP(ScatterND), STRING_("reduction"), IS_TEXT("none"), SINCE(16)},
+    {OP(Selu), FLOAT_("alpha"), IS(1.67326319217681884765625)},
+    {OP(Selu), FLOAT_("gamma"), IS(1.05070102214813232421875)},
     {OP(Shape), INT_("end"), SINCE(15)},
     {OP(Shape), INT_("start"), IS(0), SINCE(15)},
+    {OP(Shrink), FLOAT_("bias"), IS(0)},
+    {OP(Shrink), FLOAT_("lambd"), IS(0.5)},
     {OP(Slice), INTS_("starts"), BECOMES(1), UNTIL(9), REQUIRED},
     {OP(Slice), INTS_("ends"), BECOMES(2), UNTIL(9), REQUIRED},
     {OP(Slice), INTS_("axes"), BECOMES(3), UNTIL(9)},
     {OP(Softmax), INT_("axis"), IS(-1), SINCE(13)},
     {OP(Softmax), INT_("axis"), UNTIL(12)},
+    {OP(SpaceToDepth), INT_("blocksize"), REQUIRED},
+    {OP(SpaceToDepth), STRING_("mode"), IS_TEXT("DCR"), SINCE(28)},
     {OP(Split), INT_("axis"), IS(0)},
+    {OP(Split), INT_("num_outputs"), SINCE(18)},
     {OP(Split), INTS_("split"), BECOMES(1), UNTIL(12)},
     {OP(Squeeze), INTS_("axes"), BECOMES(1), UNTIL(12)},
     {OP(ThresholdedRelu), FLOAT_("alpha"), IS(1)},
+    {OP(TopK), INT_("axis"), IS(-1)},
+    {OP(TopK), INT_("k"), BECOMES(1), UNTIL(9), REQUIRED},
+    {OP(TopK), INT_("largest"), IS(1), SINCE(11)},
+    {OP(TopK), INT_("sorted"), IS(1), SINCE(11)},
     {OP(Transpose), INTS_("perm")},
+    {OP(Trilu), INT_("upper"), IS(1)},
     {OP(Unsqueeze), INTS_("axes"), BECOMES(1), UNTIL(12), REQUIRED},
+
+    /* recurrent layers */
+    RECURRENT(GRU),
+    {OP(GRU), INT_("linear_before_reset"), IS(0)},
+    RECURRENT(LSTM),
+    {OP(LSTM), INT_("input_forget"), IS(0)},
+    RECURRENT(RNN),
+
+    /* quantised tensors */
+    WINDOW(ConvInteger),
+    {OP(ConvInteger), INTS_("dilations"), IS(1)},
+    {OP(ConvInteger), INT_("group"), IS(1)},
+    {OP(ConvInteger), INTS_("kernel_shape")},
+    {OP(DequantizeLinear), INT_("axis"), IS(1), SINCE(13)},
+    {OP(DequantizeLinear), INT_("block_size"), ONLY(0), SINCE(21)},
+    {OP(DequantizeLinear), INT_("output_dtype"), ONLY(0), SINCE(23)},
+    WINDOW(QLinearConv),
+    {OP(QLinearConv), INTS_("dilations"), IS(1)},
+    {OP(QLinearConv), INT_("group"), IS(1)},
+    {OP(QLinearConv), INTS_("kernel_shape")},
+    {OP(QuantizeLinear), INT_("axis"), IS(1), SINCE(13)},
+    {OP(QuantizeLinear), INT_("block_size"), ONLY(0), SINCE(21)},
+    {OP(QuantizeLinear), INT_("output_dtype"), ONLY(0), SINCE(21)},
+    {OP(QuantizeLinear), INT_("precision"), ONLY(0), SINCE(23)},
+    {OP(QuantizeLinear), INT_("saturate"), DROPPED, SINCE(19)},
+
+    /* graphs inside */
+    {OP(If), GRAPH_("else_branch"), REQUIRED},
+    {OP(If), GRAPH_("then_branch"), REQUIRED},
+    {OP(Loop), GRAPH_("body"), REQUIRED},
+    {OP(Scan), GRAPH_("body"), REQUIRED},
+    {OP(Scan), INT_("num_scan_inputs"), REQUIRED},
+    {OP(Scan), INTS_("scan_input_axes"), IS(0)},
+    {OP(Scan), INTS_("scan_input_directions"), IS(0)},
+    {OP(Scan), INTS_("scan_output_axes"), IS(0)},
+    {OP(Scan), INTS_("scan_output_directions"), IS(0)},
+
+    /* ai.onnx.ml: opsets are those of that domain */
+    {OP(MlBinarizer), FLOAT_("threshold"), IS(0)},
+    {OP(MlLinearClassifier), INTS_("classlabels_ints")},
+    {OP(MlLinearClassifier), STRINGS_("classlabels_strings"), REFUSED},
+    {OP(MlLinearClassifier), FLOATS_("coefficients"), REQUIRED},
+    {OP(MlLinearClassifier), FLOATS_("intercepts")},
+    {OP(MlLinearClassifier), INT_("multi_class"), IS(0)},
+    {OP(MlLinearClassifier), STRING_("post_transform"), IS_TEXT("NONE")},
+    {OP(MlLinearRegressor), FLOATS_("coefficients"), REQUIRED},
+    {OP(MlLinearRegressor), FLOATS_("intercepts")},
+    {OP(MlLinearRegressor), STRING_("post_transform"), IS_TEXT("NONE")},
+    {OP(MlLinearRegressor), INT_("targets"), IS(1)},
+    {OP(MlNormalizer), STRING_("norm"), IS_TEXT("MAX")},
+    {OP(MlScaler), FLOATS_("offset"), REQUIRED},
+    {OP(MlScaler), FLOATS_("scale"), REQUIRED},
+    TREES(MlTreeEnsembleClassifier),
+    {OP(MlTreeEnsembleClassifier), INTS_("class_ids"), REQUIRED},
+    {OP(MlTreeEnsembleClassifier), INTS_("class_nodeids"), REQUIRED},
+    {OP(MlTreeEnsembleClassifier), INTS_("class_treeids"), REQUIRED},
+    {OP(MlTreeEnsembleClassifier), FLOATS_("class_weights")},
+    {OP(MlTreeEnsembleClassifier), FLOATS_("class_weights_as_tensor"),
+     REFUSED},
+    {OP(MlTreeEnsembleClassifier), INTS_("classlabels_int64s")},
+    {OP(MlTreeEnsembleClassifier), STRINGS_("classlabels_strings"), REFUSED},
+    TREES(MlTreeEnsembleRegressor),
+    {OP(MlTreeEnsembleRegressor), STRING_("aggregate_function"),
+     IS_TEXT("SUM")},
+    {OP(MlTreeEnsembleRegressor), INT_("n_targets"), IS(1)},
+    {OP(MlTreeEnsembleRegressor), INTS_("target_ids"), REQUIRED},
+    {OP(MlTreeEnsembleRegressor), INTS_("target_nodeids"), REQUIRED},
+    {OP(MlTreeEnsembleRegressor), INTS_("target_treeids"), REQUIRED},
+    {OP(MlTreeEnsembleRegressor), FLOATS_("target_weights")},
+    {OP(MlTreeEnsembleRegressor), FLOATS_("target_weights_as_tensor"),
+     REFUSED},
+
+    {OP(Upsample), STRING_("mode"), IS_TEXT("nearest")},
 };
 /* clang-format on */
 
@@ -102,6 +285,27 @@ static const struct onnx_attr_rule rules[] = {
  * not read: they would need care of their own. */
 /* clang-format off */
 static const unsigned char since[AX_OP_COUNT] = {
+    [AX_OP_ArgMax] = 7,         [AX_OP_ArgMin] = 7,
+    [AX_OP_BitShift] = 11,      [AX_OP_BitwiseAnd] = 18,
+    [AX_OP_BitwiseNot] = 18,    [AX_OP_BitwiseOr] = 18,
+    [AX_OP_BitwiseXor] = 18,    [AX_OP_CastLike] = 15,
+    [AX_OP_Celu] = 12,          [AX_OP_Compress] = 9,
+    [AX_OP_ConvTranspose] = 7,  [AX_OP_CumSum] = 11,
+    [AX_OP_DepthToSpace] = 7,   [AX_OP_EyeLike] = 9,
+    [AX_OP_GatherElements] = 11, [AX_OP_GatherND] = 11,
+    [AX_OP_Gelu] = 20,          [AX_OP_GlobalLpPool] = 7,
+    [AX_OP_GroupNormalization] = 21, [AX_OP_Hardmax] = 7,
+    [AX_OP_InstanceNormalization] = 7, [AX_OP_IsInf] = 10,
+    [AX_OP_IsNaN] = 9,          [AX_OP_LRN] = 7,
+    [AX_OP_LayerNormalization] = 17, [AX_OP_LpPool] = 7,
+    [AX_OP_Mish] = 18,          [AX_OP_Mod] = 10,
+    [AX_OP_NonZero] = 9,        [AX_OP_OneHot] = 9,
+    [AX_OP_Range] = 11,         [AX_OP_Resize] = 11,
+    [AX_OP_ScatterElements] = 11, [AX_OP_ScatterND] = 11,
+    [AX_OP_Selu] = 7,           [AX_OP_Shrink] = 9,
+    [AX_OP_SpaceToDepth] = 7,
+    [AX_OP_Tile] = 7,           [AX_OP_TopK] = 7,
+    [AX_OP_Trilu] = 14,         [AX_OP_Upsample] = 9,
     [AX_OP_Abs] = 7,            [AX_OP_Acos] = 7,
     [AX_OP_Acosh] = 9,          [AX_OP_Add] = 7,
     [AX_OP_And] = 7,            [AX_OP_Asin] = 7,
@@ -147,6 +351,22 @@ static const unsigned char since[AX_OP_COUNT] = {
     [AX_OP_ThresholdedRelu] = 10, [AX_OP_Transpose] = 7,
     [AX_OP_Unsqueeze] = 7,      [AX_OP_Where] = 9,
     [AX_OP_Xor] = 7,
+
+    [AX_OP_GRU] = 7,            [AX_OP_LSTM] = 7,
+    [AX_OP_RNN] = 7,            [AX_OP_Size] = 7,
+    [AX_OP_ConvInteger] = 10,   [AX_OP_DequantizeLinear] = 10,
+    [AX_OP_DynamicQuantizeLinear] = 11, [AX_OP_MatMulInteger] = 10,
+    [AX_OP_QLinearConv] = 10,   [AX_OP_QLinearMatMul] = 10,
+    [AX_OP_QuantizeLinear] = 10,
+    [AX_OP_If] = 7,             [AX_OP_Loop] = 7,
+    [AX_OP_Scan] = 9,
+
+    /* of ai.onnx.ml */
+    [AX_OP_MlArrayFeatureExtractor] = 1, [AX_OP_MlBinarizer] = 1,
+    [AX_OP_MlLinearClassifier] = 1, [AX_OP_MlLinearRegressor] = 1,
+    [AX_OP_MlNormalizer] = 1,   [AX_OP_MlScaler] = 1,
+    [AX_OP_MlTreeEnsembleClassifier] = 1,
+    [AX_OP_MlTreeEnsembleRegressor] = 1,
 };
 /* clang-format on */
 
@@ -155,11 +375,42 @@ bool onnx_reads(ax_op op, int opset)
     return since[op] && opset >= since[op];
 }
 
+static int attr_since(ax_op op, const char *name);
+
+int onnx_node_since(const struct ax_node *n)
+{
+    int first = strchr(ax_op_name(n->op), '.') ? 0 : since[n->op];
+
+    for (uint32_t i = 0; i < n->n_attrs; i++) {
+        int from = attr_since(n->op, n->attrs[i].name);
+
+        first = from > first ? from : first;
+    }
+    /* Axes as an input. */
+    if ((n->op == AX_OP_Pad && n->n_in > 3) ||
+        (n->n_in > 1 && n->op != AX_OP_ReduceSum &&
+         strncmp(ax_op_name(n->op), "Reduce", 6) == 0))
+        first = first < 18 ? 18 : first;
+    return first;
+}
+
 enum { N_RULES = sizeof rules / sizeof rules[0] };
 
 static bool in_force(const struct onnx_attr_rule *r, ax_op op, int opset)
 {
     return r->op == op && opset >= r->from && (!r->to || opset <= r->to);
+}
+
+static int attr_since(ax_op op, const char *name)
+{
+    int first = 0;
+
+    for (int i = 0; i < N_RULES; i++)
+        if (rules[i].op == op && rules[i].action == ONNX_KEEP &&
+            strcmp(rules[i].name, name) == 0 &&
+            (first == 0 || rules[i].from < first))
+            first = rules[i].from ? rules[i].from : 1;
+    return first;
 }
 
 const struct onnx_attr_rule *

@@ -1,6 +1,7 @@
 /* Nodes: from the spelling of their opset to the one of ax/graph.h. What
  * cannot be told without shapes is left to settle.c. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,13 +40,32 @@ static ax_attr_kind kind_of(const Onnx__AttributeProto *p)
         return AX_ATTR_STRING;
     case KIND(INTS):
         return AX_ATTR_INTS;
+    case KIND(FLOATS):
+        return AX_ATTR_FLOATS;
+    case KIND(STRINGS):
+        return AX_ATTR_STRINGS;
+    case KIND(GRAPH):
+        return AX_ATTR_GRAPH;
     default:
         return 0; /* no operator that we know has another kind */
     }
 }
 
-static ax_status copy_attr(struct ax_attr *a, const Onnx__AttributeProto *p,
-                           struct ax_err *err)
+static ax_status copy_strings(struct ax_attr *a,
+                              const Onnx__AttributeProto *p,
+                              struct ax_err *err)
+{
+    a->strings = calloc(p->n_strings + 1, sizeof *a->strings);
+    if (!a->strings)
+        return no_memory(err);
+    a->n = p->n_strings;
+    for (size_t i = 0; i < a->n; i++)
+        AX_TRY(onnx_text(&a->strings[i], &p->strings[i], err));
+    return AX_OK;
+}
+
+static ax_status copy_attr(const struct onnx_reader *r, struct ax_attr *a,
+                           Onnx__AttributeProto *p, struct ax_err *err)
 {
     a->kind = kind_of(p);
     AX_TRY(onnx_text(&a->name, &p->name, err));
@@ -58,6 +78,14 @@ static ax_status copy_attr(struct ax_attr *a, const Onnx__AttributeProto *p,
         return AX_OK;
     case AX_ATTR_STRING:
         return onnx_text(&a->s, &p->s, err);
+    case AX_ATTR_FLOATS:
+        a->n = p->n_floats;
+        return copy_array(&a->floats, p->floats, p->n_floats,
+                          sizeof *p->floats, err);
+    case AX_ATTR_STRINGS:
+        return copy_strings(a, p, err);
+    case AX_ATTR_GRAPH:
+        return onnx_subgraph(&a->graph, r, p, err);
     default:
         a->n = p->n_ints;
         return copy_array(&a->ints, p->ints, p->n_ints, sizeof *p->ints, err);
@@ -121,16 +149,19 @@ static ax_status to_input(struct onnx_reader *r, struct ax_node *n,
                           const struct onnx_attr_rule *rule,
                           struct ax_err *err)
 {
-    const int64_t dims[] = {(int64_t)p->n_ints};
-    bool list = rule->kind == AX_ATTR_INTS;
+    bool list = rule->kind == AX_ATTR_INTS, one = rule->kind == AX_ATTR_INT;
+    const int64_t dims[] = {one ? 1 : (int64_t)p->n_ints};
     struct ax_tensor t;
     uint32_t v;
 
     if (n->n_out == 0 || n->out[0] == AX_NONE)
         return ax_fail(err, AX_EFORMAT, "output 0 is absent");
-    AX_TRY(ax_tensor_new(&t, list ? AX_I64 : AX_F32, list, dims, err));
+    AX_TRY(ax_tensor_new(&t, list || one ? AX_I64 : AX_F32, list || one, dims,
+                         err));
     if (list && t.nbytes)
         memcpy(t.data, p->ints, t.nbytes);
+    else if (one)
+        memcpy(t.data, &p->i, sizeof p->i);
     else if (!list)
         memcpy(t.data, &p->f, sizeof p->f);
     AX_TRY(onnx_new_constant(r, &v, n->out[0], rule->name, &t, err));
@@ -138,14 +169,17 @@ static ax_status to_input(struct onnx_reader *r, struct ax_node *n,
 }
 
 static ax_status attribute(struct onnx_reader *r, struct ax_node *n,
-                           const Onnx__AttributeProto *p, struct ax_err *err)
+                           Onnx__AttributeProto *p, int opset,
+                           struct ax_err *err)
 {
     const struct onnx_attr_rule *rule = onnx_attr_rule(n->op, &p->name,
-                                                       r->opset);
+                                                       opset);
 
     if (!rule)
         return ax_fail(err, AX_EUNSUPPORTED,
-                       "is not known in operator set %d", r->opset);
+                       "is not known in operator set %d", opset);
+    if (rule->action == ONNX_REFUSE)
+        return ax_fail(err, AX_EUNSUPPORTED, "is not supported");
     if (p->has_ref_attr_name)
         return ax_fail(err, AX_EFORMAT,
                        "refers to a function, which this node is not in");
@@ -161,7 +195,7 @@ static ax_status attribute(struct onnx_reader *r, struct ax_node *n,
                        rule->number);
     if (rule->action == ONNX_INPUT)
         return to_input(r, n, p, rule, err);
-    return copy_attr(&n->attrs[n->n_attrs++], p, err);
+    return copy_attr(r, &n->attrs[n->n_attrs++], p, err);
 }
 
 static int by_name(const void *a, const void *b)
@@ -182,9 +216,9 @@ static int by_proto_name(const void *a, const void *b)
 }
 
 static ax_status attributes(struct onnx_reader *r, struct ax_node *n,
-                            Onnx__NodeProto *p, struct ax_err *err)
+                            Onnx__NodeProto *p, int opset, struct ax_err *err)
 {
-    const char *missing = onnx_attr_missing(p, n->op, r->opset);
+    const char *missing = onnx_attr_missing(p, n->op, opset);
 
     if (missing)
         return ax_fail(err, AX_EFORMAT, "attribute '%s' is missing", missing);
@@ -200,7 +234,7 @@ static ax_status attributes(struct onnx_reader *r, struct ax_node *n,
         if (i && by_proto_name(&p->attribute[i - 1], &p->attribute[i]) == 0)
             return ax_fail(err, AX_EFORMAT, "attribute '%s' is given twice",
                            onnx_show(&a->name).s);
-        if (attribute(r, n, a, err) != AX_OK)
+        if (attribute(r, n, a, opset, err) != AX_OK)
             return ax_fail_in(err, "attribute '%s'", onnx_show(&a->name).s);
     }
     return AX_OK;
@@ -306,16 +340,15 @@ static ax_status old_softmax(struct onnx_reader *r, struct ax_node *n,
 {
     if (r->opset >= 13)
         return AX_OK;
-    r->softmax_flat[r->g->n_nodes] = true;
-    if (n->n_attrs)
-        return AX_OK;
-    if (!n->attrs)
+    if (!n->n_attrs && !n->attrs)
         n->attrs = calloc(1, sizeof *n->attrs);
     if (!n->attrs)
         return no_memory(err);
-    n->attrs[0] = (struct ax_attr){
-        .name = strdup("axis"), .kind = AX_ATTR_INT, .i = 1};
-    n->n_attrs = 1;
+    if (!n->n_attrs)
+        n->attrs[n->n_attrs++] = (struct ax_attr){.kind = AX_ATTR_INT,
+                                                  .i = 1};
+    free(n->attrs[0].name);
+    n->attrs[0].name = strdup(ONNX_AXIS_OLD);
     return n->attrs[0].name ? AX_OK : no_memory(err);
 }
 
@@ -340,6 +373,97 @@ static ax_status dropout(struct onnx_reader *r, struct ax_node *n,
     return AX_OK;
 }
 
+/* Takes what the attribute owns, but for its name, also on failure. */
+static ax_status add_attr(struct ax_node *n, const struct ax_attr *a,
+                          struct ax_err *err)
+{
+    struct ax_attr *more = realloc(n->attrs, (n->n_attrs + 1) * sizeof *more);
+
+    if (!more) {
+        free(a->ints);
+        free(a->s);
+        return no_memory(err);
+    }
+    n->attrs = more;
+    more[n->n_attrs] = *a;
+    more[n->n_attrs++].name = strdup(a->name);
+    return more[n->n_attrs - 1].name ? AX_OK : no_memory(err);
+}
+
+static ax_status add_word(struct ax_node *n, char *name, char *word,
+                          struct ax_err *err)
+{
+    const struct ax_attr a = {
+        .name = name, .kind = AX_ATTR_STRING, .s = strdup(word)};
+
+    if (!a.s)
+        return no_memory(err);
+    return add_attr(n, &a, err);
+}
+
+/* Upsample is Resize with its scales as input 2, no region, and the
+ * coordinates of its time. */
+static ax_status upsample(struct ax_node *n, struct ax_err *err)
+{
+    char how[] = "coordinate_transformation_mode",
+         asymmetric[] = "asymmetric", nearest[] = "nearest_mode",
+         down[] = "floor";
+    uint32_t scales;
+
+    if (n->n_in != 2)
+        return ax_fail(err, AX_EFORMAT, "has %" PRIu32 " inputs, wants 2",
+                       n->n_in);
+    scales = n->in[1];
+    n->in[1] = AX_NONE;
+    AX_TRY(set_input(n, 2, scales, err));
+    n->op = AX_OP_Resize;
+    AX_TRY(add_word(n, how, asymmetric, err));
+    return add_word(n, nearest, down, err);
+}
+
+/* Axes are an attribute here, as up to opset 17, where they are constant. */
+static ax_status reduction(struct onnx_reader *r, struct ax_node *n,
+                           struct ax_err *err)
+{
+    struct ax_attr a = {.kind = AX_ATTR_INTS};
+    char axes[] = "axes";
+    const struct ax_tensor *t;
+
+    if (n->n_in < 2 || n->in[1] == AX_NONE)
+        return AX_OK;
+    if (r->opset < 18)
+        return ax_fail(err, AX_EFORMAT, "has %" PRIu32 " inputs, wants 1",
+                       n->n_in);
+    if (r->g->values[n->in[1]].tensor == AX_NONE)
+        return AX_OK;
+    t = &r->m->tensors[r->g->values[n->in[1]].tensor];
+    if (n->n_in > 2 || t->dtype != AX_I64 || t->rank != 1 || !t->nbytes)
+        return AX_OK;
+    a.name = axes;
+    a.n = (size_t)t->dims[0];
+    AX_TRY(copy_array(&a.ints, t->data, a.n, sizeof *a.ints, err));
+    AX_TRY(add_attr(n, &a, err));
+    n->n_in = 1;
+    return AX_OK;
+}
+
+/* How many pieces there are is also told by the outputs. */
+static ax_status split(struct onnx_reader *r, struct ax_node *n,
+                       struct ax_err *err)
+{
+    int64_t pieces = ax_node_int(n, "num_outputs", n->n_out);
+
+    (void)r;
+    if (pieces != n->n_out)
+        return ax_fail(err, AX_EFORMAT,
+                       "num_outputs is %" PRId64 ", but it has %" PRIu32
+                       " outputs",
+                       pieces, n->n_out);
+    if (ax_node_attr(n, "num_outputs") && n->n_in > 1 && n->in[1] != AX_NONE)
+        return ax_fail(err, AX_EFORMAT, "has both num_outputs and sizes");
+    return AX_OK;
+}
+
 static ax_status special(struct onnx_reader *r, struct ax_node *n,
                          Onnx__NodeProto *p, struct ax_err *err)
 {
@@ -348,9 +472,24 @@ static ax_status special(struct onnx_reader *r, struct ax_node *n,
         return constant_of_shape(r, n, p, err);
     case AX_OP_Softmax:
     case AX_OP_LogSoftmax:
+    case AX_OP_Hardmax:
         return old_softmax(r, n, err);
     case AX_OP_Dropout:
         return dropout(r, n, err);
+    case AX_OP_Upsample:
+        return upsample(n, err);
+    case AX_OP_Split:
+        return split(r, n, err);
+    case AX_OP_ReduceL1:
+    case AX_OP_ReduceL2:
+    case AX_OP_ReduceLogSum:
+    case AX_OP_ReduceLogSumExp:
+    case AX_OP_ReduceMax:
+    case AX_OP_ReduceMean:
+    case AX_OP_ReduceMin:
+    case AX_OP_ReduceProd:
+    case AX_OP_ReduceSumSquare:
+        return reduction(r, n, err);
     default:
         return AX_OK;
     }
@@ -358,12 +497,18 @@ static ax_status special(struct onnx_reader *r, struct ax_node *n,
 
 /* ---- a node ---- */
 
-/* Absent values at the end are no values. */
+/* Those whose graphs say what inputs and outputs mean by their places. */
+static bool has_graphs(ax_op op)
+{
+    return op == AX_OP_If || op == AX_OP_Loop || op == AX_OP_Scan;
+}
+
+/* Absent values at the end are no values, but where places count. */
 static ax_status values(struct onnx_reader *r, uint32_t **out, uint32_t *n,
                         const ProtobufCBinaryData *names, size_t n_names,
-                        struct ax_err *err)
+                        bool all, struct ax_err *err)
 {
-    while (n_names && names[n_names - 1].len == 0)
+    while (!all && n_names && names[n_names - 1].len == 0)
         n_names--;
     *out = malloc((n_names ? n_names : 1) * sizeof **out);
     if (!*out)
@@ -373,34 +518,97 @@ static ax_status values(struct onnx_reader *r, uint32_t **out, uint32_t *n,
     return AX_OK;
 }
 
-static ax_status operator_of(ax_op *out, const Onnx__NodeProto *p, int opset,
-                             struct ax_err *err)
+static bool is_zipmap(const Onnx__NodeProto *p)
+{
+    return onnx_is(&p->domain, "ai.onnx.ml") &&
+           onnx_is(&p->op_type, "ZipMap");
+}
+
+/* The operator, and the opset of its domain. */
+static ax_status operator_of(ax_op *out, int *opset,
+                             const struct onnx_reader *r,
+                             const Onnx__NodeProto *p, struct ax_err *err)
 {
     bool onnx = p->domain.len == 0 || onnx_is(&p->domain, "ai.onnx");
     struct onnx_shown domain = onnx_show(&p->domain);
     struct onnx_shown type = onnx_show(&p->op_type);
     char full[sizeof domain.s + sizeof type.s];
 
+    *opset = onnx ? r->opset : onnx_is(&p->domain, "ai.onnx.ml") ? r->ml : 0;
     snprintf(full, sizeof full, "%s%s%s", onnx ? "" : domain.s,
              onnx ? "" : ".", type.s);
-    *out = ax_op_by_name(full);
+    *out = is_zipmap(p) ? AX_OP_Identity : ax_op_by_name(full);
     if (*out == AX_OP_NONE || !onnx_is(&p->op_type, type.s) ||
-        !onnx_reads(*out, opset))
+        (!is_zipmap(p) && !onnx_reads(*out, *opset)))
         return ax_fail(err, AX_EUNSUPPORTED,
                        "operator '%s' is not supported in operator set %d",
-                       full, opset);
+                       full, *opset);
     return AX_OK;
+}
+
+/* ---- ZipMap ---- */
+
+/* The labels in one line, with commas between them. NULL: no memory. */
+static char *label_line(const Onnx__AttributeProto *a)
+{
+    size_t n = a->n_ints + a->n_strings, size = 0;
+    char *line = NULL;
+    FILE *f = open_memstream(&line, &size);
+
+    for (size_t i = 0; f && i < n; i++) {
+        if (i)
+            fputc(',', f);
+        if (a->n_ints)
+            fprintf(f, "%" PRId64, a->ints[i]);
+        else
+            fwrite(a->strings[i].data, 1, a->strings[i].len, f);
+    }
+    if (f && fclose(f) != 0) {
+        free(line);
+        line = NULL;
+    }
+    return line;
+}
+
+/* A ZipMap makes a map from labels to numbers of each row. Here the rows
+ * stay a matrix, and the labels of its columns become metadata. */
+static ax_status zipmap(struct onnx_reader *r, const struct ax_node *n,
+                        const Onnx__NodeProto *p, struct ax_err *err)
+{
+    const Onnx__AttributeProto *a = p->n_attribute ? p->attribute[0] : NULL;
+    char key[256];
+
+    if (p->n_attribute != 1 || n->n_out != 1 || n->out[0] == AX_NONE ||
+        !((onnx_is(&a->name, "classlabels_int64s") && a->type == KIND(INTS) &&
+           !a->n_strings) ||
+          (onnx_is(&a->name, "classlabels_strings") &&
+           a->type == KIND(STRINGS) && !a->n_ints)))
+        return ax_fail(err, AX_EFORMAT,
+                       "wants one output and one attribute, "
+                       "classlabels_int64s or classlabels_strings");
+    for (size_t i = 0; i < a->n_strings; i++)
+        if (a->strings[i].len &&
+            memchr(a->strings[i].data, 0, a->strings[i].len))
+            return ax_fail(err, AX_EFORMAT, "a label contains a zero byte");
+    snprintf(key, sizeof key, "labels.%s", r->g->values[n->out[0]].name);
+    return onnx_add_meta(r->m, key, label_line(a), err);
 }
 
 static ax_status read_node(struct onnx_reader *r, struct ax_node *n,
                            Onnx__NodeProto *p, struct ax_err *err)
 {
-    AX_TRY(operator_of(&n->op, p, r->opset, err));
+    int opset;
+
+    AX_TRY(operator_of(&n->op, &opset, r, p, err));
     AX_TRY(onnx_text(&n->name, &p->name, err));
-    AX_TRY(values(r, &n->in, &n->n_in, p->input, p->n_input, err));
-    AX_TRY(values(r, &n->out, &n->n_out, p->output, p->n_output, err));
+    AX_TRY(values(r, &n->in, &n->n_in, p->input, p->n_input,
+                  has_graphs(n->op), err));
+    AX_TRY(values(r, &n->out, &n->n_out, p->output, p->n_output,
+                  has_graphs(n->op), err));
+    if (is_zipmap(p))
+        return zipmap(r, n, p, err);
     if (n->op != AX_OP_ConstantOfShape)
-        AX_TRY(attributes(r, n, p, err));
+        AX_TRY(attributes(r, n, p, opset, err));
     AX_TRY(special(r, n, p, err));
     if (n->n_attrs > 1)
         qsort(n->attrs, n->n_attrs, sizeof *n->attrs, by_name);

@@ -13,19 +13,28 @@
 
 /* Operator sets whose operators we know how to bring into normal form. */
 #define ONNX_OPSET_MIN 7
-#define ONNX_OPSET_MAX 17
+#define ONNX_OPSET_MAX 28
+#define ONNX_ML_MIN    1 /* of ai.onnx.ml */
+#define ONNX_ML_MAX    3
 
-/* A model under construction. Values 0 to n_names - 1 of the graph are all
+/* The attribute of a Softmax as it was before opset 13, until shapes are
+ * known; no file can have it, for no rule knows the name. */
+#define ONNX_AXIS_OLD "axis before opset 13"
+
+/* A graph under construction. Values 0 to n_names - 1 of the graph are all
  * names that the file mentions, sorted; made-up constants follow. */
 struct onnx_reader {
     const struct ax_format_options *opt;
-    int opset;
+    ProtobufCAllocator *allocator;
+    int opset, ml;                   /* 0: not imported */
+    int depth;                       /* 1: the model's graph */
+    const struct onnx_reader *outer; /* of the graph around it, or NULL */
     struct ax_model *m;
+    uint32_t *cap_tensors; /* allocated, the array zeroed; all graphs' */
     struct ax_graph *g;
     uint32_t n_names;
-    uint32_t cap_values, cap_tensors; /* allocated, both arrays zeroed */
-    bool *used;         /* [n_names] some node or output reads the value */
-    bool *softmax_flat; /* [n_nodes] a Softmax as it was before opset 13 */
+    uint32_t cap_values; /* allocated, the array zeroed */
+    bool *used; /* [n_names] some node or output may read the value */
 };
 
 /* A new string: the text of a bytes field. AX_EFORMAT if it has a zero byte,
@@ -69,12 +78,28 @@ ax_status onnx_new_constant(struct onnx_reader *r, uint32_t *v, uint32_t base,
 ax_status onnx_node(struct onnx_reader *r, Onnx__NodeProto *p,
                     struct ax_err *err) AX_MUST_CHECK;
 
+/* The graph of an attribute, whose bytes are freed; *out is new, also when
+ * this fails. */
+ax_status onnx_subgraph(struct ax_graph **out, const struct onnx_reader *r,
+                        Onnx__AttributeProto *p, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* Add metadata. Takes VALUE, also on failure; NULL is no memory. */
+ax_status onnx_add_meta(struct ax_model *m, const char *key, char *value,
+                        struct ax_err *err) AX_MUST_CHECK;
+
+/* Put nodes into topological order; nodes that are in it already stay where
+ * they are. AX_EFORMAT for a cycle, AX_ENOMEM. */
+ax_status onnx_sort(const struct onnx_reader *r, Onnx__NodeProto **node,
+                    size_t n, struct ax_err *err) AX_MUST_CHECK;
+
 /* What to do with an attribute that the file gives. */
 enum onnx_action {
-    ONNX_KEEP,  /* keep it, unless it is the default */
-    ONNX_INPUT, /* it is an input in later opsets */
-    ONNX_ONLY,  /* only the default is allowed; leave it out */
-    ONNX_DROP,  /* it has no meaning outside training */
+    ONNX_KEEP,   /* keep it, unless it is the default */
+    ONNX_INPUT,  /* it is an input in later opsets */
+    ONNX_ONLY,   /* only the default is allowed; leave it out */
+    ONNX_DROP,   /* it has no meaning outside training */
+    ONNX_REFUSE, /* we know it, and do not support it */
 };
 
 /* One row per attribute of an operator: attr.c. */
@@ -101,13 +126,15 @@ onnx_attr_rule(ax_op op, const ProtobufCBinaryData *name, int opset);
  * NULL. */
 const char *onnx_attr_missing(const Onnx__NodeProto *p, ax_op op, int opset);
 
+/* The first opset that has this node, its sub-graphs not counted. */
+int onnx_node_since(const struct ax_node *n);
+
 /* The writer, as in ax/format.h: write.c. */
 ax_status onnx_write(FILE *f, struct ax_model *m,
                      const struct ax_format_options *opt, struct ax_err *err)
     AX_MUST_CHECK;
 
 /* After shapes are known: what is left of old spellings. */
-ax_status onnx_settle(struct onnx_reader *r, struct ax_err *err)
-    AX_MUST_CHECK;
+ax_status onnx_settle(struct ax_graph *g, struct ax_err *err) AX_MUST_CHECK;
 
 #endif

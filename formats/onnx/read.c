@@ -16,6 +16,8 @@ ax_status onnx_text(char **out, const ProtobufCBinaryData *b,
     if (b->len && memchr(b->data, 0, b->len))
         return ax_fail(err, AX_EFORMAT, "'%s' contains a zero byte",
                        onnx_show(b).s);
+    if (!ax_is_utf8((const char *)b->data, b->len))
+        return ax_fail(err, AX_EFORMAT, "a name or text is not UTF-8");
     *out = malloc(b->len + 1);
     if (!*out)
         return ax_fail(err, AX_ENOMEM, "no memory for %zu bytes", b->len);
@@ -159,7 +161,7 @@ ax_status onnx_set_tensor(struct onnx_reader *r, uint32_t v,
         st = ax_fail(err, AX_EFORMAT, "value '%s' is made twice",
                      value->name);
     if (st == AX_OK)
-        st = room(&r->m->tensors, r->m->n_tensors, &r->cap_tensors,
+        st = room(&r->m->tensors, r->m->n_tensors, r->cap_tensors,
                   sizeof *r->m->tensors, err);
     if (st != AX_OK) {
         ax_tensor_free(t);
@@ -173,6 +175,13 @@ ax_status onnx_set_tensor(struct onnx_reader *r, uint32_t v,
     return AX_OK;
 }
 
+static bool is_taken(const struct onnx_reader *r, const char *s, size_t n)
+{
+    while (r && find(r, s, n) == AX_NONE)
+        r = r->outer;
+    return r != NULL;
+}
+
 /* Different BASE or WHAT give different names: no WHAT has a dot, and what
  * is put behind it to get out of the way is no part of any. */
 static ax_status free_name(const struct onnx_reader *r, char **out,
@@ -184,7 +193,7 @@ static ax_status free_name(const struct onnx_reader *r, char **out,
 
     if (s)
         snprintf(s, cap, "%s.%s", base, what);
-    while (s && find(r, s, n) != AX_NONE) {
+    while (s && is_taken(r, s, n)) {
         char *longer = realloc(s, ++cap);
 
         if (!longer)
@@ -284,7 +293,8 @@ static ax_status read_type(struct onnx_reader *r,
     const Onnx__TypeProto__Tensor *t = p->type ? p->type->tensor_type : NULL;
     struct ax_value *v = i == AX_NONE ? NULL : &r->g->values[i];
 
-    if (!v || !t || v->tensor != AX_NONE || v->dtype != AX_DTYPE_NONE)
+    if (!v || !t || v->tensor != AX_NONE || v->dtype != AX_DTYPE_NONE ||
+        (r->depth > 1 && !t->elem_type))
         return AX_OK;
     if (!ax_dtype_size((ax_dtype)t->elem_type))
         return ax_fail(err, AX_EUNSUPPORTED,
@@ -353,7 +363,8 @@ static ax_status ends(struct onnx_reader *r, uint32_t **out, uint32_t *n,
             return ax_fail(err, AX_EFORMAT, "%s %zu has no name", what, i);
         if (inputs && r->g->values[v].tensor != AX_NONE)
             continue;
-        if (inputs && (!p[i]->type || !p[i]->type->tensor_type))
+        /* An input of a sub-graph has the type that the node gives it. */
+        if (inputs && (p[i]->type ? !p[i]->type->tensor_type : r->depth == 1))
             return ax_fail(err, AX_EUNSUPPORTED, "input '%s' is no tensor",
                            onnx_show(&p[i]->name).s);
         (*out)[(*n)++] = v;
@@ -369,18 +380,29 @@ static void mark_used(struct onnx_reader *r, const ProtobufCBinaryData *name)
         r->used[v] = true;
 }
 
+static bool has_subgraph(const Onnx__NodeProto *p)
+{
+    for (size_t i = 0; i < p->n_attribute; i++)
+        if (p->attribute[i]->has_g)
+            return true;
+    return false;
+}
+
 static ax_status nodes(struct onnx_reader *r, Onnx__GraphProto *p,
                        struct ax_err *err)
 {
     for (size_t i = 0; i < p->n_output; i++)
         mark_used(r, &p->output[i]->name);
-    for (size_t i = 0; i < p->n_node; i++)
+    for (size_t i = 0; i < p->n_node; i++) {
         for (size_t k = 0; k < p->node[i]->n_input; k++)
             mark_used(r, &p->node[i]->input[k]);
+        if (has_subgraph(p->node[i])) /* it may read any */
+            memset(r->used, true, r->n_names * sizeof *r->used);
+    }
     r->g->nodes = calloc(p->n_node + 1, sizeof *r->g->nodes);
-    r->softmax_flat = calloc(p->n_node + 1, sizeof *r->softmax_flat);
-    if (!r->g->nodes || !r->softmax_flat)
+    if (!r->g->nodes)
         return ax_fail(err, AX_ENOMEM, "no memory for %zu nodes", p->n_node);
+    AX_TRY(onnx_sort(r, p->node, p->n_node, err));
     for (size_t i = 0; i < p->n_node; i++)
         if (onnx_node(r, p->node[i], err) != AX_OK)
             return ax_fail_in(err, "node %zu (%s '%s')", i,
@@ -392,9 +414,6 @@ static ax_status nodes(struct onnx_reader *r, Onnx__GraphProto *p,
 static ax_status read_graph(struct onnx_reader *r, Onnx__GraphProto *p,
                             struct ax_err *err)
 {
-    r->g = r->m->graph = calloc(1, sizeof *r->g);
-    if (!r->g)
-        return ax_fail(err, AX_ENOMEM, "no memory for a graph");
     AX_TRY(onnx_text(&r->g->name, &p->name, err));
     AX_TRY(all_values(r, p, err));
     AX_TRY(initializers(r, p, err));
@@ -410,26 +429,36 @@ static ax_status read_graph(struct onnx_reader *r, Onnx__GraphProto *p,
 
 /* ---- the model ---- */
 
+static ax_status one_set(int *opset, int64_t version, const char *domain,
+                         int min, int max, struct ax_err *err)
+{
+    if (version < min || version > max)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "operator set %" PRId64
+                       "%s is not supported, wants %d to %d",
+                       version, domain, min, max);
+    if (*opset && *opset != version)
+        return ax_fail(err, AX_EFORMAT,
+                       "two operator sets%s are named, %d and %" PRId64,
+                       domain, *opset, version);
+    *opset = (int)version;
+    return AX_OK;
+}
+
 static ax_status operator_set(struct onnx_reader *r,
                               const Onnx__ModelProto *p, struct ax_err *err)
 {
     for (size_t i = 0; i < p->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *set = p->opset_import[i];
 
-        if (set->domain.len && !onnx_is(&set->domain, "ai.onnx"))
-            continue;
-        if (set->version < ONNX_OPSET_MIN || set->version > ONNX_OPSET_MAX)
-            return ax_fail(err, AX_EUNSUPPORTED,
-                           "operator set %" PRId64
-                           " is not supported, wants %d to %d",
-                           set->version, ONNX_OPSET_MIN, ONNX_OPSET_MAX);
-        if (r->opset && r->opset != set->version)
-            return ax_fail(err, AX_EFORMAT,
-                           "two operator sets are named, %d and %" PRId64,
-                           r->opset, set->version);
-        r->opset = (int)set->version;
+        if (set->domain.len == 0 || onnx_is(&set->domain, "ai.onnx"))
+            AX_TRY(one_set(&r->opset, set->version, "", ONNX_OPSET_MIN,
+                           ONNX_OPSET_MAX, err));
+        else if (onnx_is(&set->domain, "ai.onnx.ml"))
+            AX_TRY(one_set(&r->ml, set->version, " of ai.onnx.ml",
+                           ONNX_ML_MIN, ONNX_ML_MAX, err));
     }
-    if (!r->opset)
+    if (!r->opset && !r->ml)
         return ax_fail(err, AX_EFORMAT, "no operator set is named");
     return AX_OK;
 }
@@ -460,6 +489,26 @@ static ax_status metadata(struct ax_model *m, const Onnx__ModelProto *p,
     return AX_OK;
 }
 
+ax_status onnx_add_meta(struct ax_model *m, const char *key, char *value,
+                        struct ax_err *err)
+{
+    struct ax_meta *more = realloc(m->meta, (m->n_meta + 1u) * sizeof *more);
+
+    if (more)
+        m->meta = more;
+    if (!more || !value) {
+        free(value);
+        return ax_fail(err, AX_ENOMEM, "no memory for metadata");
+    }
+    more[m->n_meta] = (struct ax_meta){strdup(key), value};
+    if (!more[m->n_meta].key) {
+        free(value);
+        return ax_fail(err, AX_ENOMEM, "no memory for metadata");
+    }
+    m->n_meta++;
+    return AX_OK;
+}
+
 static ax_status read_model(struct onnx_reader *r, Onnx__ModelProto *p,
                             struct ax_err *err)
 {
@@ -471,10 +520,13 @@ static ax_status read_model(struct onnx_reader *r, Onnx__ModelProto *p,
     if (!r->m)
         return ax_fail(err, AX_ENOMEM, "no memory for a model");
     AX_TRY(metadata(r->m, p, err));
+    r->g = r->m->graph = calloc(1, sizeof *r->g);
+    if (!r->g)
+        return ax_fail(err, AX_ENOMEM, "no memory for a graph");
     AX_TRY(read_graph(r, p->graph, err));
     AX_TRY(ax_graph_check(r->g, r->m->n_tensors, err));
     AX_TRY(ax_model_infer(r->m, err));
-    AX_TRY(onnx_settle(r, err));
+    AX_TRY(onnx_settle(r->g, err));
     AX_TRY(ax_model_fold(r->m, err));
     return ax_model_normalise(r->m, err);
 }
@@ -510,6 +562,21 @@ static void budget_free(void *self, void *p)
     free(p);
 }
 
+static ax_status malformed(const struct budget *b, const char *what, size_t n,
+                           struct ax_err *err)
+{
+    if (b->no_memory)
+        return ax_fail(err, AX_ENOMEM, "no memory for %zu bytes of messages",
+                       n);
+    if (b->spent)
+        return ax_fail(err, AX_EFORMAT,
+                       "its messages would take more than %d times their "
+                       "size in memory",
+                       BUDGET_FACTOR);
+    return ax_fail(err, AX_EFORMAT, "is no ONNX %s: malformed or cut short",
+                   what);
+}
+
 static ax_status unpack(Onnx__ModelProto **out, ProtobufCAllocator *allocator,
                         const unsigned char *data, size_t n,
                         struct ax_err *err)
@@ -520,18 +587,38 @@ static ax_status unpack(Onnx__ModelProto **out, ProtobufCAllocator *allocator,
         return ax_fail(err, AX_EFORMAT, "%zu bytes are too many", n);
     b->left = BUDGET_FIXED + n * BUDGET_FACTOR;
     *out = onnx__model_proto__unpack(allocator, n, data);
-    if (*out)
-        return AX_OK;
-    if (b->no_memory)
-        return ax_fail(err, AX_ENOMEM, "no memory for %zu bytes of messages",
-                       n);
-    if (b->spent)
-        return ax_fail(err, AX_EFORMAT,
-                       "its messages would take more than %d times their "
-                       "size in memory",
-                       BUDGET_FACTOR);
-    return ax_fail(err, AX_EFORMAT,
-                   "is no ONNX model: malformed or cut short");
+    return *out ? AX_OK : malformed(b, "model", n, err);
+}
+
+ax_status onnx_subgraph(struct ax_graph **out, const struct onnx_reader *r,
+                        Onnx__AttributeProto *p, struct ax_err *err)
+{
+    struct onnx_reader inner = {.opt = r->opt,
+                                .allocator = r->allocator,
+                                .opset = r->opset,
+                                .ml = r->ml,
+                                .depth = r->depth + 1,
+                                .outer = r,
+                                .m = r->m,
+                                .cap_tensors = r->cap_tensors};
+    Onnx__GraphProto *g;
+    ax_status st;
+
+    if (inner.depth > AX_DEPTH_MAX)
+        return ax_fail(err, AX_EFORMAT, "graphs are nested more than %d deep",
+                       AX_DEPTH_MAX);
+    g = onnx__graph_proto__unpack(r->allocator, p->g.len, p->g.data);
+    if (!g)
+        return malformed(r->allocator->allocator_data, "graph", p->g.len,
+                         err);
+    r->allocator->free(r->allocator->allocator_data, p->g.data);
+    p->g = (ProtobufCBinaryData){0};
+    inner.g = *out = calloc(1, sizeof **out);
+    st = *out ? read_graph(&inner, g, err)
+              : ax_fail(err, AX_ENOMEM, "no memory for a graph");
+    free(inner.used);
+    onnx__graph_proto__free_unpacked(g, r->allocator);
+    return st;
 }
 
 static ax_status read_onnx(struct ax_model **out, const unsigned char *data,
@@ -540,7 +627,11 @@ static ax_status read_onnx(struct ax_model **out, const unsigned char *data,
 {
     struct budget budget = {0};
     ProtobufCAllocator allocator = {budget_alloc, budget_free, &budget};
-    struct onnx_reader r = {.opt = opt};
+    uint32_t cap_tensors = 0;
+    struct onnx_reader r = {.opt = opt,
+                            .allocator = &allocator,
+                            .depth = 1,
+                            .cap_tensors = &cap_tensors};
     Onnx__ModelProto *p = NULL;
     ax_status st;
 
@@ -552,7 +643,6 @@ static ax_status read_onnx(struct ax_model **out, const unsigned char *data,
     else
         ax_model_free(r.m);
     free(r.used);
-    free(r.softmax_flat);
     onnx__model_proto__free_unpacked(p, &allocator);
     return st;
 }
@@ -570,7 +660,7 @@ static bool sniff(const unsigned char *head, size_t n)
 
 const struct ax_format ax_format_onnx = {
     .name = "onnx",
-    .summary = "ONNX models, operator sets 7 to 17",
+    .summary = "ONNX models, operator sets 7 to 28",
     .sniff = sniff,
     .read = read_onnx,
     .write = onnx_write,

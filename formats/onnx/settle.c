@@ -32,10 +32,11 @@ static ax_status old_softmax(const struct ax_graph *g, struct ax_node *n,
                              struct ax_err *err)
 {
     const struct ax_value *x = &g->values[n->in[0]];
-    struct ax_attr *a = find(n, "axis");
+    struct ax_attr *a = find(n, ONNX_AXIS_OLD);
     int64_t axis = a->i;
     int last;
 
+    memcpy(a->name, "axis", sizeof "axis"); /* it is shorter */
     if (x->rank < 0)
         return ax_fail(err, AX_EUNSUPPORTED,
                        "its meaning before operator set 13 depends on the "
@@ -60,11 +61,19 @@ static ax_status old_softmax(const struct ax_graph *g, struct ax_node *n,
     return AX_OK;
 }
 
+/* Which input of a node with windows has the weights; 0: it has none. */
+static uint32_t weights_of(const struct ax_node *n)
+{
+    return n->op == AX_OP_Conv || n->op == AX_OP_ConvInteger ? 1
+           : n->op == AX_OP_QLinearConv                      ? 3
+                                                             : 0;
+}
+
 /* The kernel of a convolution has the shape of its weights, which shape
  * inference has confirmed. */
 static void conv_kernel(const struct ax_graph *g, struct ax_node *n)
 {
-    const struct ax_value *w = &g->values[n->in[1]];
+    const struct ax_value *w = &g->values[n->in[weights_of(n)]];
     bool known = w->rank > 0;
 
     for (int i = 0; i < w->rank; i++)
@@ -85,7 +94,8 @@ static ax_status same_pads(const struct ax_graph *g, struct ax_node *n,
                            struct ax_attr *mode, struct ax_err *err)
 {
     const struct ax_value *x = &g->values[n->in[0]];
-    const struct ax_value *w = &g->values[n->in[n->op == AX_OP_Conv]];
+    uint32_t weights = weights_of(n);
+    const struct ax_value *w = &g->values[n->in[weights]];
     const struct ax_attr *kernel = find(n, "kernel_shape");
     bool lower = strcmp(mode->s, "SAME_LOWER") == 0, zero = true;
     int spatial = x->rank - 2;
@@ -93,7 +103,8 @@ static ax_status same_pads(const struct ax_graph *g, struct ax_node *n,
     char *name;
 
     for (int i = 0; i < spatial; i++)
-        if (x->dims[i + 2] < 0 || (n->op == AX_OP_Conv && w->dims[i + 2] < 0))
+        if (x->dims[i + 2] < 0 ||
+            (weights && (w->rank != x->rank || w->dims[i + 2] < 0)))
             return AX_OK;
     if (spatial < 1)
         return AX_OK;
@@ -107,7 +118,7 @@ static ax_status same_pads(const struct ax_graph *g, struct ax_node *n,
     for (int i = 0; i < spatial; i++) {
         int64_t size = x->dims[i + 2],
                 stride = element(find(n, "strides"), i);
-        int64_t k = n->op == AX_OP_Conv ? w->dims[i + 2] : element(kernel, i);
+        int64_t k = weights ? w->dims[i + 2] : element(kernel, i);
         int64_t reach = element(find(n, "dilations"), i) * (k - 1) + 1;
         int64_t out = size / stride + (size % stride != 0);
         int64_t total = (out - 1) * stride + reach - size;
@@ -143,35 +154,50 @@ static ax_status auto_pad(const struct ax_graph *g, struct ax_node *n,
     return AX_OK;
 }
 
+/* That pieces are as many as there are outputs goes without saying, unless
+ * the last one is shorter. */
+static void even_split(const struct ax_graph *g, struct ax_node *n)
+{
+    const struct ax_value *x = &g->values[n->in[0]];
+    int64_t axis = ax_node_int(n, "axis", 0);
+
+    axis += axis < 0 ? x->rank : 0;
+    if (x->rank > axis && axis >= 0 && x->dims[axis] >= 0 &&
+        x->dims[axis] % n->n_out == 0)
+        drop(n, find(n, "num_outputs"));
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const struct ax_attr *)a)->name,
                   ((const struct ax_attr *)b)->name);
 }
 
-static ax_status settle(const struct onnx_reader *r, uint32_t i,
+static ax_status settle(const struct ax_graph *g, struct ax_node *n,
                         struct ax_err *err)
 {
-    struct ax_node *n = &r->g->nodes[i];
-
-    if (r->softmax_flat[i])
-        return old_softmax(r->g, n, err);
-    if (n->op != AX_OP_Conv && n->op != AX_OP_AveragePool &&
+    for (uint32_t i = 0; i < n->n_attrs; i++)
+        if (n->attrs[i].kind == AX_ATTR_GRAPH)
+            AX_TRY(onnx_settle(n->attrs[i].graph, err));
+    if (find(n, ONNX_AXIS_OLD))
+        return old_softmax(g, n, err);
+    if (n->op == AX_OP_Split)
+        even_split(g, n);
+    if (!weights_of(n) && n->op != AX_OP_AveragePool &&
         n->op != AX_OP_MaxPool)
         return AX_OK;
-    AX_TRY(auto_pad(r->g, n, err));
-    if (n->op == AX_OP_Conv)
-        conv_kernel(r->g, n);
+    AX_TRY(auto_pad(g, n, err));
+    if (weights_of(n))
+        conv_kernel(g, n);
     qsort(n->attrs, n->n_attrs, sizeof *n->attrs, by_name);
     return AX_OK;
 }
 
-ax_status onnx_settle(struct onnx_reader *r, struct ax_err *err)
+ax_status onnx_settle(struct ax_graph *g, struct ax_err *err)
 {
-    for (uint32_t i = 0; i < r->g->n_nodes; i++)
-        if (settle(r, i, err) != AX_OK)
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        if (settle(g, &g->nodes[i], err) != AX_OK)
             return ax_fail_in(err, "node %" PRIu32 " (%s '%s')", i,
-                              ax_op_name(r->g->nodes[i].op),
-                              r->g->nodes[i].name);
+                              ax_op_name(g->nodes[i].op), g->nodes[i].name);
     return AX_OK;
 }

@@ -1,6 +1,7 @@
-/* A struct ax_model as an ONNX file at opset 17, whose spelling the graph has
- * anyway. The message points into the model, tensors are not copied, and it
- * is packed straight into the file.
+/* A struct ax_model as an ONNX file, at opset 17, whose spelling the graph
+ * has anyway, or another one from 13 on, or the first that has all its nodes.
+ * The message points into the model, tensors are not copied, and it is packed
+ * straight into the file.
  *
  * Everything that the message needs is taken from one pool, freed at once. */
 #include <errno.h>
@@ -9,13 +10,17 @@
 
 #include "formats/onnx/onnx.h"
 
-#define OPSET      17
-#define IR_VERSION 8
+#define OPSET     17
+#define OPSET_MIN 13
+#define OPSET_MAX 22 /* on request */
 
 struct pool {
     void **p;
     size_t n, cap;
-    bool full; /* memory was out */
+    bool full;               /* memory was out */
+    int opset;               /* to write */
+    Onnx__GraphProto *graph; /* being written; its initializers have room
+                                for one a node */
 };
 
 /* n zeroed elements; NULL, once and for all, when memory is out. */
@@ -203,8 +208,8 @@ static void tensor(struct pool *pool, Onnx__TensorProto *out,
 static void initializers(struct pool *pool, const struct ax_model *m,
                          const struct ax_graph *g, Onnx__GraphProto *out)
 {
-    Onnx__TensorProto **list = LIST(pool, g->n_values, Onnx__TensorProto,
-                                    tensor_proto);
+    Onnx__TensorProto **list = LIST(pool, (size_t)g->n_values + g->n_nodes,
+                                    Onnx__TensorProto, tensor_proto);
 
     if (!list)
         return;
@@ -234,8 +239,13 @@ static void *array(const void *p)
     return q;
 }
 
-static ax_status attribute(struct pool *pool, const struct ax_attr *a,
-                           Onnx__AttributeProto *out, struct ax_err *err)
+static ax_status subgraph(struct pool *pool, const struct ax_model *m,
+                          const struct ax_graph *g, ProtobufCBinaryData *out,
+                          struct ax_err *err);
+
+static ax_status attribute(struct pool *pool, const struct ax_model *m,
+                           const struct ax_attr *a, Onnx__AttributeProto *out,
+                           struct ax_err *err)
 {
     static const Onnx__AttributeProto__AttributeType types[] = {
         [AX_ATTR_INT] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT,
@@ -244,14 +254,13 @@ static ax_status attribute(struct pool *pool, const struct ax_attr *a,
         [AX_ATTR_INTS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS,
         [AX_ATTR_FLOATS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS,
         [AX_ATTR_STRINGS] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS,
+        [AX_ATTR_GRAPH] = ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH,
     };
 
     out->has_name = 1;
     out->name = text(a->name);
-    if (a->kind != AX_ATTR_GRAPH) {
-        out->has_type = 1;
-        out->type = types[a->kind];
-    }
+    out->has_type = 1;
+    out->type = types[a->kind];
     switch (a->kind) {
     case AX_ATTR_INT:
         out->has_i = 1;
@@ -277,9 +286,8 @@ static ax_status attribute(struct pool *pool, const struct ax_attr *a,
         strings(pool, a, out);
         return AX_OK;
     default:
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "attribute '%s' is a graph, which cannot be written",
-                       a->name);
+        out->has_g = 1;
+        return subgraph(pool, m, a->graph, &out->g, err);
     }
 }
 
@@ -293,9 +301,54 @@ static ProtobufCBinaryData *names(struct pool *pool, const struct ax_graph *g,
     return list;
 }
 
-static ax_status node(struct pool *pool, const struct ax_graph *g,
-                      const struct ax_node *n, Onnx__NodeProto *out,
-                      struct ax_err *err)
+static bool is_name(const struct ax_graph *g, const char *s)
+{
+    for (uint32_t v = 0; v < g->n_values; v++)
+        if (strcmp(g->values[v].name, s) == 0)
+            return true;
+    return false;
+}
+
+/* Axes that are an attribute here are input 1 from opset 18 on. */
+static void axes_input(struct pool *pool, const struct ax_graph *g,
+                       const struct ax_node *n, const struct ax_attr *a,
+                       Onnx__NodeProto *out)
+{
+    const char *base = g->values[n->out[0]].name;
+    size_t room = strlen(base) + sizeof ".axes";
+    ProtobufCBinaryData *in = take(pool, 2, sizeof *in);
+    char *name = take(pool, room + g->n_values, 1);
+    struct ax_tensor t = {.dtype = AX_I64, .rank = 1, .data = a->ints};
+
+    if (!in || !name || !pool->graph->initializer)
+        return;
+    memcpy(name, base, strlen(base));
+    memcpy(name + strlen(base), ".axes", sizeof ".axes");
+    for (size_t k = room - 1; is_name(g, name); k++)
+        name[k] = '_';
+    t.dims[0] = (int64_t)a->n;
+    t.nbytes = a->n * sizeof *a->ints;
+    tensor(pool, pool->graph->initializer[pool->graph->n_initializer++], name,
+           &t);
+    in[0] = text(g->values[n->in[0]].name);
+    in[1] = text(name);
+    out->input = in;
+    out->n_input = 2;
+}
+
+static bool is_input_now(const struct pool *pool, const struct ax_node *n,
+                         const struct ax_attr *a)
+{
+    ProtobufCBinaryData name = text(a->name);
+
+    return strcmp(a->name, "axes") == 0 && n->n_in == 1 &&
+           onnx_attr_rule(n->op, &name, OPSET) &&
+           !onnx_attr_rule(n->op, &name, pool->opset);
+}
+
+static ax_status node(struct pool *pool, const struct ax_model *m,
+                      const struct ax_graph *g, const struct ax_node *n,
+                      Onnx__NodeProto *out, struct ax_err *err)
 {
     const char *op = ax_op_name(n->op), *dot = strrchr(op, '.');
 
@@ -312,10 +365,12 @@ static ax_status node(struct pool *pool, const struct ax_graph *g,
     out->n_output = out->output ? n->n_out : 0;
     out->attribute = LIST(pool, n->n_attrs, Onnx__AttributeProto,
                           attribute_proto);
-    for (uint32_t i = 0; out->attribute && i < n->n_attrs; i++) {
-        out->n_attribute++;
-        AX_TRY(attribute(pool, &n->attrs[i], out->attribute[i], err));
-    }
+    for (uint32_t i = 0; out->attribute && i < n->n_attrs; i++)
+        if (is_input_now(pool, n, &n->attrs[i]))
+            axes_input(pool, g, n, &n->attrs[i], out);
+        else
+            AX_TRY(attribute(pool, m, &n->attrs[i],
+                             out->attribute[out->n_attribute++], err));
     return AX_OK;
 }
 
@@ -323,19 +378,44 @@ static ax_status graph(struct pool *pool, const struct ax_model *m,
                        const struct ax_graph *g, Onnx__GraphProto *out,
                        struct ax_err *err)
 {
+    Onnx__GraphProto *outer = pool->graph;
+
     out->has_name = 1;
     out->name = text(g->name && g->name[0] ? g->name : "ax");
     ends(pool, g, g->inputs, g->n_inputs, &out->n_input, &out->input);
     ends(pool, g, g->outputs, g->n_outputs, &out->n_output, &out->output);
     between(pool, g, out);
+    pool->graph = out;
     initializers(pool, m, g, out);
     out->node = LIST(pool, g->n_nodes, Onnx__NodeProto, node_proto);
     for (uint32_t i = 0; out->node && i < g->n_nodes; i++) {
         out->n_node++;
-        if (node(pool, g, &g->nodes[i], out->node[i], err) != AX_OK)
+        if (node(pool, m, g, &g->nodes[i], out->node[i], err) != AX_OK)
             return ax_fail_in(err, "node %u (%s '%s')", i,
                               ax_op_name(g->nodes[i].op), g->nodes[i].name);
     }
+    pool->graph = outer;
+    return AX_OK;
+}
+
+/* A graph inside is bytes of its own: see onnx.proto. */
+static ax_status subgraph(struct pool *pool, const struct ax_model *m,
+                          const struct ax_graph *g, ProtobufCBinaryData *out,
+                          struct ax_err *err)
+{
+    Onnx__GraphProto **p = LIST(pool, 1, Onnx__GraphProto, graph_proto);
+
+    if (!p)
+        return AX_OK; /* the pool is full, which is said at the end */
+    AX_TRY(graph(pool, m, g, p[0], err));
+    if (pool->full)
+        return AX_OK;
+    out->len = onnx__graph_proto__get_packed_size(p[0]);
+    out->data = take(pool, out->len, 1);
+    if (out->data)
+        onnx__graph_proto__pack(p[0], out->data);
+    else
+        out->len = 0;
     return AX_OK;
 }
 
@@ -343,10 +423,61 @@ static ax_status graph(struct pool *pool, const struct ax_model *m,
 
 static bool has_ml(const struct ax_graph *g)
 {
-    for (uint32_t i = 0; i < g->n_nodes; i++)
-        if (strchr(ax_op_name(g->nodes[i].op), '.'))
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const struct ax_node *n = &g->nodes[i];
+
+        if (strchr(ax_op_name(n->op), '.'))
             return true;
+        for (uint32_t k = 0; k < n->n_attrs; k++)
+            if (n->attrs[k].kind == AX_ATTR_GRAPH &&
+                has_ml(n->attrs[k].graph))
+                return true;
+    }
     return false;
+}
+
+/* The version of the file format that came with an opset. */
+static int ir_version(int opset)
+{
+    static const int first[] = {15, 19, 21, 23, 24, 25}; /* of 8 to 13 */
+    int v = 7;
+
+    while (v < 13 && opset >= first[v - 7])
+        v++;
+    return v;
+}
+
+/* Raise *opset to the first one that has all nodes, which must be the one
+ * that is WANTED if that is not 0. */
+static ax_status raise_opset(int *opset, const struct ax_graph *g, int wanted,
+                             struct ax_err *err)
+{
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const struct ax_node *n = &g->nodes[i];
+        int first = onnx_node_since(n);
+
+        if (first > *opset && wanted)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "node %u (%s '%s') needs operator set %d", i,
+                           ax_op_name(n->op), n->name, first);
+        *opset = first > *opset ? first : *opset;
+        for (uint32_t k = 0; k < n->n_attrs; k++)
+            if (n->attrs[k].kind == AX_ATTR_GRAPH)
+                AX_TRY(raise_opset(opset, n->attrs[k].graph, wanted, err));
+    }
+    return AX_OK;
+}
+
+/* The opset to write; WANTED is 0 for the usual one. */
+static ax_status choose(int *out, const struct ax_graph *g, int wanted,
+                        struct ax_err *err)
+{
+    *out = wanted ? wanted : OPSET;
+    if (*out < OPSET_MIN || *out > OPSET_MAX)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "operator set %d cannot be written, only %d to %d",
+                       wanted, OPSET_MIN, OPSET_MAX);
+    return raise_opset(out, g, wanted, err);
 }
 
 static void head(struct pool *pool, const struct ax_model *m,
@@ -355,7 +486,7 @@ static void head(struct pool *pool, const struct ax_model *m,
     bool ml = has_ml(m->graph);
 
     out->has_ir_version = 1;
-    out->ir_version = IR_VERSION;
+    out->ir_version = ir_version(pool->opset);
     out->has_producer_name = 1;
     out->producer_name = text("ax");
     out->opset_import = LIST(pool, 2, Onnx__OperatorSetIdProto,
@@ -369,7 +500,7 @@ static void head(struct pool *pool, const struct ax_model *m,
         out->opset_import[i]->has_domain = 1;
         out->opset_import[i]->domain = text(i ? "ai.onnx.ml" : "");
         out->opset_import[i]->has_version = 1;
-        out->opset_import[i]->version = i ? 3 : OPSET;
+        out->opset_import[i]->version = i ? 3 : pool->opset;
     }
     for (uint32_t i = 0; i < m->n_meta; i++) {
         Onnx__StringStringEntryProto *e =
@@ -405,10 +536,8 @@ ax_status onnx_write(FILE *f, struct ax_model *m,
     Onnx__GraphProto **g;
     ax_status st = ax_model_normalise(m, err);
 
-    if (st == AX_OK && opt && opt->opset && opt->opset != OPSET)
-        st = ax_fail(err, AX_EUNSUPPORTED,
-                     "opset %d cannot be written, only %d", opt->opset,
-                     OPSET);
+    if (st == AX_OK)
+        st = choose(&pool.opset, m->graph, opt ? opt->opset : 0, err);
     if (st != AX_OK)
         return st;
     onnx__model_proto__init(&model);

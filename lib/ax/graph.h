@@ -3,8 +3,9 @@
  * The vocabulary is that of ONNX at opset 17, in one normal form (table
  * lib/graph/op.def): what ONNX spells in several ways (an attribute in one
  * opset, an input in another) has one spelling here, the importer brings it
- * about, and the exporter writes opset 17 from it. Names of values and nodes
- * are kept, so that export and import again give the same identity.
+ * about, and the exporter writes opset 17, or another, from it. What came
+ * later keeps its later spelling (Gelu of opset 20). Names of values and
+ * nodes are kept, so that export and import again give the same identity.
  *
  * A graph owns its strings and arrays. Constants are values whose `tensor`
  * names an entry of the model's tensor table. Nodes are in topological

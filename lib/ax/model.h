@@ -108,6 +108,9 @@ void ax_sha256(unsigned char out[32], const void *data, size_t n);
 /* 64 hex digits and a NUL. */
 void ax_hex32(char out[65], const unsigned char digest[32]);
 
+/* Are these bytes UTF-8, as all text in a container is? */
+bool ax_is_utf8(const char *s, size_t n);
+
 AX_END_API
 
 #endif

@@ -120,6 +120,7 @@ static ax_status fold(struct fold *f, struct ax_err *err)
         return ax_fail(err, AX_ENOMEM, "no memory for constant folding");
     for (uint32_t i = 0; i < g->n_outputs; i++)
         f->output[g->outputs[i]] = true;
+    AX_TRY(infer_captured(&f->facts, f->uses, err));
     AX_TRY(make_tensors(f, err));
     if (f->n_new)
         drop_nodes(f);

@@ -1,5 +1,5 @@
 /* Shape inference: the walk over the graph, and what the rules share. The
- * rules are in shapes.c, windows.c and values.c. */
+ * rules are in shapes.c, what follows of elements in values.c. */
 #include "graph/infer.h"
 
 #include <inttypes.h>
@@ -266,10 +266,11 @@ static ax_status set_value(struct ax_value *v, const struct infer_fact *f,
 
 /* ---- the graph ---- */
 
-static ax_status start(struct infer *s, const struct ax_graph *g, bool one,
-                       struct ax_err *err)
+/* What is known of constants, and nothing of the others. */
+static ax_status start(struct infer *s, struct ax_err *err)
 {
-    s->arena = ax_arena_new();
+    const struct ax_graph *g = s->g;
+
     if (s->arena)
         s->facts = ax_arena_zalloc(s->arena, g->n_values + 1u,
                                    sizeof *s->facts);
@@ -281,21 +282,31 @@ static ax_status start(struct infer *s, const struct ax_graph *g, bool one,
             AX_TRY(constant_fact(s, &s->facts[i],
                                  &s->m->tensors[g->values[i].tensor], err));
     }
-    for (uint32_t i = 0; i < g->n_inputs; i++)
-        input_fact(&s->facts[g->inputs[i]], &g->values[g->inputs[i]], one);
     return AX_OK;
 }
 
-static ax_status infer_node(struct infer *s, struct ax_graph *g,
-                            const char *name, struct ax_err *err)
+static ax_status infer_node(struct infer *s, struct ax_err *err)
 {
+    struct ax_graph *g = s->g;
+
     AX_TRY(infer_shapes(s, err));
     AX_TRY(infer_values(s, err));
     for (uint32_t k = 0; k < s->node->n_out; k++) {
         uint32_t v = s->node->out[k];
 
         if (v != AX_NONE)
-            AX_TRY(set_value(&g->values[v], &s->facts[v], name, err));
+            AX_TRY(set_value(&g->values[v], &s->facts[v], s->free_name, err));
+    }
+    return AX_OK;
+}
+
+static ax_status infer_nodes(struct infer *s, struct ax_err *err)
+{
+    for (uint32_t i = 0; i < s->g->n_nodes; i++) {
+        s->node = &s->g->nodes[i];
+        if (infer_node(s, err) != AX_OK)
+            return ax_fail_in(err, "node %" PRIu32 " (%s '%s')", i,
+                              ax_op_name(s->node->op), s->node->name);
     }
     return AX_OK;
 }
@@ -308,23 +319,162 @@ ax_status infer_graph(struct infer *s, struct ax_model *m, struct ax_err *err)
     bool one = one_free(g, &borrowed);
     ax_status st = AX_OK;
 
-    *s = (struct infer){.m = m};
+    *s = (struct infer){.m = m, .g = g};
     if (one && borrowed) {
         name = strdup(borrowed);
         if (!name)
             return ax_fail(err, AX_ENOMEM, "no memory for a name");
     }
-    st = start(s, g, one, err);
-    for (uint32_t i = 0; i < g->n_nodes && st == AX_OK; i++) {
-        s->node = &g->nodes[i];
-        st = infer_node(s, g, name, err);
-        if (st != AX_OK)
-            ax_fail_in(err, "node %" PRIu32 " (%s '%s')", i,
-                       ax_op_name(s->node->op), s->node->name);
-    }
+    s->free_name = name;
+    s->arena = ax_arena_new();
+    st = start(s, err);
+    for (uint32_t i = 0; st == AX_OK && i < g->n_inputs; i++)
+        input_fact(&s->facts[g->inputs[i]], &g->values[g->inputs[i]], one);
+    if (st == AX_OK)
+        st = infer_nodes(s, err);
+    s->free_name = NULL;
     free(name);
     return st;
 }
+
+/* ---- graphs inside ---- */
+
+struct infer_name {
+    const char *name;
+    uint32_t value;
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct infer_name *)a)->name,
+                  ((const struct infer_name *)b)->name);
+}
+
+/* The value of a graph by its name, AX_NONE if it has none. */
+static ax_status find(uint32_t *out, struct infer *s, const char *name,
+                      struct ax_err *err)
+{
+    const struct infer_name key = {name, 0}, *at;
+    uint32_t n = s->g->n_values;
+
+    if (!s->names) {
+        s->names = ax_arena_alloc(s->arena, n + 1u, sizeof *s->names);
+        if (!s->names)
+            return ax_fail(err, AX_ENOMEM, "no memory for shape inference");
+        for (uint32_t i = 0; i < n; i++)
+            s->names[i] = (struct infer_name){s->g->values[i].name, i};
+        qsort(s->names, n, sizeof *s->names, by_name);
+    }
+    at = bsearch(&key, s->names, n, sizeof key, by_name);
+    *out = at ? at->value : AX_NONE;
+    return AX_OK;
+}
+
+/* made[v]: the graph itself makes value v, or is given it. */
+static ax_status made_here(bool **made, struct infer *s,
+                           const struct ax_graph *g, struct ax_err *err)
+{
+    bool *m = *made = ax_arena_zalloc(s->arena, g->n_values + 1u, sizeof *m);
+
+    if (!m)
+        return ax_fail(err, AX_ENOMEM, "no memory for shape inference");
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        m[g->inputs[i]] = true;
+    for (uint32_t i = 0; i < g->n_values; i++)
+        m[i] = m[i] || g->values[i].tensor != AX_NONE;
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i].n_out; k++)
+            if (g->nodes[i].out[k] != AX_NONE)
+                m[g->nodes[i].out[k]] = true;
+    return AX_OK;
+}
+
+/* Values of the graphs around this one are known as they are there. */
+static ax_status captures(struct infer *s, struct ax_err *err)
+{
+    bool *made;
+
+    AX_TRY(made_here(&made, s, s->g, err));
+    for (uint32_t i = 0; i < s->g->n_values; i++) {
+        uint32_t v = made[i] ? 0 : AX_NONE;
+
+        for (struct infer *o = s->outer; o && v == AX_NONE; o = o->outer) {
+            AX_TRY(find(&v, o, s->g->values[i].name, err));
+            if (v != AX_NONE)
+                s->facts[i] = o->facts[v];
+        }
+    }
+    return AX_OK;
+}
+
+static struct ax_graph *graph_attr(const struct ax_node *n, const char *name)
+{
+    const struct ax_attr *a = ax_node_attr(n, name);
+
+    return a && a->kind == AX_ATTR_GRAPH ? a->graph : NULL;
+}
+
+ax_status infer_body(struct infer *s, const char *attr,
+                     const struct infer_fact *in, uint32_t n_in,
+                     struct infer_fact **out, uint32_t n_out,
+                     struct ax_err *err)
+{
+    struct infer b = {.m = s->m,
+                      .arena = s->arena,
+                      .g = graph_attr(s->node, attr),
+                      .outer = s,
+                      .free_name = s->free_name};
+
+    if (!b.g)
+        return ax_fail(err, AX_EFORMAT, "attribute '%s' is no graph", attr);
+    if (b.g->n_inputs != n_in || b.g->n_outputs != n_out)
+        return ax_fail(err, AX_EFORMAT,
+                       "attribute '%s' has %" PRIu32 " inputs and %" PRIu32
+                       " outputs, wants %" PRIu32 " and %" PRIu32,
+                       attr, b.g->n_inputs, b.g->n_outputs, n_in, n_out);
+    AX_TRY(start(&b, err));
+    for (uint32_t i = 0; i < n_in; i++)
+        b.facts[b.g->inputs[i]] = in[i];
+    AX_TRY(captures(&b, err));
+    if (infer_nodes(&b, err) != AX_OK)
+        return ax_fail_in(err, "attribute '%s'", attr);
+    *out = ax_arena_alloc(s->arena, n_out + 1u, sizeof **out);
+    if (!*out)
+        return ax_fail(err, AX_ENOMEM, "no memory for shape inference");
+    for (uint32_t i = 0; i < n_out; i++)
+        (*out)[i] = b.facts[b.g->outputs[i]];
+    return AX_OK;
+}
+
+static ax_status count_captured(struct infer *s, const struct ax_graph *g,
+                                uint32_t *uses, struct ax_err *err)
+{
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        uint32_t v;
+
+        AX_TRY(find(&v, s, g->values[i].name, err));
+        if (v != AX_NONE)
+            uses[v]++;
+    }
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i].n_attrs; k++)
+            if (g->nodes[i].attrs[k].kind == AX_ATTR_GRAPH)
+                AX_TRY(
+                    count_captured(s, g->nodes[i].attrs[k].graph, uses, err));
+    return AX_OK;
+}
+
+ax_status infer_captured(struct infer *s, uint32_t *uses, struct ax_err *err)
+{
+    for (uint32_t i = 0; i < s->g->n_nodes; i++)
+        for (uint32_t k = 0; k < s->g->nodes[i].n_attrs; k++)
+            if (s->g->nodes[i].attrs[k].kind == AX_ATTR_GRAPH)
+                AX_TRY(count_captured(s, s->g->nodes[i].attrs[k].graph, uses,
+                                      err));
+    return AX_OK;
+}
+
+/* ---- the model ---- */
 
 ax_status ax_model_infer(struct ax_model *m, struct ax_err *err)
 {

@@ -1,11 +1,12 @@
-/* Shape rules, one per operator: the table is at the end. Source:
- * Operators.md of ONNX at opset 17. Arities were checked before. */
+/* Shape rules, one per operator: the table is at the end, the rules that are
+ * not here are in other files, see infer.h. Source: Operators.md of ONNX
+ * at opset 17. Arities were checked before. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "graph/infer.h"
 
-static ax_status too_many(int64_t rank, struct ax_err *err)
+ax_status infer_too_many(int64_t rank, struct ax_err *err)
 {
     return ax_fail(err, AX_EUNSUPPORTED,
                    "its output has %" PRId64
@@ -13,7 +14,7 @@ static ax_status too_many(int64_t rank, struct ax_err *err)
                    rank, AX_RANK_MAX);
 }
 
-static struct infer_dim product(const struct infer_dim *d, int from, int to)
+struct infer_dim infer_product(const struct infer_dim *d, int from, int to)
 {
     struct infer_dim n = infer_number(1);
 
@@ -22,15 +23,14 @@ static struct infer_dim product(const struct infer_dim *d, int from, int to)
     return n;
 }
 
-/* The length of a vector input: -1 if it is not known. */
-static int64_t length(const struct infer_fact *x)
+int64_t infer_length(const struct infer_fact *x)
 {
     return x->rank == 1 && x->d[0].p == 0 ? x->d[0].k : -1;
 }
 
 /* ---- the same shape ---- */
 
-static ax_status same(struct infer *s, struct ax_err *err)
+ax_status infer_like(struct infer *s, struct ax_err *err)
 {
     const struct infer_fact *x = infer_in(s, 0);
     struct infer_fact *out = infer_out(s, 0);
@@ -49,7 +49,7 @@ static ax_status cast(struct infer *s, struct ax_err *err)
     if (to < 1 || to > INT32_MAX || !ax_dtype_size((ax_dtype)to))
         return ax_fail(err, AX_EUNSUPPORTED,
                        "element type %" PRId64 " is not supported", to);
-    AX_TRY(same(s, err));
+    AX_TRY(infer_like(s, err));
     infer_out(s, 0)->dtype = (ax_dtype)to;
     return AX_OK;
 }
@@ -66,14 +66,14 @@ static ax_status clip(struct infer *s, struct ax_err *err)
                            ax_dtype_name(limit->dtype),
                            ax_dtype_name(x->dtype));
     }
-    return same(s, err);
+    return infer_like(s, err);
 }
 
 static ax_status dropout(struct infer *s, struct ax_err *err)
 {
     struct infer_fact *mask;
 
-    AX_TRY(same(s, err));
+    AX_TRY(infer_like(s, err));
     if (s->node->n_out > 1) {
         mask = infer_out(s, 1);
         *mask = *infer_in(s, 0);
@@ -89,7 +89,7 @@ static ax_status softmax(struct infer *s, struct ax_err *err)
 
     if (infer_in(s, 0)->rank >= 0)
         AX_TRY(infer_axis(&axis, axis, infer_in(s, 0)->rank, err));
-    return same(s, err);
+    return infer_like(s, err);
 }
 
 static ax_status batch_norm(struct infer *s, struct ax_err *err)
@@ -105,7 +105,7 @@ static ax_status batch_norm(struct infer *s, struct ax_err *err)
             return ax_fail(err, AX_ESHAPE,
                            "input %" PRIu32 " wants one number a channel", k);
     }
-    return same(s, err);
+    return infer_like(s, err);
 }
 
 /* ---- broadcasting ---- */
@@ -154,7 +154,7 @@ static ax_status prelu(struct infer *s, struct ax_err *err)
         return ax_fail(err, AX_ESHAPE,
                        "the slopes have %d dimensions, the input %d",
                        all.rank, x->rank);
-    return same(s, err);
+    return infer_like(s, err);
 }
 
 static ax_status where(struct infer *s, struct ax_err *err)
@@ -171,7 +171,7 @@ static ax_status spelled(struct infer *s, uint32_t k, struct infer_fact *out,
                          struct ax_err *err)
 {
     const struct infer_fact *x = infer_in(s, k);
-    int64_t n = length(x);
+    int64_t n = infer_length(x);
 
     out->rank = -1;
     if (x->rank >= 0 && x->rank != 1)
@@ -180,7 +180,7 @@ static ax_status spelled(struct infer *s, uint32_t k, struct infer_fact *out,
     if (n < 0)
         return AX_OK;
     if (n > AX_RANK_MAX)
-        return too_many(n, err);
+        return infer_too_many(n, err);
     out->rank = (int)n;
     for (int i = 0; i < out->rank; i++) {
         out->d[i] = x->v ? x->v[i] : infer_unknown();
@@ -227,6 +227,14 @@ static ax_status shape(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
+static ax_status size(struct infer *s, struct ax_err *err)
+{
+    (void)err;
+    infer_out(s, 0)->dtype = AX_I64;
+    infer_out(s, 0)->rank = 0;
+    return AX_OK;
+}
+
 /* ---- products ---- */
 
 static ax_status inner(struct infer_dim a, struct infer_dim b,
@@ -268,18 +276,27 @@ static ax_status gemm(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
-/* As numpy.matmul: a vector is a matrix of one row or column. */
 static ax_status matmul(struct infer *s, struct ax_err *err)
 {
     struct infer_fact a = *infer_in(s, 0), b = *infer_in(s, 1);
     struct infer_fact *out = infer_out(s, 0);
-    struct infer_dim rows, columns;
-    bool row, column;
 
     if (a.dtype && b.dtype && a.dtype != b.dtype)
         return ax_fail(err, AX_ESHAPE, "inputs are %s and %s",
                        ax_dtype_name(a.dtype), ax_dtype_name(b.dtype));
-    out->dtype = a.dtype ? a.dtype : b.dtype;
+    a.dtype = b.dtype = a.dtype ? a.dtype : b.dtype;
+    return infer_product_shape(out, a, b, err);
+}
+
+/* A vector is a matrix of one row or column. */
+ax_status infer_product_shape(struct infer_fact *out, struct infer_fact a,
+                              struct infer_fact b, struct ax_err *err)
+{
+    struct infer_dim rows, columns;
+    bool row, column;
+
+    out->dtype = a.dtype;
+    b.dtype = a.dtype;
     if (a.rank < 0 || b.rank < 0)
         return AX_OK;
     if (a.rank == 0 || b.rank == 0)
@@ -299,531 +316,128 @@ static ax_status matmul(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
-/* ---- moving elements ---- */
-
-static ax_status flatten(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    struct infer_fact *out = infer_out(s, 0);
-    int64_t axis = ax_node_int(s->node, "axis", 1);
-
-    out->dtype = x->dtype;
-    if (x->rank < 0)
-        return AX_OK;
-    if (axis != x->rank)
-        AX_TRY(infer_axis(&axis, axis, x->rank, err));
-    out->rank = 2;
-    out->d[0] = product(x->d, 0, (int)axis);
-    out->d[1] = product(x->d, (int)axis, x->rank);
-    return AX_OK;
-}
-
-static ax_status transpose(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    struct infer_fact *out = infer_out(s, 0);
-    const struct ax_attr *perm = ax_node_attr(s->node, "perm");
-    bool seen[AX_RANK_MAX] = {false};
-
-    out->dtype = x->dtype;
-    if (x->rank < 0)
-        return AX_OK;
-    out->rank = x->rank;
-    if (perm && perm->n != (size_t)x->rank)
-        return ax_fail(err, AX_ESHAPE, "perm has %zu axes, the input %d",
-                       perm->n, x->rank);
-    for (int i = 0; i < x->rank; i++) {
-        int64_t from = perm ? perm->ints[i] : x->rank - 1 - i;
-
-        if (from < 0 || from >= x->rank || seen[from])
-            return ax_fail(err, AX_ESHAPE, "perm is no permutation");
-        seen[from] = true;
-        out->d[i] = x->d[from];
-    }
-    return AX_OK;
-}
-
-/* What -1 stands for, when everything else is there. */
-static ax_status reshape_rest(struct infer_fact *out,
-                              const struct infer_fact *x, int rest,
-                              struct ax_err *err)
-{
-    struct infer_dim all = infer_unknown(), others;
-
-    if (x->rank >= 0)
-        all = product(x->d, 0, x->rank);
-    if (rest >= 0)
-        out->d[rest] = infer_number(1);
-    others = product(out->d, 0, out->rank);
-    if (rest >= 0)
-        out->d[rest] = infer_div(all, others);
-    if (all.p != 0 || others.p != 0)
-        return AX_OK;
-    if (rest >= 0 ? out->d[rest].p != 0 : all.k != others.k)
-        return ax_fail(err, AX_ESHAPE,
-                       "%" PRId64 " elements do not fit the new shape",
-                       all.k);
-    return AX_OK;
-}
-
-static ax_status reshape(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0), *to = infer_in(s, 1);
-    struct infer_fact *out = infer_out(s, 0);
-    bool keep_zero = ax_node_int(s->node, "allowzero", 0) != 0;
-    int64_t n = length(to);
-    int rest = -1;
-
-    out->dtype = x->dtype;
-    if (n < 0)
-        return AX_OK;
-    if (n > AX_RANK_MAX)
-        return too_many(n, err);
-    out->rank = (int)n;
-    for (int i = 0; i < out->rank; i++) {
-        out->d[i] = to->v ? to->v[i] : infer_unknown();
-        if (infer_is(out->d[i], 0) && !keep_zero) {
-            if (x->rank >= 0 && i >= x->rank)
-                return ax_fail(err, AX_ESHAPE,
-                               "dimension %d is to be kept, the input has %d",
-                               i, x->rank);
-            out->d[i] = x->rank >= 0 ? x->d[i] : infer_unknown();
-        } else if (infer_is(out->d[i], -1)) {
-            if (rest >= 0)
-                return ax_fail(err, AX_ESHAPE,
-                               "two dimensions are to be found");
-            rest = i;
-        } else if (out->d[i].p == 0 && out->d[i].k < 0) {
-            return ax_fail(err, AX_ESHAPE, "dimension %d is %" PRId64, i,
-                           out->d[i].k);
-        }
-    }
-    return reshape_rest(out, x, rest, err);
-}
-
-static ax_status gather(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0), *at = infer_in(s, 1);
-    struct infer_fact *out = infer_out(s, 0);
-    int64_t axis;
-    int n = 0;
-
-    out->dtype = x->dtype;
-    if (x->rank < 0 || at->rank < 0)
-        return AX_OK;
-    AX_TRY(infer_axis(&axis, ax_node_int(s->node, "axis", 0), x->rank, err));
-    if (x->rank - 1 + at->rank > AX_RANK_MAX)
-        return too_many(x->rank - 1 + at->rank, err);
-    for (int i = 0; i < axis; i++)
-        out->d[n++] = x->d[i];
-    for (int i = 0; i < at->rank; i++)
-        out->d[n++] = at->d[i];
-    for (int i = (int)axis + 1; i < x->rank; i++)
-        out->d[n++] = x->d[i];
-    out->rank = n;
-    return AX_OK;
-}
-
-static ax_status concat(struct infer *s, struct ax_err *err)
-{
-    struct infer_fact all = *infer_in(s, 0), *out = infer_out(s, 0);
-    int64_t axis = ax_node_int(s->node, "axis", 0);
-
-    out->dtype = all.dtype;
-    for (uint32_t k = 0; k < s->node->n_in; k++) {
-        const struct infer_fact *x = infer_in(s, k);
-
-        if (!x)
-            return ax_fail(err, AX_ESHAPE, "input %" PRIu32 " is absent", k);
-        if (x->rank < 0 || all.rank < 0)
-            return AX_OK;
-        if (x->rank != all.rank)
-            return ax_fail(err, AX_ESHAPE, "inputs have %d and %d dimensions",
-                           all.rank, x->rank);
-        if (k == 0)
-            AX_TRY(infer_axis(&axis, axis, x->rank, err));
-        for (int i = 0; k && i < x->rank; i++)
-            if (i == axis)
-                all.d[i] = infer_add(all.d[i], x->d[i]);
-            else if (all.d[i].p == 0 && x->d[i].p == 0 &&
-                     all.d[i].k != x->d[i].k)
-                return ax_fail(err, AX_ESHAPE,
-                               "dimension %d is %" PRId64 " and %" PRId64, i,
-                               all.d[i].k, x->d[i].k);
-            else if (all.d[i].p < 0 || x->d[i].p == 0)
-                all.d[i] = x->d[i];
-    }
-    out->rank = all.rank;
-    memcpy(out->d, all.d, sizeof out->d);
-    return AX_OK;
-}
-
-static ax_status split(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    uint32_t n_out = s->node->n_out, n;
-    int64_t axis, sum = 0;
-    const int64_t *sizes;
-    bool known;
-
-    AX_TRY(infer_numbers(s, 1, &known, &sizes, &n, err));
-    if (known && n != n_out)
-        return ax_fail(err, AX_ESHAPE,
-                       "has %" PRIu32 " sizes for %" PRIu32 " outputs", n,
-                       n_out);
-    if (x->rank < 0)
-        return AX_OK;
-    AX_TRY(infer_axis(&axis, ax_node_int(s->node, "axis", 0), x->rank, err));
-    for (uint32_t k = 0; known && k < n; k++)
-        if (sizes[k] < 0 || __builtin_add_overflow(sum, sizes[k], &sum))
-            return ax_fail(err, AX_ESHAPE, "a size is %" PRId64, sizes[k]);
-    if (x->d[axis].p == 0 &&
-        (known ? sum != x->d[axis].k
-               : !infer_in(s, 1) && x->d[axis].k % n_out != 0))
-        return ax_fail(err, AX_ESHAPE,
-                       "%" PRId64 " cannot be split in this way",
-                       x->d[axis].k);
-    for (uint32_t k = 0; k < n_out; k++) {
-        struct infer_fact *out = infer_out(s, k);
-
-        out->dtype = x->dtype;
-        out->rank = x->rank;
-        memcpy(out->d, x->d, sizeof out->d);
-        out->d[axis] = known ? infer_number(sizes[k])
-                       : infer_in(s, 1)
-                           ? infer_unknown()
-                           : infer_div(x->d[axis], infer_number(n_out));
-    }
-    return AX_OK;
-}
-
-/* How many elements of SIZE a slice takes; see "Slice" in Operators.md. */
-static int64_t sliced(int64_t size, int64_t from, int64_t to, int64_t step)
-{
-    int64_t top = step > 0 ? size : size - 1, bottom = step > 0 ? 0 : -1;
-
-    from = from < 0 ? from + size : from;
-    to = to < 0 ? to + size : to;
-    from = from < 0 ? 0 : from > top ? top : from;
-    to = to < bottom ? bottom : to > top ? top : to;
-    if (step > 0)
-        return to > from ? (to - from - 1) / step + 1 : 0;
-    step = step < -INT64_MAX ? INT64_MAX : -step;
-    return from > to ? (from - to - 1) / step + 1 : 0;
-}
-
-static struct infer_dim slice_dim(struct infer_dim d, int64_t from,
-                                  int64_t to, int64_t step)
-{
-    if (d.p == 0)
-        return infer_number(sliced(d.k, from, to, step));
-    /* The end stands for all there is: no tensor is that long. */
-    return from == 0 && step == 1 && to >= INT32_MAX ? d : infer_unknown();
-}
-
-static ax_status slice(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    struct infer_fact *out = infer_out(s, 0);
-    const int64_t *v[5] = {NULL};
-    uint32_t n[5];
-    bool known[5], seen[AX_RANK_MAX] = {false};
-
-    out->dtype = x->dtype;
-    if (x->rank < 0)
-        return AX_OK;
-    for (uint32_t k = 1; k < 5; k++)
-        AX_TRY(infer_numbers(s, k, &known[k], &v[k], &n[k], err));
-    out->rank = x->rank;
-    for (int i = 0; i < x->rank; i++)
-        out->d[i] = infer_unknown();
-    if (!known[1] || !known[2] || (infer_in(s, 3) && !known[3]) ||
-        (infer_in(s, 4) && !known[4]))
-        return AX_OK;
-    if (n[2] != n[1] || (known[3] && n[3] != n[1]) ||
-        (known[4] && n[4] != n[1]) || n[1] > (uint32_t)x->rank)
-        return ax_fail(err, AX_ESHAPE,
-                       "starts, ends, axes and steps do not fit");
-    memcpy(out->d, x->d, sizeof out->d);
-    for (uint32_t i = 0; i < n[1]; i++) {
-        int64_t axis = i, step = known[4] ? v[4][i] : 1;
-
-        if (known[3])
-            AX_TRY(infer_axis(&axis, v[3][i], x->rank, err));
-        if (seen[axis] || step == 0)
-            return ax_fail(err, AX_ESHAPE,
-                           "axis %" PRId64 " is there twice, or has step 0",
-                           axis);
-        seen[axis] = true;
-        out->d[axis] = slice_dim(x->d[axis], v[1][i], v[2][i], step);
-    }
-    return AX_OK;
-}
-
-static ax_status pad(struct infer *s, struct ax_err *err)
-{
-    static const char *const modes[] = {"constant", "reflect", "edge"};
-    const char *mode = ax_node_string(s->node, "mode", "constant");
-    const struct infer_fact *x = infer_in(s, 0), *value = infer_in(s, 2);
-    struct infer_fact *out = infer_out(s, 0);
-    const int64_t *v;
-    uint32_t n;
-    bool known;
-    int k = 0;
-
-    while (k < 3 && strcmp(mode, modes[k]) != 0)
-        k++;
-    if (k == 3)
-        return ax_fail(err, AX_ESHAPE, "mode may not be '%.40s'", mode);
-    if (value && value->dtype && x->dtype && value->dtype != x->dtype)
-        return ax_fail(err, AX_ESHAPE, "the value is %s, the input is %s",
-                       ax_dtype_name(value->dtype), ax_dtype_name(x->dtype));
-    AX_TRY(same(s, err));
-    if (x->rank < 0)
-        return AX_OK;
-    AX_TRY(infer_numbers(s, 1, &known, &v, &n, err));
-    if (known && !infer_in(s, 3) && n != 2 * (uint32_t)x->rank)
-        return ax_fail(err, AX_ESHAPE,
-                       "has %" PRIu32 " pads for %d dimensions", n, x->rank);
-    for (int i = 0; i < x->rank; i++) {
-        out->d[i] = infer_unknown();
-        if (!known || infer_in(s, 3))
-            continue;
-        out->d[i] = infer_add(
-            x->d[i],
-            infer_add(infer_number(v[i]), infer_number(v[i + x->rank])));
-        if (out->d[i].p == 0 && out->d[i].k < 0)
-            return ax_fail(err, AX_ESHAPE, "dimension %d becomes %" PRId64, i,
-                           out->d[i].k);
-    }
-    return AX_OK;
-}
-
-/* ---- axes ---- */
-
-/* The axes in an input or an attribute as a set. *known is false if they
- * are not known, *none true if there is no list, or an empty one. */
-static ax_status axis_set(struct infer *s, int rank, bool set[AX_RANK_MAX],
-                          bool *known, bool *none, struct ax_err *err)
-{
-    const struct ax_attr *a = ax_node_attr(s->node, "axes");
-    const int64_t *v;
-    uint32_t n;
-
-    memset(set, 0, AX_RANK_MAX * sizeof *set);
-    AX_TRY(infer_numbers(s, 1, known, &v, &n, err));
-    if (a) {
-        *known = true;
-        v = a->ints;
-        n = a->n > AX_RANK_MAX ? AX_RANK_MAX + 1 : (uint32_t)a->n;
-    }
-    *none = !a && !infer_in(s, 1);
-    if (*none)
-        *known = true;
-    *none = *known && n == 0;
-    for (uint32_t i = 0; i < n; i++) {
-        int64_t axis;
-
-        AX_TRY(infer_axis(&axis, v[i], rank, err));
-        if (set[axis])
-            return ax_fail(err, AX_ESHAPE, "axis %" PRId64 " is there twice",
-                           axis);
-        set[axis] = true;
-    }
-    return AX_OK;
-}
-
-static ax_status reduce(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    struct infer_fact *out = infer_out(s, 0);
-    bool keep = ax_node_int(s->node, "keepdims", 1) != 0;
-    bool noop = ax_node_int(s->node, "noop_with_empty_axes", 0) != 0;
-    bool set[AX_RANK_MAX], known, none;
-
-    out->dtype = x->dtype;
-    if (x->rank < 0)
-        return AX_OK;
-    AX_TRY(axis_set(s, x->rank, set, &known, &none, err));
-    if (!known && !keep)
-        return AX_OK;
-    out->rank = 0;
-    for (int i = 0; i < x->rank; i++)
-        if (!known)
-            out->d[out->rank++] = infer_unknown();
-        else if (!set[i] && !(none && !noop))
-            out->d[out->rank++] = x->d[i];
-        else if (keep)
-            out->d[out->rank++] = infer_number(1);
-    return AX_OK;
-}
-
-static ax_status squeeze(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    struct infer_fact *out = infer_out(s, 0);
-    bool set[AX_RANK_MAX], known, none;
-    int n = 0;
-
-    out->dtype = x->dtype;
-    if (x->rank < 0)
-        return AX_OK;
-    AX_TRY(axis_set(s, x->rank, set, &known, &none, err));
-    if (!known)
-        return AX_OK;
-    for (int i = 0; i < x->rank; i++) {
-        bool gone = set[i] || (!infer_in(s, 1) && infer_is(x->d[i], 1));
-
-        if (!infer_in(s, 1) && x->d[i].p != 0)
-            return AX_OK; /* gone or not, nobody knows */
-        if (set[i] && x->d[i].p == 0 && x->d[i].k != 1)
-            return ax_fail(err, AX_ESHAPE,
-                           "dimension %d is %" PRId64 ", not 1", i,
-                           x->d[i].k);
-        if (!gone)
-            out->d[n++] = x->d[i];
-    }
-    out->rank = n;
-    return AX_OK;
-}
-
-static ax_status unsqueeze(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    struct infer_fact *out = infer_out(s, 0);
-    int64_t n = length(infer_in(s, 1));
-    bool set[AX_RANK_MAX], known, none;
-    int from = 0;
-
-    out->dtype = x->dtype;
-    if (x->rank < 0 || n < 0)
-        return AX_OK;
-    if (n > AX_RANK_MAX - x->rank)
-        return too_many(n, err);
-    AX_TRY(axis_set(s, x->rank + (int)n, set, &known, &none, err));
-    out->rank = x->rank + (int)n;
-    for (int i = 0; i < out->rank; i++)
-        out->d[i] = !known   ? infer_unknown()
-                    : set[i] ? infer_number(1)
-                             : x->d[from++];
-    return AX_OK;
-}
-
-static ax_status global_pool(struct infer *s, struct ax_err *err)
-{
-    const struct infer_fact *x = infer_in(s, 0);
-    struct infer_fact *out = infer_out(s, 0);
-
-    AX_TRY(same(s, err));
-    if (x->rank >= 0 && x->rank < 3)
-        return ax_fail(err, AX_ESHAPE, "wants 3 or more dimensions, has %d",
-                       x->rank);
-    for (int i = 2; i < x->rank; i++)
-        out->d[i] = infer_number(1);
-    return AX_OK;
-}
-
 /* ---- the table ---- */
-
-typedef ax_status rule(struct infer *s, struct ax_err *err);
 
 /* clang-format off */
 /* An operator without a rule has outputs of which nothing is known. */
-static rule *const rules[AX_OP_COUNT] = {
-    [AX_OP_Abs] = same,
-    [AX_OP_Acos] = same,
-    [AX_OP_Acosh] = same,
+static infer_rule *const rules[AX_OP_COUNT] = {
+    [AX_OP_Abs] = infer_like,
+    [AX_OP_Acos] = infer_like,
+    [AX_OP_Acosh] = infer_like,
     [AX_OP_Add] = broadcast,
     [AX_OP_And] = broadcast,
-    [AX_OP_Asin] = same,
-    [AX_OP_Asinh] = same,
-    [AX_OP_Atan] = same,
-    [AX_OP_Atanh] = same,
+    [AX_OP_Asin] = infer_like,
+    [AX_OP_Asinh] = infer_like,
+    [AX_OP_Atan] = infer_like,
+    [AX_OP_Atanh] = infer_like,
     [AX_OP_AveragePool] = infer_pool,
     [AX_OP_BatchNormalization] = batch_norm,
     [AX_OP_Cast] = cast,
-    [AX_OP_Ceil] = same,
-    [AX_OP_Celu] = same,
+    [AX_OP_Ceil] = infer_like,
+    [AX_OP_Celu] = infer_like,
     [AX_OP_Clip] = clip,
-    [AX_OP_Concat] = concat,
+    [AX_OP_Concat] = infer_concat,
     [AX_OP_ConstantOfShape] = constant_of_shape,
     [AX_OP_Conv] = infer_conv,
-    [AX_OP_Cos] = same,
-    [AX_OP_Cosh] = same,
+    [AX_OP_Cos] = infer_like,
+    [AX_OP_Cosh] = infer_like,
     [AX_OP_Div] = broadcast,
     [AX_OP_Dropout] = dropout,
-    [AX_OP_Elu] = same,
+    [AX_OP_Elu] = infer_like,
     [AX_OP_Equal] = compare,
-    [AX_OP_Erf] = same,
-    [AX_OP_Exp] = same,
+    [AX_OP_Erf] = infer_like,
+    [AX_OP_Exp] = infer_like,
     [AX_OP_Expand] = expand,
-    [AX_OP_Flatten] = flatten,
-    [AX_OP_Floor] = same,
-    [AX_OP_Gather] = gather,
-    [AX_OP_Gelu] = same,
+    [AX_OP_Flatten] = infer_flatten,
+    [AX_OP_Floor] = infer_like,
+    [AX_OP_Gather] = infer_gather,
+    [AX_OP_Gelu] = infer_like,
     [AX_OP_Gemm] = gemm,
-    [AX_OP_GlobalAveragePool] = global_pool,
-    [AX_OP_GlobalMaxPool] = global_pool,
+    [AX_OP_GlobalAveragePool] = infer_global_pool,
+    [AX_OP_GlobalMaxPool] = infer_global_pool,
     [AX_OP_Greater] = compare,
     [AX_OP_GreaterOrEqual] = compare,
-    [AX_OP_HardSigmoid] = same,
-    [AX_OP_HardSwish] = same,
-    [AX_OP_Identity] = same,
-    [AX_OP_LeakyRelu] = same,
+    [AX_OP_HardSigmoid] = infer_like,
+    [AX_OP_HardSwish] = infer_like,
+    [AX_OP_Identity] = infer_like,
+    [AX_OP_LeakyRelu] = infer_like,
     [AX_OP_Less] = compare,
     [AX_OP_LessOrEqual] = compare,
-    [AX_OP_Log] = same,
+    [AX_OP_Log] = infer_like,
     [AX_OP_LogSoftmax] = softmax,
     [AX_OP_MatMul] = matmul,
     [AX_OP_Max] = broadcast,
     [AX_OP_MaxPool] = infer_pool,
     [AX_OP_Mean] = broadcast,
     [AX_OP_Min] = broadcast,
-    [AX_OP_Mish] = same,
+    [AX_OP_Mish] = infer_like,
     [AX_OP_Mul] = broadcast,
-    [AX_OP_Neg] = same,
-    [AX_OP_Not] = same,
+    [AX_OP_Neg] = infer_like,
+    [AX_OP_Not] = infer_like,
     [AX_OP_Or] = broadcast,
     [AX_OP_PRelu] = prelu,
-    [AX_OP_Pad] = pad,
+    [AX_OP_Pad] = infer_pad,
     [AX_OP_Pow] = power,
-    [AX_OP_Reciprocal] = same,
-    [AX_OP_ReduceL1] = reduce,
-    [AX_OP_ReduceL2] = reduce,
-    [AX_OP_ReduceLogSum] = reduce,
-    [AX_OP_ReduceLogSumExp] = reduce,
-    [AX_OP_ReduceMax] = reduce,
-    [AX_OP_ReduceMean] = reduce,
-    [AX_OP_ReduceMin] = reduce,
-    [AX_OP_ReduceProd] = reduce,
-    [AX_OP_ReduceSum] = reduce,
-    [AX_OP_ReduceSumSquare] = reduce,
-    [AX_OP_Relu] = same,
-    [AX_OP_Reshape] = reshape,
-    [AX_OP_Round] = same,
-    [AX_OP_Selu] = same,
+    [AX_OP_Reciprocal] = infer_like,
+    [AX_OP_ReduceL1] = infer_reduce,
+    [AX_OP_ReduceL2] = infer_reduce,
+    [AX_OP_ReduceLogSum] = infer_reduce,
+    [AX_OP_ReduceLogSumExp] = infer_reduce,
+    [AX_OP_ReduceMax] = infer_reduce,
+    [AX_OP_ReduceMean] = infer_reduce,
+    [AX_OP_ReduceMin] = infer_reduce,
+    [AX_OP_ReduceProd] = infer_reduce,
+    [AX_OP_ReduceSum] = infer_reduce,
+    [AX_OP_ReduceSumSquare] = infer_reduce,
+    [AX_OP_Relu] = infer_like,
+    [AX_OP_Reshape] = infer_reshape,
+    [AX_OP_Round] = infer_like,
+    [AX_OP_Selu] = infer_like,
     [AX_OP_Shape] = shape,
-    [AX_OP_Shrink] = same,
-    [AX_OP_Sigmoid] = same,
-    [AX_OP_Sign] = same,
-    [AX_OP_Sin] = same,
-    [AX_OP_Sinh] = same,
-    [AX_OP_Slice] = slice,
+    [AX_OP_Shrink] = infer_like,
+    [AX_OP_Sigmoid] = infer_like,
+    [AX_OP_Sign] = infer_like,
+    [AX_OP_Sin] = infer_like,
+    [AX_OP_Sinh] = infer_like,
+    [AX_OP_Slice] = infer_slice,
     [AX_OP_Softmax] = softmax,
-    [AX_OP_Softplus] = same,
-    [AX_OP_Softsign] = same,
-    [AX_OP_Split] = split,
-    [AX_OP_Sqrt] = same,
-    [AX_OP_Squeeze] = squeeze,
+    [AX_OP_Softplus] = infer_like,
+    [AX_OP_Softsign] = infer_like,
+    [AX_OP_Split] = infer_split,
+    [AX_OP_Sqrt] = infer_like,
+    [AX_OP_Squeeze] = infer_squeeze,
     [AX_OP_Sub] = broadcast,
     [AX_OP_Sum] = broadcast,
-    [AX_OP_Tan] = same,
-    [AX_OP_Tanh] = same,
-    [AX_OP_ThresholdedRelu] = same,
-    [AX_OP_Transpose] = transpose,
-    [AX_OP_Unsqueeze] = unsqueeze,
+    [AX_OP_Tan] = infer_like,
+    [AX_OP_Tanh] = infer_like,
+    [AX_OP_ThresholdedRelu] = infer_like,
+    [AX_OP_Transpose] = infer_transpose,
+    [AX_OP_Unsqueeze] = infer_unsqueeze,
     [AX_OP_Where] = where,
     [AX_OP_Xor] = broadcast,
+
+    [AX_OP_ConvInteger] = infer_conv_integer,
+    [AX_OP_DequantizeLinear] = infer_dequantize,
+    [AX_OP_DynamicQuantizeLinear] = infer_dynamic_quantize,
+    [AX_OP_GRU] = infer_gru,
+    [AX_OP_If] = infer_if,
+    [AX_OP_LSTM] = infer_lstm,
+    [AX_OP_Loop] = infer_loop,
+    [AX_OP_MatMulInteger] = infer_matmul_integer,
+    [AX_OP_QLinearConv] = infer_qlinear_conv,
+    [AX_OP_QLinearMatMul] = infer_qlinear_matmul,
+    [AX_OP_QuantizeLinear] = infer_quantize,
+    [AX_OP_RNN] = infer_rnn,
+    [AX_OP_Scan] = infer_scan,
+    [AX_OP_Size] = size,
+    [AX_OP_MlArrayFeatureExtractor] = infer_features,
+    [AX_OP_MlBinarizer] = infer_like,
+    [AX_OP_MlLinearClassifier] = infer_classifier,
+    [AX_OP_MlLinearRegressor] = infer_linear_regressor,
+    [AX_OP_MlNormalizer] = infer_real_like,
+    [AX_OP_MlScaler] = infer_real_like,
+    [AX_OP_MlTreeEnsembleClassifier] = infer_classifier,
+    [AX_OP_MlTreeEnsembleRegressor] = infer_tree_regressor,
 };
 /* clang-format on */
 

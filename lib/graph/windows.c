@@ -1,4 +1,4 @@
-/* Shape rules of operators that slide a window: Conv, AveragePool, MaxPool.
+/* Shape rules of operators that slide a window: Conv and the pools.
  * Source: Operators.md of ONNX at opset 17, and for ceil_mode its later
  * wording: a window must begin in the input or the padding before it. */
 #include <inttypes.h>
@@ -113,10 +113,10 @@ static ax_status window_rank(struct window *w, const struct infer_fact *x,
 
 static ax_status conv_channels(const struct infer *s,
                                const struct infer_fact *x,
-                               const struct infer_fact *k, struct ax_err *err)
+                               const struct infer_fact *k,
+                               const struct infer_fact *b, struct ax_err *err)
 {
     int64_t group = ax_node_int(s->node, "group", 1), want;
-    const struct infer_fact *b = infer_in(s, 2);
 
     if (group < 1 || (k->d[0].p == 0 && k->d[0].k % group))
         return ax_fail(err, AX_ESHAPE, "group may not be %" PRId64, group);
@@ -136,7 +136,14 @@ static ax_status conv_channels(const struct infer *s,
 
 ax_status infer_conv(struct infer *s, struct ax_err *err)
 {
-    const struct infer_fact *x = infer_in(s, 0), *k = infer_in(s, 1);
+    return infer_convolution(s, 0, 1, 2, err);
+}
+
+ax_status infer_convolution(struct infer *s, uint32_t input, uint32_t weights,
+                            uint32_t bias, struct ax_err *err)
+{
+    const struct infer_fact *x = infer_in(s, input),
+                            *k = infer_in(s, weights);
     struct infer_fact *out = infer_out(s, 0);
     const int64_t *kernel;
     struct window w = {0};
@@ -149,7 +156,8 @@ ax_status infer_conv(struct infer *s, struct ax_err *err)
         return ax_fail(err, AX_ESHAPE,
                        "the input has %d dimensions, the weights have %d",
                        x->rank, k->rank);
-    AX_TRY(conv_channels(s, x, k, err));
+    AX_TRY(conv_channels(s, x, k, bias == AX_NONE ? NULL : infer_in(s, bias),
+                         err));
     AX_TRY(integers(&kernel, s, "kernel_shape", w.rank, 1, err));
     for (int i = 0; i < w.rank; i++) {
         w.kernel[i] = k->d[i + 2];
@@ -190,5 +198,19 @@ ax_status infer_pool(struct infer *s, struct ax_err *err)
         *indexes = *out;
         indexes->dtype = AX_I64;
     }
+    return AX_OK;
+}
+
+ax_status infer_global_pool(struct infer *s, struct ax_err *err)
+{
+    const struct infer_fact *x = infer_in(s, 0);
+    struct infer_fact *out = infer_out(s, 0);
+
+    AX_TRY(infer_like(s, err));
+    if (x->rank >= 0 && x->rank < 3)
+        return ax_fail(err, AX_ESHAPE, "wants 3 or more dimensions, has %d",
+                       x->rank);
+    for (int i = 2; i < x->rank; i++)
+        out->d[i] = infer_number(1);
     return AX_OK;
 }

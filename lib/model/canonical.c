@@ -71,7 +71,7 @@ static ax_status counted(struct look *l,
     body = l->p;
     AX_TRY(skip(l, n, err));
     if (field->type == PROTOBUF_C_TYPE_STRING &&
-        !axm_is_utf8((const char *)body, (size_t)n))
+        !ax_is_utf8((const char *)body, (size_t)n))
         return bad(l, "a string is not UTF-8", err);
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         l->p = body;

@@ -111,8 +111,6 @@ static inline uint64_t axm_next_tensor(const struct ax_tensor *t,
     return axm_aligned(start + t->nbytes);
 }
 
-bool axm_is_utf8(const char *s, size_t n);
-
 /* Do the limits of axm(5) allow type and name of an attachment? */
 ax_status axm_check_attachment(const char *type, size_t t, const char *name,
                                size_t m, size_t payload, struct ax_err *err)

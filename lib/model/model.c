@@ -85,7 +85,7 @@ static size_t utf8(const uint8_t *p, size_t n)
                                                                        : k;
 }
 
-bool axm_is_utf8(const char *s, size_t n)
+bool ax_is_utf8(const char *s, size_t n)
 {
     const uint8_t *p = (const uint8_t *)s;
 
@@ -125,7 +125,7 @@ ax_status axm_check_attachment(const char *type, size_t t, const char *name,
             return ax_fail(err, AX_EFORMAT,
                            "byte %02x in the name of an attachment",
                            (unsigned)(unsigned char)name[i]);
-    if (!axm_is_utf8(name, m))
+    if (!ax_is_utf8(name, m))
         return ax_fail(err, AX_EFORMAT,
                        "the name of an attachment is not UTF-8");
     if (payload > AXM_ATTACH_MAX - AXM_ATTACH_HEAD)

@@ -140,9 +140,9 @@ static bool all_utf8(const struct ax_provenance *p)
     bool good = true;
 
     for (int i = 0; i < p->n_arguments; i++)
-        good &= axm_is_utf8(p->arguments[i], strlen(p->arguments[i]));
+        good &= ax_is_utf8(p->arguments[i], strlen(p->arguments[i]));
     for (size_t i = 0; i < p->n_files; i++)
-        good &= axm_is_utf8(p->files[i].name, strlen(p->files[i].name));
+        good &= ax_is_utf8(p->files[i].name, strlen(p->files[i].name));
     return good;
 }
 

@@ -433,6 +433,8 @@ ax_status net_split(struct lowering *l, struct array *out)
     if (!sizes)
         return net_no_memory(l);
     AX_TRY(axis_attr(l, &axis, 0, in->rank));
+    if (!net_input(l, 1) && in->dims[axis] % n)
+        return net_refuse(l, "the parts are not alike");
     for (uint32_t k = 0; k < n; k++)
         sizes[k] = in->dims[axis] / n;
     if (net_input(l, 1))

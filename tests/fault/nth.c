@@ -14,13 +14,16 @@
 #define EXPORT __attribute__((visibility("default")))
 
 static atomic_long left;
+static int hit = -1; /* opened early: the program may give up opening files */
 
 /* glibc calls it with the program's arguments just before main(). */
 __attribute__((constructor)) static void start(void)
 {
-    const char *s = getenv("AX_FAIL_NTH");
+    const char *s = getenv("AX_FAIL_NTH"), *path = getenv("AX_FAIL_HIT");
 
     left = s ? atol(s) : 0;
+    if (path)
+        hit = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 }
 
 /* Allocations of libcrypto are left alone: OpenSSL 3.0 dereferences NULL
@@ -35,18 +38,10 @@ static int is_exempt(void *caller)
 
 static int this_one(void *caller)
 {
-    const char *hit;
-    int fd;
-
     if (left <= 0 || is_exempt(caller) || atomic_fetch_sub(&left, 1) != 1)
         return 0;
-    hit = getenv("AX_FAIL_HIT");
-    fd = hit ? open(hit, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        if (write(fd, "x", 1) != 1)
-            _exit(125);
-        close(fd);
-    }
+    if (hit >= 0 && write(hit, "x", 1) != 1)
+        _exit(125);
     errno = ENOMEM;
     return 1;
 }

@@ -57,6 +57,19 @@ def one(op, x, y, init=(), opset=13, n_out=1, inputs=None, kind=T.FLOAT,
 def good():
     f4 = ["N", 4]
     yield "relu", one("Relu", f4, f4)
+    yield "order", model([h.make_node("Relu", ["a"], ["y"]),
+                          h.make_node("Relu", ["x"], ["a"])],
+                         [value("x", f4)], [value("y", f4)])
+    yield "reduce18", one("ReduceMean", f4, ["N", 1], [ints("a", [1])],
+                          opset=18)
+    yield "split18", one("Split", [2, 5], [2, 3], opset=18, n_out=2, axis=1,
+                         num_outputs=2)
+    yield "gelu20", one("Gelu", f4, f4, opset=20)
+    yield "layernorm", one("LayerNormalization", f4, f4,
+                           [const("s", [1] * 4)], opset=17)
+    yield "upsample", one("Upsample", [1, 1, 2, 2], [1, 1, 4, 6],
+                          [const("s", [1, 1, 2, 3])], opset=9)
+    yield "topk", one("TopK", f4, ["N", 2], [ints("k", [2])], n_out=2)
     yield "gemm", one("Gemm", f4, ["N", 2],
                       [const("w", np.arange(8).reshape(2, 4) / 8),
                        const("b", [1, -1])], alpha=1.0, beta=1.0, transB=1)
@@ -136,7 +149,7 @@ def good():
 
 def bad():
     f4 = ["N", 4]
-    yield "operator", one("TopK", f4, f4)
+    yield "operator", one("Einsum", f4, f4, equation="ij->ij")
     yield "domain", model(
         [h.make_node("Relu", ["x"], ["y"], domain="com.example")],
         [value("x", f4)], [value("y", f4)])
@@ -151,9 +164,13 @@ def bad():
                                   [const("r", 0.3), const("t", True, bool)],
                                   opset=12)
     yield "opset-6", one("Relu", f4, f4, opset=6)
-    yield "order", model([h.make_node("Relu", ["a"], ["y"]),
-                          h.make_node("Relu", ["x"], ["a"])],
+    yield "cycle", model([h.make_node("Add", ["x", "b"], ["a"], name="n"),
+                          h.make_node("Relu", ["a"], ["b"]),
+                          h.make_node("Relu", ["b"], ["y"])],
                          [value("x", f4)], [value("y", f4)])
+    latin = model([h.make_node("Relu", ["x"], ["y"], name="caf@")],
+                  [value("x", f4)], [value("y", f4)])
+    yield "utf8", latin.SerializeToString().replace(b"caf@", b"caf\xe9")
     yield "twice", model([h.make_node("Relu", ["x"], ["y"]),
                           h.make_node("Relu", ["x"], ["y"])],
                          [value("x", f4)], [value("y", f4)])
