@@ -23,6 +23,8 @@ struct contribution {
     int64_t *e;          /* own, or, if narrow, that of a later node */
     int *q;              /* [max_rows] scales */
     int *joined;         /* [max_rows] shifts */
+    bool counted;        /* abs is known */
+    int64_t *abs;        /* [max_rows] A, sums of |e| */
     const uint32_t *idx; /* where e may be other than 0 */
     size_t n_idx;
 };
@@ -125,6 +127,7 @@ static bool take_all(struct bwork *w)
         w->at[k].own = take(w, rows * n8, sizeof *w->at[k].own, &ok);
         w->at[k].q = take(w, rows, sizeof *w->at[k].q, &ok);
         w->at[k].joined = take(w, rows, sizeof *w->at[k].joined, &ok);
+        w->at[k].abs = take(w, rows, sizeof *w->at[k].abs, &ok);
         if (net->nodes[k].kind == AX_NET_RELU)
             take_relax(w, &w->relax[k], n8, &ok);
         else
@@ -251,6 +254,9 @@ static void contribute(struct bwork *w, const struct bblock *b,
     if (!same && !to->is)
         to->e = to->own;
     to->narrow = same && !to->is;
+    to->counted = to->narrow && from->counted;
+    if (to->counted)
+        memcpy(to->abs, from->abs, n * sizeof *to->abs);
     to->idx = to->narrow ? from->idx : w->all;
     to->n_idx = to->narrow ? from->n_idx : w->net->nodes[s].n;
     for (size_t r = 0; r < n; r++) {
@@ -275,25 +281,27 @@ static void affine(struct bwork *w, uint32_t s, size_t n)
                                    &sum))
             w->bad = true;
     for (size_t r = 0; r < n; r++) {
-        int64_t *nu = at->e + r * node->n8, abs;
+        int64_t *nu = at->e + r * node->n8;
         int sh = at->narrow ? 0 : kernel_narrow(nu, node->n8);
-        ax_i128 bias;
+        ax_i128 bias = 0;
 
         at->q[r] -= sh;
         if (sh > 0)
             add64(w, &w->c[r], -(ax_i128)w->sum_m[s], at->q[r] + 16);
         if (!weighted && !node->bq)
             continue;
-        abs = kernel_sums(&bias, nu, node->n8, node->bq);
+        if (node->bq || !at->counted)
+            at->abs[r] = kernel_sums(&bias, nu, node->n8, node->bq);
         if (weighted)
-            add64(w, &w->c[r], -(((ax_i128)abs * sum + 1) >> 1),
+            add64(w, &w->c[r], -(((ax_i128)at->abs[r] * sum + 1) >> 1),
                   at->q[r] + node->scale + 16);
         if (node->bq) {
             add64(w, &w->c[r], bias, at->q[r] + node->b_scale);
-            add64(w, &w->c[r], -(((ax_i128)abs + 1) >> 1),
+            add64(w, &w->c[r], -(((ax_i128)at->abs[r] + 1) >> 1),
                   at->q[r] + node->b_scale);
         }
     }
+    at->counted = weighted || node->bq;
     for (uint32_t i = 0; i < node->n_blocks; i++)
         contribute(w, &node->blocks[i], at, at->e, node->n8, node->scale, n);
 }
@@ -411,6 +419,7 @@ static void relax(struct bwork *w, uint32_t s, const struct batch *b)
         add64(w, &w->c[r], g, at->q[r] + rx->t);
     }
     /* A neuron that was split may be inactive and have a multiplier. */
+    from.counted = false; /* nu is something else */
     from.idx = split ? w->all : rx->idx;
     from.n_idx = split ? node->n : rx->n_idx;
     for (uint32_t i = 0; i < node->n_blocks; i++)
@@ -466,6 +475,7 @@ static void start(struct bwork *w, uint32_t k, size_t n)
     }
     memset(w->c, 0, n * sizeof *w->c);
     at->is = at->narrow = true;
+    at->counted = false;
     at->e = at->own;
     memset(at->e, 0, n * w->net->nodes[k].n8 * sizeof *at->e);
     memset(at->q, 0, n * sizeof *at->q);
