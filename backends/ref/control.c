@@ -207,16 +207,27 @@ static void borrow(struct ax_tensor *to, const struct ax_tensor *t)
 
 /* -- Loop ---------------------------------------------------------------- */
 
+/* One number for input I of the body, which may say that it wants a vector
+ * of one element. */
+static void give_number(struct loop *l, uint32_t i, ax_dtype dtype,
+                        void *data)
+{
+    struct ax_tensor *t = &l->in[i];
+
+    *t = (struct ax_tensor){
+        .dtype = dtype, .data = data, .nbytes = ax_dtype_size(dtype)};
+    t->rank = l->g->values[l->g->inputs[i]].rank == 1;
+    t->dims[0] = t->rank;
+}
+
 static ax_status loop_run(struct loop *l, struct ax_call *c, int64_t trips,
                           bool go, struct ax_err *err)
 {
     for (int64_t k = 0; k < trips && go; k++) {
         uint8_t flag = 1;
 
-        l->in[0] = (struct ax_tensor){
-            .dtype = AX_I64, .data = &k, .nbytes = sizeof k};
-        l->in[1] = (struct ax_tensor){
-            .dtype = AX_BOOL, .data = &flag, .nbytes = 1};
+        give_number(l, 0, AX_I64, &k);
+        give_number(l, 1, AX_BOOL, &flag);
         AX_TRY(loop_step(l, c, err));
         if (l->out[0].dtype != AX_BOOL || ax_tensor_count(&l->out[0]) != 1)
             return ax_fail(err, AX_EFORMAT,

@@ -113,18 +113,18 @@ static int ruleset_new(struct ruleset *r, uint64_t free)
                                 0);
 }
 
-/* What is not there needs no rule. */
+/* What is not there, or not for us, needs no rule. */
 static bool allow(int set, const struct ruleset *r, const char *path,
                   uint64_t files)
 {
     int fd = open(path, O_PATH | O_CLOEXEC);
-    long bad = 0;
+    bool good;
 
-    if (fd >= 0) {
-        bad = landlock_allow(set, fd, files & r->files);
-        close(fd);
-    }
-    return bad == 0;
+    if (fd < 0)
+        return errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+    good = landlock_allow(set, fd, files & r->files) == 0;
+    close(fd);
+    return good;
 }
 
 /* The folder that an output is made in, or the output itself if it is no

@@ -235,7 +235,10 @@ static ax_status attributes(struct onnx_reader *r, struct ax_node *n,
             return ax_fail(err, AX_EFORMAT, "attribute '%s' is given twice",
                            onnx_show(&a->name).s);
         if (attribute(r, n, a, opset, err) != AX_OK)
-            return ax_fail_in(err, "attribute '%s'", onnx_show(&a->name).s);
+            return r->depth > ONNX_DEPTH_NAMED
+                       ? err->code
+                       : ax_fail_in(err, "attribute '%s'",
+                                    onnx_show(&a->name).s);
     }
     return AX_OK;
 }

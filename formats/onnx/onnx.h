@@ -17,6 +17,9 @@
 #define ONNX_ML_MIN    1 /* of ai.onnx.ml */
 #define ONNX_ML_MAX    3
 
+/* A message names the nodes on the way only so far down. */
+#define ONNX_DEPTH_NAMED 4
+
 /* The attribute of a Softmax as it was before opset 13, until shapes are
  * known; no file can have it, for no rule knows the name. */
 #define ONNX_AXIS_OLD "axis before opset 13"

@@ -405,9 +405,11 @@ static ax_status nodes(struct onnx_reader *r, Onnx__GraphProto *p,
     AX_TRY(onnx_sort(r, p->node, p->n_node, err));
     for (size_t i = 0; i < p->n_node; i++)
         if (onnx_node(r, p->node[i], err) != AX_OK)
-            return ax_fail_in(err, "node %zu (%s '%s')", i,
-                              onnx_show(&p->node[i]->op_type).s,
-                              onnx_show(&p->node[i]->name).s);
+            return r->depth > ONNX_DEPTH_NAMED
+                       ? err->code
+                       : ax_fail_in(err, "node %zu (%s '%s')", i,
+                                    onnx_show(&p->node[i]->op_type).s,
+                                    onnx_show(&p->node[i]->name).s);
     return AX_OK;
 }
 

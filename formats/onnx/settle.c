@@ -189,7 +189,8 @@ static ax_status settle(const struct ax_graph *g, struct ax_node *n,
     AX_TRY(auto_pad(g, n, err));
     if (weights_of(n))
         conv_kernel(g, n);
-    qsort(n->attrs, n->n_attrs, sizeof *n->attrs, by_name);
+    if (n->n_attrs > 1)
+        qsort(n->attrs, n->n_attrs, sizeof *n->attrs, by_name);
     return AX_OK;
 }
 

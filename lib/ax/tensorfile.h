@@ -63,7 +63,8 @@ ax_status ax_csv_read(struct ax_tensor *out, const unsigned char *data,
     AX_MUST_CHECK;
 
 /* Writers. The same tensors give the same bytes. bfloat16 is written as
- * float32, which numpy can read. AX_EIO. */
+ * float32, which numpy can read. In an npz a slash of a name becomes '_'; two
+ * names that are one after that are AX_EUNSUPPORTED. AX_EIO. */
 ax_status ax_npy_write(FILE *f, const struct ax_tensor *t, struct ax_err *err)
     AX_MUST_CHECK;
 ax_status ax_npz_write(FILE *f, const struct ax_tensor_list *list,

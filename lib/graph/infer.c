@@ -437,7 +437,7 @@ ax_status infer_body(struct infer *s, const char *attr,
         b.facts[b.g->inputs[i]] = in[i];
     AX_TRY(captures(&b, err));
     if (infer_nodes(&b, err) != AX_OK)
-        return ax_fail_in(err, "attribute '%s'", attr);
+        return s->outer ? err->code : ax_fail_in(err, "attribute '%s'", attr);
     *out = ax_arena_alloc(s->arena, n_out + 1u, sizeof **out);
     if (!*out)
         return ax_fail(err, AX_ENOMEM, "no memory for shape inference");

@@ -177,6 +177,11 @@ static ax_status add_member(zip_t *z, const struct ax_named_tensor *t,
                      strlen(t->name));
     for (char *p = name; *p; p++) /* no folders where names have slashes */
         *p = *p == '/' ? '_' : *p;
+    if (st == AX_OK && zip_name_locate(z, name, ZIP_FL_ENC_UTF_8) >= 0)
+        st = ax_fail(err, AX_EUNSUPPORTED,
+                     "'%.200s' and another array are both called '%.200s' in "
+                     "an npz",
+                     t->name, name);
     if (st == AX_OK)
         src = zip_source_buffer(z, data, n, 1);
     if (src)

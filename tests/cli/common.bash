@@ -69,10 +69,10 @@ refuses() { # CODE WORDS COMMAND [ARG ...]
     }
 }
 
-# Skip unless allocations can be made to fail: sanitizers have their own.
+# Skip unless allocations can be made to fail: not under a run-time of its own.
 need_shim() {
     shim=$AX_BINDIR/tests/fault/.libs/nth.so
-    [ -e "$shim" ] || skip "a sanitizer owns the allocator: no shim"
+    [ -e "$shim" ] || skip "a sanitizer or gcov is in the way: no shim"
 }
 
 # Run a command once for each of its allocations, failing that one: it must

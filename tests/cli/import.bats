@@ -31,6 +31,29 @@ bad() { # SAMPLE WORDS
     bad opset-6 "operator set 6 is not supported, wants 7 to 28"
 }
 
+@test "graphs inside are read, and what is wrong in them is named" {
+    printf '1,2,-4\n' >x.csv
+    ax-import "$samples/good/if.onnx" -o if.axm
+    [ "$(ax-run --format csv if.axm x.csv)" = "-1,-2,4" ]
+    ax-import "$samples/good/if-if.onnx" -o if.axm
+    printf '1,5,-4\n' >x.csv
+    [ "$(ax-run --format csv if.axm x.csv)" = "1,5,0" ]
+    ax-import "$samples/good/zipmap.onnx" | ax-show --json |
+        grep -q '"labels.y": *"5,7"'
+    for s in loop if if-if zipmap lstm scaler; do
+        ax-import --no-provenance "$samples/good/$s.onnx" -o a.axm
+        ax-export --to onnx a.axm -o a.onnx
+        ax-import --no-provenance a.onnx -o b.axm
+        cmp a.axm b.axm
+    done
+    bad loop-outputs "attribute 'body' has 3 inputs and 2 outputs, wants 3 and 3"
+    bad nested "graphs are nested more than 64 deep"
+    bad branch "attribute 'alpha': is not known"
+    bad branch-name "value 'nowhere' is used before it is made"
+    bad labels "attribute 'classlabels_strings': is not supported"
+    bad opset-ml "operator set 9 of ai.onnx.ml is not supported, wants 1 to 3"
+}
+
 @test "graphs that make no sense are refused" {
     bad cycle "node 1 (Relu '') needs 'a', which depends on that node's own"
     bad utf8 "a name or text is not UTF-8"

@@ -74,6 +74,21 @@ no_memory() {
     each_line no_memory
 }
 
+@test "a limit on the size of files gives exit 74 and leaves nothing" {
+    prepare
+    cp "$root/tests/data/acasxu/net_1_1.onnx" big.onnx
+    ax-import -o big.axm big.onnx
+    for line in 'ax-import --raw -o out big.onnx' \
+        'ax-show --copy raw -o out big.axm' 'ax-export -o out big.axm'; do
+        # shellcheck disable=SC2086
+        run bash -c "ulimit -f 8 && exec $line 2>err"
+        [ "$status" -eq 74 ]
+        [ "$(wc -l <err)" -eq 1 ]
+        grep -q 'File too large' err
+        [ ! -e out ] && [ -z "$(find . -name '.out*')" ]
+    done
+}
+
 @test "killed at any moment, a command leaves the old file or the new" {
     prepare
     for ms in 0 1 1 2 2 3 3 4 5 6 7 8; do

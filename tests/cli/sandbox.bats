@@ -5,7 +5,7 @@ load common
 prepare() {
     without=$AX_BINDIR/tests/fault/without
     shim=$AX_BINDIR/tests/fault/.libs/breach.so
-    [ -e "$shim" ] || skip "sanitizers: the sandbox is off"
+    [ -e "$shim" ] || skip "a sanitizer or gcov: the sandbox is off"
     [ "$AX_SANDBOX" != off ] || skip "AX_SANDBOX=off"
     mkdir in elsewhere
     cp "$root"/tests/data/tutorial/* in

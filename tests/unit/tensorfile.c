@@ -164,6 +164,25 @@ static void test_npz(void)
     free(data[1]);
 }
 
+/* A slash becomes '_': two names must not become one. */
+static void test_npz_names(void)
+{
+    float a[2] = {1, 2};
+    char name[2][8] = {"a/b", "a_b"};
+    struct ax_named_tensor v[2] = {
+        {name[0], {AX_F32, 1, {2}, a, sizeof a, false}},
+        {name[1], {AX_F32, 1, {2}, a, sizeof a, false}}};
+    struct ax_tensor_list list = {2, v};
+    char *data = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&data, &n);
+
+    OK(ax_npz_write(f, &list, &err) == AX_EUNSUPPORTED);
+    OK(strstr(err.msg, "both called 'a_b.npy'") != NULL);
+    fclose(f);
+    free(data);
+}
+
 static ax_status read_csv(const char *text, ax_dtype dtype)
 {
     memset(&err, 0, sizeof err);
@@ -270,6 +289,7 @@ int main(void)
     test_npy();
     test_round_trip();
     test_npz();
+    test_npz_names();
     test_csv();
     test_csv_write();
     test_idx();

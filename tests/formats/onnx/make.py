@@ -55,6 +55,14 @@ def one(op, x, y, init=(), opset=13, n_out=1, inputs=None, kind=T.FLOAT,
 
 
 def good():
+    yield "loop", loop()
+    yield "if", choice()
+    yield "if-if", choice(3)
+    yield "scaler", learned("Scaler", offset=[1.], scale=[2., 3.])
+    yield "zipmap", zipmap()
+    yield "lstm", one("LSTM", ["T", 1, 2], ["T", 1, 1, 3],
+                      [const("w", np.ones((1, 12, 2))),
+                       const("r", np.ones((1, 12, 3)))], hidden_size=3)
     f4 = ["N", 4]
     yield "relu", one("Relu", f4, f4)
     yield "order", model([h.make_node("Relu", ["a"], ["y"]),
@@ -147,7 +155,104 @@ def good():
                 [value("y", [2], kind)], [c])
 
 
+def loop(body_out=("go", "s2", "t")):
+    """y = x plus 0, 1 and 2, and the partial sums: from an outer value."""
+    body = h.make_graph(
+        [h.make_node("Identity", ["c"], ["go"]),
+         h.make_node("Cast", ["k"], ["f"], to=T.FLOAT),
+         h.make_node("Mul", ["f", "one"], ["f1"]),
+         h.make_node("Add", ["s", "f1"], ["s2"]),
+         h.make_node("Identity", ["s2"], ["t"])],
+        "body",
+        [value("k", [], T.INT64), value("c", [], T.BOOL), value("s", [2])],
+        [value(n, None) if n != "go" else value(n, [], T.BOOL)
+         for n in body_out])
+    node = h.make_node("Loop", ["three", "", "x"], ["y", "y1"], body=body,
+                       name="n")
+    return model([node], [value("x", [2])],
+                 [value("y", [2]), value("y1", [3, 2])],
+                 [const("three", 3, np.int64), const("one", 1)])
+
+
+def branch(*nodes, out="z"):
+    return h.make_graph(list(nodes), "b", [], [value(out, None)])
+
+
+def choice(depth=1, innermost=None):
+    """y = relu x where its sum is positive, -x where not, at some depth."""
+    yes = branch(innermost or h.make_node("Relu", ["x"], ["z"], name="r"))
+    for _ in range(depth - 1):
+        yes = branch(h.make_node("If", ["p"], ["z"], then_branch=yes,
+                                 else_branch=yes))
+    no = branch(h.make_node("Squeeze", ["x"], ["w"], axes=[0]),
+                h.make_node("Neg", ["w"], ["v"]),
+                h.make_node("Unsqueeze", ["v"], ["z"], axes=[0]))
+    return model([h.make_node("ReduceSum", ["x"], ["s"], keepdims=0),
+                  h.make_node("Greater", ["s", "zero"], ["p"]),
+                  h.make_node("If", ["p"], ["y"], then_branch=yes,
+                              else_branch=no, name="n")],
+                 [value("x", [1, 3])], [value("y", [1, 3])],
+                 [const("zero", 0)], opset=11)
+
+
+def nested(n):
+    """If in If, N deep, put together from the inside as bytes."""
+    g = branch(h.make_node("Relu", ["x"], ["z"])).SerializeToString()
+    for _ in range(n):
+        def field(number, data):
+            head, size = bytes([number << 3 | 2]), len(data)
+            while size > 127:
+                head += bytes([size & 127 | 128])
+                size >>= 7
+            return head + bytes([size]) + data
+        node = field(1, b"p") + field(2, b"z") + field(4, b"If")
+        for name, inner in ((b"else_branch", g), (b"then_branch", b"")):
+            node += field(5, field(1, name) + field(6, inner) +
+                          b"\xa0\x01\x05")
+        g = field(1, node) + field(2, b"b") + field(12, field(1, b"z"))
+    m = model([], [value("x", [1, 3]), value("p", [], T.BOOL)],
+              [value("z", None)]).SerializeToString()
+    at = m.index(b"\x3a")  # the graph is field 7, and short
+    rest = m[at + 2 + m[at + 1]:]
+    ends = (b"".join(field(11, v.SerializeToString())
+                     for v in (value("x", [1, 3]), value("p", [], T.BOOL))))
+    return m[:at] + field(7, g + ends) + rest
+
+
+def learned(op, opset=1, y="y", shape=("N", 2), **attrs):
+    outs = ["label", y] if op.endswith("Classifier") else [y]
+    m = model([h.make_node(op, ["x"], outs, name="n", domain="ai.onnx.ml",
+                           **attrs)],
+              [value("x", ["N", 2])], [value(y, list(shape))])
+    del m.opset_import[:]
+    m.opset_import.append(h.make_opsetid("ai.onnx.ml", opset))
+    return m
+
+
+def zipmap():
+    m = learned("LinearClassifier", coefficients=[1., 2., 3., 4.],
+                intercepts=[0., 1.], classlabels_ints=[5, 7],
+                post_transform="SOFTMAX", y="p")
+    m.graph.node.append(h.make_node("ZipMap", ["p"], ["y"],
+                                    domain="ai.onnx.ml",
+                                    classlabels_int64s=[5, 7]))
+    del m.graph.output[:]
+    y = m.graph.output.add(name="y")
+    t = y.type.sequence_type.elem_type.map_type
+    t.key_type = T.INT64
+    t.value_type.tensor_type.elem_type = T.FLOAT
+    return m
+
+
 def bad():
+    yield "loop-outputs", loop(("go", "s2"))
+    yield "nested", nested(70)
+    yield "branch", choice(2, h.make_node("Relu", ["x"], ["z"], name="r",
+                                          alpha=1.))
+    yield "branch-name", choice(1, h.make_node("Relu", ["nowhere"], ["z"]))
+    yield "labels", learned("LinearClassifier", coefficients=[1., 2.],
+                            classlabels_strings=["a", "b"], y="p")
+    yield "opset-ml", learned("Scaler", 9, offset=[0.], scale=[1.])
     f4 = ["N", 4]
     yield "operator", one("Einsum", f4, f4, equation="ij->ij")
     yield "domain", model(
