@@ -282,6 +282,20 @@ static ax_status check_operands(struct lowering *l)
     return AX_OK;
 }
 
+/* What ax-cert(5) leaves out: attributes that are not at their default.
+ * ax-import replaces auto_pad by pads. */
+static ax_status check_attributes(struct lowering *l)
+{
+    static const char *const numbers[] = {"ceil_mode", "allowzero"};
+
+    for (size_t i = 0; i < 2; i++)
+        if (ax_node_int(l->node, numbers[i], 0) != 0)
+            return net_refuse(l, "ax-cert(5) has no rule for %s", numbers[i]);
+    if (strcmp(ax_node_string(l->node, "auto_pad", "NOTSET"), "NOTSET") != 0)
+        return net_refuse(l, "ax-cert(5) has no rule for auto_pad");
+    return AX_OK;
+}
+
 static ax_status lower_operator(struct lowering *l)
 {
     const struct ax_node *node = l->node;
@@ -290,6 +304,7 @@ static ax_status lower_operator(struct lowering *l)
     if (!operators[node->op].lower)
         return net_refuse(l, "this operator cannot be certified");
     AX_TRY(check_operands(l));
+    AX_TRY(check_attributes(l));
     out = net_alloc(l, node->n_out, sizeof *out);
     if (!out)
         return net_no_memory(l);
