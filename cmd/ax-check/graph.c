@@ -35,6 +35,7 @@ struct operand {
 struct nest {
     struct operand a, b; /* b.x may be NULL */
     struct num k;        /* times that */
+    struct num outside;  /* of a view; elsewhere it counts as zero */
     uint32_t loops;      /* the first of them are over the output */
     uint64_t size[LOOPS_MAX];
 };
@@ -296,7 +297,7 @@ static struct array *run_nests(struct graph *g, enum kind kind,
     return made(g, dims, rank);
 }
 
-/* The elements that the nest finds, which makes no node: zero outside. */
+/* The elements that the nest finds, and n->outside; that makes no node. */
 static struct array *view(struct graph *g, const struct nest *n)
 {
     struct array *y = array_new(g, n->size, n->loops);
@@ -307,8 +308,8 @@ static struct array *view(struct graph *g, const struct nest *n)
     for (uint64_t e = 0; e < y->n; e++, step(at, n->size, 0, n->loops)) {
         bool inside = find(&n->a, at, n->loops, &i);
         y->var[e] = inside ? var_of(x, i) : CONSTANT;
-        if (inside && y->var[e] == CONSTANT)
-            y->c[e] = x->c[i];
+        if (y->var[e] == CONSTANT)
+            y->c[e] = inside ? x->c[i] : n->outside;
     }
     return y;
 }
@@ -535,15 +536,19 @@ static void op_slice(struct graph *g, struct array **out)
 static void op_pad(struct graph *g, struct array **out)
 {
     struct nest n = whole(g);
-    struct ints p = ints_in(g, 1);
-    const struct array *pad = g->op->n_in > 2 ? in(g, 2) : NULL;
-    need(g,
-         p.n == 2 * n.loops && g->op->n_in <= 3 &&
-             (!pad || (all_constant(pad) && pad->c[0].m == 0)),
-         "not with zeros");
-    for (uint32_t d = 0; d < n.loops; d++) {
-        int64_t size = (int64_t)n.size[d] + p.v[d] + p.v[d + n.loops];
-        n.a.first[d] = -p.v[d];
+    struct ints p = ints_in(g, 1), at = ints_in(g, 3);
+    uint64_t n_axes = at.t ? at.n : n.loops;
+    axes(g, at.v, at.n, n.loops);
+    need(g, p.n == 2 * n_axes, "pads and axes do not agree");
+    if (g->op->n_in > 2 && g->op->in[2] > 0) {
+        const struct array *value = in(g, 2);
+        need(g, value->n == 1 && all_constant(value), "no constant value");
+        n.outside = value->c[0];
+    }
+    for (uint32_t i = 0; i < n_axes; i++) {
+        uint32_t d = at.t ? axis(g, at.v[i], n.loops) : i;
+        int64_t size = (int64_t)n.size[d] + p.v[i] + p.v[i + n_axes];
+        n.a.first[d] = -p.v[i];
         n.size[d] = size < 0 ? 0 : (uint64_t)size;
     }
     out[0] = view(g, &n);
