@@ -21,7 +21,7 @@
 #define PROPERTY_MAX ((size_t)1 << 30)
 
 struct args {
-    const char *model, *property, *out, *trace;
+    const char *model, *property, *out, *trace, *strategy;
     bool cert, json, no_attack, check, require, force;
     int64_t threads, memory_mib, seed, max_boxes;
     double seconds;
@@ -91,6 +91,10 @@ static ax_status trace_step(void *self, const struct ax_step *s,
 
     fprintf(f, "{\"group\":%u,\"box\":%" PRIu64 ",\"depth\":%u,\"ms\":%.3f",
             s->group, s->id, s->depth, 1e3 * (seconds() - j->began));
+    if (s->kind == AX_STEP_NEURON || s->kind == AX_STEP_FORK)
+        fprintf(f, ",\"%s\":%u,\"child\":%" PRIu64,
+                s->kind == AX_STEP_NEURON ? "neuron" : "fork", s->dim,
+                s->child);
     if (s->kind == AX_STEP_SPLIT)
         fprintf(f, ",\"split\":%u,\"at\":%.17g,\"child\":%" PRIu64, s->dim,
                 ldexp((double)s->value, -s->p), s->child);
@@ -158,13 +162,30 @@ static void limit_memory(int64_t mib)
 #endif
 }
 
+static ax_status read_strategy(enum ax_strategy *out, const char *text,
+                               struct ax_err *err)
+{
+    static const char *const names[] = {[AX_STRATEGY_AUTO] = "auto",
+                                        [AX_STRATEGY_INPUT] = "input",
+                                        [AX_STRATEGY_NEURON] = "neuron"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (!text || strcmp(text, names[i]) == 0) {
+            *out = (enum ax_strategy)i;
+            return AX_OK;
+        }
+    return ax_fail(err, AX_EUSAGE,
+                   "--strategy wants auto, input or neuron, not '%.40s'",
+                   text);
+}
+
 static ax_status search(struct job *j, const struct args *a,
                         struct ax_err *err)
 {
     ax_status st;
     struct ax_sink sinks[3] = {{0}};
     int n = 0;
-    const struct ax_prove_options opt = {
+    struct ax_prove_options opt = {
         .threads = (int)a->threads,
         .seconds = a->seconds,
         .bytes = (size_t)a->memory_mib << 20,
@@ -176,6 +197,7 @@ static ax_status search(struct job *j, const struct args *a,
         .progress_self = j,
     };
 
+    AX_TRY(read_strategy(&opt.strategy, a->strategy, err));
     if (a->cert) {
         AX_TRY(ax_certifier_new(&j->certifier, j->prop, err));
         sinks[n++] = ax_certifier_sink(j->certifier);
@@ -468,6 +490,8 @@ int main(int argc, char **argv)
          .num = &a.max_boxes, .min = 1, .max = INT64_MAX},
         {0, "seed", "N", "of the attack", .num = &a.seed, .min = 0,
          .max = INT64_MAX},
+        {0, "strategy", "WHAT", "split what: auto, input or neuron",
+         .str = &a.strategy},
         {0, "no-attack", NULL, "go straight to the search",
          .flag = &a.no_attack},
         {0, "trace", "FILE", "write one line of JSON for every box",

@@ -10,7 +10,8 @@
 #include "clock.h"
 #include "point.h"
 
-#define STEPS 40
+#define STEPS       40
+#define EXACT_BYTES ((size_t)1 << 20)
 
 struct attack {
     const struct ax_net *net;
@@ -19,6 +20,7 @@ struct attack {
     uint64_t random;
     uint64_t n_points;
     unsigned rounds; /* of random starts so far */
+    bool insists;    /* an exact evaluation takes little */
     float *lo, *hi;  /* [n_x] least and greatest float32 in the box */
     float *step;     /* [n_x][POINTS] momentum */
     float *x;        /* [n_x] a candidate */
@@ -49,6 +51,7 @@ ax_status attack_new(struct attack **out, const struct ax_net *net,
         return ax_fail(err, AX_ENOMEM, "no memory for the attack");
     a->net = net;
     a->prop = prop;
+    a->insists = points_bytes(net) <= EXACT_BYTES;
     a->random = seed * 0x9e3779b97f4a7c15u + 1;
     a->lo = calloc(n_x + 1, sizeof *a->lo);
     a->hi = calloc(n_x + 1, sizeof *a->hi);
@@ -225,13 +228,13 @@ static void descend(struct attack *a, const struct ax_conj *c, float rate)
 /* From the starts in points_x, with steps of at first `rate` of the sides.
  * AX_NO: none. */
 static ax_status follow(struct attack *a, const struct ax_conj *c, float rate,
-                        double deadline, float **out, uint32_t *group,
-                        uint32_t *conj, struct ax_err *err)
+                        int steps, double deadline, float **out,
+                        uint32_t *group, uint32_t *conj, struct ax_err *err)
 {
     bool tried[POINTS] = {false};
 
     memset(a->step, 0, (size_t)a->prop->n_x * POINTS * sizeof *a->step);
-    for (int t = 0; t < STEPS; t++, rate *= 0.88f) {
+    for (int t = 0; t < steps; t++, rate *= 0.88f) {
         const float *y = points_forward(a->points);
 
         a->n_points += POINTS;
@@ -257,14 +260,18 @@ static ax_status follow(struct attack *a, const struct ax_conj *c, float rate,
 /* Float32 may see nothing where the reals have a counterexample: ask exactly
  * about the first start, and then about the best point and a few others. */
 static ax_status insist(struct attack *a, const struct ax_conj *c, float rate,
-                        double deadline, float **out, uint32_t *group,
-                        uint32_t *conj, struct ax_err *err)
+                        int steps, double deadline, float **out,
+                        uint32_t *group, uint32_t *conj, struct ax_err *err)
 {
-    ax_status st = confirm(a, 0, out, group, conj, err);
+    ax_status st = AX_NO;
     int best = 0;
 
+    if (!a->insists)
+        return follow(a, c, rate, steps, deadline, out, group, conj, err);
+    st = confirm(a, 0, out, group, conj, err);
+
     if (st == AX_NO)
-        st = follow(a, c, rate, deadline, out, group, conj, err);
+        st = follow(a, c, rate, steps, deadline, out, group, conj, err);
     for (int p = 1; p < POINTS; p++)
         best = a->value[p] < a->value[best] ? p : best;
     for (int p = 0; p < POINTS && st == AX_NO; p++)
@@ -298,9 +305,9 @@ static void random_starts(struct attack *a)
     keep_inside(a);
 }
 
-ax_status attack_run(struct attack *a, unsigned rounds, double deadline,
-                     float **out, uint32_t *group, uint32_t *conj,
-                     struct ax_err *err)
+ax_status attack_run(struct attack *a, unsigned rounds, int steps,
+                     double deadline, float **out, uint32_t *group,
+                     uint32_t *conj, struct ax_err *err)
 {
     for (unsigned r = 0; r < rounds; r++, a->rounds++)
         for (uint32_t g = 0; g < a->prop->n_groups; g++)
@@ -313,8 +320,9 @@ ax_status attack_run(struct attack *a, unsigned rounds, double deadline,
                 if (c->never || !float_box(a, c))
                     continue;
                 random_starts(a);
-                st = (a->rounds ? follow : insist)(a, c, 0.25f, deadline, out,
-                                                   group, conj, err);
+                st = (a->rounds ? follow : insist)(
+                    a, c, 0.25f, steps > 0 ? steps : STEPS, deadline, out,
+                    group, conj, err);
                 if (st != AX_NO)
                     return st;
             }
@@ -334,5 +342,5 @@ ax_status attack_from(struct attack *a, uint32_t g, uint32_t k,
         for (size_t p = 0; p < POINTS; p++)
             x[j * (size_t)POINTS + p] = (float)starts[p * a->prop->n_x + j];
     keep_inside(a);
-    return insist(a, c, 0.02f, deadline, out, group, conj, err);
+    return insist(a, c, 0.02f, STEPS, deadline, out, group, conj, err);
 }

@@ -13,14 +13,15 @@ ax_status attack_new(struct attack **out, const struct ax_net *net,
                      uint64_t seed, struct ax_err *err) AX_MUST_CHECK;
 void attack_free(struct attack *a);
 
-/* Try `rounds` times POINTS starts in each conjunction of each group, until
- * the deadline (CLOCK_MONOTONIC seconds, 0: none). Every call goes on where
- * the one before ended. AX_OK: found, and *x [n_x] is a counterexample that
- * ax_net_refutes confirmed, and the caller's; AX_NO: none was found.
- * Deterministic for a seed, but for the deadline. */
-ax_status attack_run(struct attack *a, unsigned rounds, double deadline,
-                     float **x, uint32_t *group, uint32_t *conj,
-                     struct ax_err *err) AX_MUST_CHECK;
+/* Try `rounds` times POINTS starts in each conjunction of each group, in at
+ * most so many steps (0: as many as are of use), until the deadline
+ * (CLOCK_MONOTONIC seconds, 0: none). Every call goes on where the one before
+ * ended. AX_OK: found, and *x [n_x] is a counterexample that ax_net_refutes
+ * confirmed, and the caller's; AX_NO: none was found. Deterministic for a
+ * seed, but for the deadline. */
+ax_status attack_run(struct attack *a, unsigned rounds, int steps,
+                     double deadline, float **x, uint32_t *group,
+                     uint32_t *conj, struct ax_err *err) AX_MUST_CHECK;
 
 /* The same from POINTS starts [POINTS, n_x] in small steps: where the search
  * suspects a counterexample of a conjunction. */

@@ -28,6 +28,7 @@ struct hunt {
     uint64_t n_conj;      /* in all groups */
     uint64_t next_random; /* boxes at which random starts are tried again */
     bool attacked;        /* random starts were tried */
+    bool large;           /* an attack takes as long as many boxes do */
     unsigned wait;        /* rounds until the next suspects are followed */
     uint32_t n_starts, group, conj;
     double *starts; /* [POINTS, n_x] */
@@ -36,7 +37,8 @@ struct hunt {
     struct ax_err err;
 };
 
-#define FIRST_RANDOM 1    /* boxes, of a small network */
+#define SHORT_STEPS  8    /* of the attack before the search */
+#define FIRST_RANDOM 1    /* boxes */
 #define NEXT_RANDOM  2048 /* and then */
 #define SMALL_BYTES  ((size_t)1 << 20)
 #define SUSPECT_WAIT 8 /* rounds */
@@ -47,14 +49,15 @@ static void hunted(struct hunt *h, double began, ax_status st)
     h->status = st;
 }
 
-static void hunt_random(struct hunt *h, unsigned rounds, double deadline)
+static void hunt_random(struct hunt *h, unsigned rounds, int steps,
+                        double deadline)
 {
     double began = clock_now();
 
-    h->attacked = true;
+    h->attacked |= steps == 0;
     hunted(h, began,
-           attack_run(h->attack, rounds, deadline, &h->out->x, &h->out->group,
-                      &h->out->conj, &h->err));
+           attack_run(h->attack, rounds, steps, deadline, &h->out->x,
+                      &h->out->group, &h->out->conj, &h->err));
 }
 
 /* Note a point, up to POINTS of one conjunction. */
@@ -83,11 +86,13 @@ static bool pause_search(struct search *se)
     struct hunt *h = se->self;
 
     if (se->stats.boxes >= h->next_random && !h->attacked) {
-        hunt_random(h, 1, se->deadline);
+        hunt_random(h, 1, 0, se->deadline);
         h->next_random = NEXT_RANDOM;
     } else if (se->stats.boxes >= h->next_random) {
-        hunt_random(h, (unsigned)(4 + h->next_random / 1024 / h->n_conj),
-                    se->deadline);
+        hunt_random(
+            h,
+            h->large ? 1 : (unsigned)(4 + h->next_random / 1024 / h->n_conj),
+            0, se->deadline);
         h->next_random *= 2;
     }
     if (h->wait > 0)
@@ -219,16 +224,16 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     st = lane_net_new(&lane, net, err);
     if (st == AX_OK && hunts)
         st = hunt_start(&hunt, out, net, lane, prop, opt->seed, err);
-    /* A small network's bounds take less than an attack on it. */
-    if (st == AX_OK && hunts && points_bytes(net) > SMALL_BYTES) {
-        hunt_random(&hunt, 1, se.deadline);
-        hunt.next_random = NEXT_RANDOM;
-    }
+    /* A small network's bounds take less than an attack on it, a large one's
+     * take more than a short attack. */
+    hunt.large = points_bytes(net) > SMALL_BYTES;
+    if (st == AX_OK && hunts && hunt.large)
+        hunt_random(&hunt, 1, SHORT_STEPS, se.deadline);
     if (st == AX_OK && hunt.status == AX_NO)
         st = branch(out, &se, net, lane, hunts ? &hunt : NULL, opt->strategy,
                     err);
     if (st == AX_OK && out->verdict == AX_UNKNOWN && hunts && !hunt.attacked)
-        hunt_random(&hunt, 1, se.deadline);
+        hunt_random(&hunt, 1, 0, se.deadline);
     if (st == AX_OK && hunt.status == AX_OK) {
         out->verdict = AX_VIOLATED;
         out->engine = "attack";
