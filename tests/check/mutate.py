@@ -177,7 +177,7 @@ def agree(name, data):
             t = change(t, rnd.randrange(len(t)))
         elif body:
             body = change(body, rnd.randrange(len(body)))
-        p = b'AXCT\1\1\0\0' + C.identity(s) + C.sha(t) + body
+        p = b'AXCT\2\1\0\0' + C.identity(s) + C.sha(t) + body
         code, out = run(C.container(s, [('property', '', t),
                                         ('certificate', '', p)]))
         said[code] = said.get(code, 0) + 1
@@ -193,7 +193,7 @@ def agree(name, data):
 
 
 names = ['mlp0-yes', 'mlp2-yes', 'residual1-yes', 'op-conv-yes', 'tree1-yes',
-         'job0-yes', 'conjunctions-yes', 'groups-yes', 'leaf-clipped-yes',
+         'neurons0-yes', 'neurons2-yes', 'op-thirds-yes', 'conjunctions-yes', 'groups-yes', 'leaf-clipped-yes',
          'op-slice-yes', 'cextie-yes']
 for name in names:
     f = os.path.join(folder, name.replace('cextie', 'cex-tie') + '.axm')
