@@ -62,11 +62,11 @@ TEXT = b'''(declare-const X_0 Real)
 '''
 
 
-def cert(stream, text, body, magic=b'AXCT\1\1\0\0', ident=None, digest=None):
+def cert(stream, text, body, magic=b'AXCT\2\1\0\0', ident=None, digest=None):
     return magic + (ident or identity(stream)) + (digest or sha(text)) + body
 
 
-LEAF = b'\1\1\0\0'  # one group, a trunk of one leaf, no jobs
+LEAF = b'\1\0'  # one group, one leaf
 
 
 def whole(m=None, text=TEXT, body=LEAF, kind='certificate', **kw):
@@ -221,15 +221,15 @@ nodes = [('op', lambda n: ('Erf',) + n[1:], 'not understood'),
          ('output', lambda n: (n[0], n[1], n[2] + n[2], {}), 'number of'),
          ('made twice', lambda n: (n[0], n[1], ['x'], {}), 'made twice'),
          ('a constant output', lambda n: (n[0], n[1], ['b'], {}),
-          'constant of the model'),
+          'or a constant'),
          ('before it is made', lambda n: (n[0], ['a', 'w'], n[2], {}),
           'before it is made')]
 for name, f, words in nodes:
     model_case('node: ' + name, edit(0, f), words)
 model_case('Relu with an attribute', edit(
-    2, lambda n: n[:3] + ({'alpha': 1.0},)), 'malformed')
+    2, lambda n: n[:3] + ({'alpha': 1.0},)), 'not understood')
 model_case('two inputs of Relu', edit(
-    2, lambda n: (n[0], ['z', 'z'], n[2], {})), 'malformed')
+    2, lambda n: (n[0], ['z', 'z'], n[2], {})), 'number of')
 model_case('an input of unknown rank', lambda m: m.values.__setitem__(
     0, ('x', 1, None, 0)), 'no rank')
 model_case('an input of integers', lambda m: m.values.__setitem__(
@@ -252,33 +252,42 @@ def product(m):
     m.output('y')
 
 
-def by_three(m):
-    m.const('three', [1], [3.0])
-    m.node('Div', ['a', 'three'], ['y'])
+def by_zero(m):
+    m.const('zero', [1], [0.0])
+    m.node('Div', ['a', 'zero'], ['y'])
     m.output('y')
 
 
-def deep(k):
-    def f(m):
-        m.const('c', [1], [1 + 2.0 ** -23])
-        for i in range(k):
-            m.node('Mul', ['a' if i == 0 else 'm%d' % i, 'c'],
-                   ['m%d' % (i + 1)])
-        m.output('m%d' % k)
-    return f
+def long_weight(m):
+    m.const('c', [1, 1], [1 + 2.0 ** -52], 11)
+    m.node('Gemm', ['a', 'c'], ['y'], alpha=1 + 2.0 ** -23)
+    m.output('y')
 
 
 def tiny(m):
-    m.const('c', [1], [2.0 ** -149])
-    for i in range(7):
-        m.node('Mul', ['a' if i == 0 else 'm%d' % i, 'c'], ['m%d' % (i + 1)])
-    m.output('m7')
+    m.const('c', [1], [2.0 ** -1074], 11)
+    m.node('Mul', ['a', 'c'], ['y'])
+    m.output('y')
+
+
+def twice(m):
+    m.node('Concat', ['a', 'a'], ['c'], axis=1)
+    m.const('w2', [2, 1], [1.0, 2.0])
+    m.node('MatMul', ['c', 'w2'], ['y'])
+    m.output('y')
+
+
+def constant(m):
+    m.node('Relu', ['b'], ['y'])
+    m.output('y')
 
 
 for name, op, words in (
         ('a product of two activations', product, 'no factor is constant'),
-        ('a division that is not exact', by_three, 'power of two'),
-        ('a coefficient of 70 bits', deep(3), '53 bits'),
+        ('a division by 0', by_zero, 'divisor is 0'),
+        ('a weight of 76 bits', long_weight, '53 bits'),
+        ('a variable twice in a weighted row', twice, 'weighted twice'),
+        ('Relu of a constant', constant, 'of a constant'),
         ('an exponent out of range', tiny, 'range of exponents')):
     expect(name, run(whole(net(op=op))), 65, words)
 
@@ -325,11 +334,12 @@ one_op('the rank', 'Concat', ['a', 'k'], {'k': ([1], [1], 1)},
        'do not agree', axis=0)
 one_op('an index', 'Gather', ['a', 'i'], {'i': I(1)}, 'range')
 one_op('not zeros', 'Pad', ['a', 'pp', 'v'],
-       {'pp': I(0, 0, 0, 0), 'v': ([], [1], 1)}, 'zeros')
+       {'pp': I(0, 0, 0, 0), 'v': ([2], [1, 1], 1)}, 'Pad')
 one_op('mode', 'Pad', ['a', 'p'], {'p': I(0, 0, 0, 0)}, 'not understood',
        mode='edge')
 one_op('an axis', 'ReduceSum', ['a', 'k'], {'k': I(2)}, 'axis')
-one_op('thirds', 'ReduceMean', ['k'], {'k': ([3], [1, 2, 3], 1)}, 'power')
+one_op('a constant that 3 does not divide', 'ReduceMean', ['k'],
+       {'k': ([3], [1, 2, 4], 1)}, 'divided exactly')
 one_op('the rank', 'Conv', ['a', 'k'], {'k': ([1, 1], [1], 1)}, 'do not')
 pic = {'x4': ([1, 3, 2, 2], [1] * 12, 1), 'k': ([2, 3, 1, 1], [1] * 6, 1)}
 one_op('group', 'Conv', ['x4', 'k'], pic, 'group', group=2)
@@ -338,10 +348,11 @@ one_op('a list', 'Conv', ['x4', 'k'], pic, 'list', strides=[1])
 one_op('a bias', 'Conv', ['x4', 'k', 'b'], pic, 'bias')
 one_op('auto_pad', 'Conv', ['x4', 'k'], pic, 'not understood',
        auto_pad='VALID')
-one_op('ninths', 'AveragePool', ['x4'], pic, 'power', kernel_shape=[1, 3],
-       pads=[0, 0, 0, 1], count_include_pad=1)
-one_op('padding', 'AveragePool', ['x4'], pic, 'padding',
-       kernel_shape=[1, 2], pads=[0, 0, 0, 1])
+one_op('a constant that 3 does not divide', 'AveragePool', ['x4'], pic,
+       'divided exactly', kernel_shape=[1, 3], pads=[0, 0, 0, 1],
+       count_include_pad=1)
+one_op('a window of padding', 'AveragePool', ['x4'], pic, 'divisor',
+       kernel_shape=[1, 1], pads=[0, 0, 0, 1])
 one_op('training', 'Dropout', ['a', 'b', 't'], {'t': ([], [1], 9)},
        'training')
 
@@ -375,18 +386,24 @@ for name, text, words in (
         ('a product', B + b'(assert (<= (* X_0 Y_0) 1))', 'constant'),
         ('a number', D + b'(assert (<= X_0 1.2.3))', 'no number'),
         ('no digits', D + b'(assert (<= X_0 .))', 'no number'),
-        ('an exponent', D + b'(assert (<= X_0 1e))', 'no number'),
+        ('an exponent', D + b'(assert (<= X_0 1e))', '4096'),
         ('a large exponent', D + b'(assert (<= X_0 1e5000))', '4096'),
         ('an endless exponent', D + b'(assert (<= X_0 1e99999999999999999))',
          '4096'),
         ('5000 digits', D + b'(assert (<= X_0 ' + b'1' * 5000 + b'))',
          '4096'),
         ('37 digits in a sum', D + b'(assert (<= (+ X_0 ' + b'1' * 37 +
-         b') 1))', '36 digits'),
+         b') 1))', '10^-12'),
         ('37 digits in a product', D + b'(assert (<= (* X_0 ' + b'1' * 37 +
-         b') 1))', '36 digits'),
-        ('a sum that grows', D + b'(assert (<= (+ 1e30 1e-30) X_0))',
-         '36 digits'),
+         b') 1))', 'the units'),
+        ('13 digits behind the point', D +
+         b'(assert (<= (+ X_0 0.0000000000001) 1))', '10^-12'),
+        ('a product that is not exact', D +
+         b'(assert (<= (* 0.0000001 (* 0.0000001 X_0)) 1))', '10^-12'),
+        ('a sum that grows', D +
+         b'(assert (<= (+ 999999999999 999999999999) X_0))', '10^12'),
+        ('a long number beside a constant', D + b'(assert (<= (+ X_0 1) ' +
+         b'0.' + b'1' * 20 + b'))', 'long number'),
         ('a coefficient', D + b'(assert (<= (* 67108864 X_0) 1))', '2^26'),
         ('a fine coefficient', D + b'(assert (<= (* 1.00000001 X_0) 1))',
          '2^26'),
@@ -417,51 +434,73 @@ def certificate_case(name, body, words, code=1, text=TEXT, **kw):
 
 MARGIN = TEXT.replace(b'1.001', b'1.0')
 TWO = B + b'(assert (or (>= Y_0 2)(and (>= Y_0 3)(<= Y_0 -1))))'
-certificate_case('another magic', LEAF, 'version 1', 65,
-                 magic=b'AXCU\1\1\0\0')
-certificate_case('another version', LEAF, 'version 1', 65,
-                 magic=b'AXCT\2\1\0\0')
+certificate_case('another magic', LEAF, 'another version', 65,
+                 magic=b'AXCU\2\1\0\0')
+certificate_case('another version', LEAF, 'another version', 65,
+                 magic=b'AXCT\1\1\0\0')
 certificate_case('other semantics', LEAF, 'semantics', 65,
-                 magic=b'AXCT\1\2\0\0')
-certificate_case('reserved bytes', LEAF, 'version 1', 65,
-                 magic=b'AXCT\1\1\0\1')
+                 magic=b'AXCT\2\2\0\0')
+certificate_case('reserved bytes', LEAF, 'another version', 65,
+                 magic=b'AXCT\2\1\0\1')
 certificate_case('a short one', b'', 'cut short', 65)
 certificate_case('no groups', b'\0', 'groups')
 certificate_case('something after it', LEAF + b'\0', 'last group')
-certificate_case('something after a tree', b'\1\2\0\0\0', 'end of a tree')
-certificate_case('a tree that is cut', b'\1\2\1\0\0', 'cut short', 65)
+certificate_case('a tree that is cut', b'\1\1\0', 'cut short', 65)
 certificate_case('a false leaf', LEAF, 'not refuted, at group 0:', 1, MARGIN)
-certificate_case('a false leaf below', b'\1\5\1\0\1\0\0\0',
+certificate_case('a false leaf below', b'\1\1\0\1\0\0',
                  'not refuted, at group 0: X_0>=', 1, MARGIN)
-certificate_case('an input that is not there', b'\1\1\5\0', 'no such input')
-certificate_case('an unknown kind', b'\1\1\4\0', 'unknown kind')
-certificate_case('a split outside', b'\1' + varint(10) + b'\2' +
-                 varint(2 ** 44 + 2) + bytes(2) + b'\0', 'outside of the box')
-certificate_case('a split at a value', b'\1\4\2\3\0\0\0', '2 leaves', 0)
-certificate_case('a job that is not there', b'\1\1\3\0', 'no job')
-certificate_case('a job', b'\1\1\3\1\1\0', '1 leaves', 0)
-certificate_case('a job that is not used', b'\1\1\0\1\1\0', 'not used')
-certificate_case('a job in a job', b'\1\1\3\2\1\3\1\0', 'no job')
-certificate_case('a long varint', b'\1\2\x80\0\0', 'shortest', 65)
-certificate_case('too deep', b'\1' + varint(4097) + b'\1' * 4097 + b'\0',
-                 'too deep')
-certificate_case('two conjunctions', b'\1\2\0\0\0', '1 leaves', 0, TWO)
-certificate_case('a row that is not there', b'\1\2\0\3\0', 'not refuted', 1,
-                 TWO)
-certificate_case('a row by clipping', b'\1\2\0\2\0', '1 leaves', 0, TWO)
-certificate_case('clipping leaves something', b'\1\2\0\2\0', 'not refuted', 1,
+certificate_case('an input that is not there', b'\1\x09\0\0',
+                 'what is not there')
+certificate_case('a leaf with an argument', b'\1\x08', 'argument')
+certificate_case('a split outside', b'\1\2' + varint(2 ** 44 + 2) + b'\0\0',
+                 'outside of the box')
+certificate_case('a split at a value', b'\1\2\3\0\0', '2 leaves', 0)
+certificate_case('a long varint', b'\1\x80\0', 'shortest', 65)
+certificate_case('too deep', b'\1' + b'\1' * 4097 + b'\0', 'too deep')
+certificate_case('two conjunctions', b'\1\0\0', '1 leaves', 0, TWO)
+certificate_case('a row that is not there', b'\1\0\3', 'not refuted', 1, TWO)
+certificate_case('a row by clipping', b'\1\0\2', '1 leaves', 0, TWO)
+certificate_case('clipping leaves something', b'\1\0\2', 'not refuted', 1,
                  TWO.replace(b'Y_0 -1', b'Y_0 1').replace(b'Y_0 3',
                                                           b'Y_0 0.25'))
-certificate_case('all are taken at a split', b'\1\x06\1\2\0\1\0\0\0',
+certificate_case('all are taken at a split', b'\1\1\2\0\1\0\0\0',
                  'conjunctions', 1, TWO)
-certificate_case('a position twice', b'\1\5\1\2\0\0\0\0', 'conjunctions', 1,
+certificate_case('a position twice', b'\1\1\2\0\0\0\0', 'conjunctions', 1,
                  TWO)
-certificate_case('a position out of range', b'\1\4\1\1\2\0\0',
+certificate_case('a position out of range', b'\1\1\1\2\0\0',
                  'conjunctions', 1, TWO)
-certificate_case('one is taken at a split', b'\1\7\1\1\0\0\0\0\0\0',
+certificate_case('one is taken at a split', b'\1\1\1\0\0\0\0\0',
                  '2 leaves', 0, TWO)
+certificate_case('a neuron', b'\1\3\0\0', '2 leaves', 0)
+certificate_case('a neuron and new bounds', b'\1\4\0\0', '2 leaves', 0)
+certificate_case('a neuron that is not there', b'\1\x0b\0\0',
+                 'what is not there')
+certificate_case('a neuron twice', b'\1\3\3\0\0\0', 'not unstable')
+certificate_case('multipliers', b'\1\3\5\0\0\5\0\0', '2 leaves', 0)
+certificate_case('a multiplier that spoils it', b'\1\3\5\xff\xff\5\0\0',
+                 'not refuted, at group 0: neuron 0>=0')
+certificate_case('a multiplier that is cut', b'\1\3\5\0\0\5\0',
+                 'cut short', 65)
+# Nodes x, p, z, a and the outputs; so the row is target 5.
+certificate_case('slopes', b'\1' + varint(8 * 5 + 6) + b'\x40\0',
+                 '1 leaves', 0)
+certificate_case('slopes of a node', b'\1' + varint(8 * 3 + 6) + b'\0',
+                 '1 leaves', 0)
+certificate_case('a slope above 1', b'\1' + varint(8 * 5 + 6) + b'\x81\0',
+                 'more than 1')
+certificate_case('slopes of an affine node', b'\1' + varint(8 * 2 + 6) +
+                 b'\0\0', 'no target')
+certificate_case('slopes of no row', b'\1' + varint(8 * 6 + 6) + b'\0\0',
+                 'no target')
+certificate_case('too many slopes', b'\1' + (varint(8 * 3 + 6)) * 4097 + b'\0',
+                 'too many')
+certificate_case('a fork', b'\1' + varint(8 + 7) + b'\0\0\0', '2 leaves', 0,
+                 TWO)
+certificate_case('a fork of nothing', b'\1\7\0\0\0', 'empty fork', 1, TWO)
+certificate_case('a fork of all', b'\1' + varint(16 + 7) + b'\0\0\0',
+                 'what is not there', 1, TWO)
 certificate_case('no rows', LEAF, 'no rows', 1, B)
-certificate_case('an overflow', LEAF, 'overflow', 1, B + b'(assert '
+certificate_case('an overflow', LEAF, 'too large', 1, B + b'(assert '
                  b'(>= Y_0 1))', m=net(tensor(0, data=struct.pack('<f',
                                                                   3e38))))
 
@@ -478,7 +517,8 @@ f = lambda *x: struct.pack('<I%df' % len(x), len(x), *x)
 cex_case('a true one', f(1.0), 'accepted: violated', 0)
 cex_case('a false one', f(0.99), 'no conjunction', 1)
 cex_case('outside of the box', f(1.01), 'no conjunction', 1)
-cex_case('another magic', f(1.0), 'version 1', 65, magic=b'AXCT\1\1\0\0')
+cex_case('another magic', f(1.0), 'another version', 65,
+         magic=b'AXCT\1\1\0\0')
 cex_case('two inputs', f(1.0, 1.0), 'number of inputs', 65)
 cex_case('cut short', f(1.0)[:-1], 'number of inputs', 65)
 cex_case('infinite', f(float('inf')), 'not finite', 65)
@@ -487,8 +527,8 @@ cex_case('a foreign network', f(1.0), 'not understood', 2,
          m=net(edit(0, lambda n: ('Erf',) + n[1:])))
 cex_case('a strict constant', f(1.0), 'no conjunction', 1,
          MARGIN + b'(assert (< 1 1))')
-cex_case('more bits than are given room', f(1.0), 'bits', 2,
-         text=B + b'(assert (<= Y_0 1e4090))')
+cex_case('values too large to be enclosed', f(1.0), 'bits', 2,
+         m=net(tensor(0, data=struct.pack('<f', 3e38))))
 
 # ---- options
 path = os.path.join(tmp, 'p.vnnlib')
