@@ -81,6 +81,13 @@ static bool small_enough(struct decimal a)
     return !a.digits && abs(a.e) <= DECIMAL_EXP;
 }
 
+bool decimal_in_units(struct decimal a)
+{
+    if (a.digits || a.e < -12 || a.e > 11)
+        return !a.digits && a.m == 0;
+    return magnitude(a.m) < pow10_u128(12 - a.e);
+}
+
 bool decimal_add(struct decimal *out, struct decimal a, struct decimal b)
 {
     int shift;
@@ -91,6 +98,8 @@ bool decimal_add(struct decimal *out, struct decimal a, struct decimal b)
         *out = a.m ? a : b;
         return true;
     }
+    if (!decimal_in_units(a) || !decimal_in_units(b))
+        return false;
     if (a.e < b.e) {
         struct decimal t = a;
 
@@ -102,37 +111,18 @@ bool decimal_add(struct decimal *out, struct decimal a, struct decimal b)
     if (shift > DIGITS + 1 ||
         magnitude(a.m) >= ((u128)1 << 125) / pow10_u128(shift))
         return false;
-    return normalise(out, a.m * (ax_i128)pow10_u128(shift) + b.m, b.e);
-}
-
-static void set_limbs(mp_limb_t *p, u128 m)
-{
-    p[0] = (mp_limb_t)m;
-    p[1] = (mp_limb_t)(m >> 64);
+    return normalise(out, a.m * (ax_i128)pow10_u128(shift) + b.m, b.e) &&
+           decimal_in_units(*out);
 }
 
 bool decimal_mul(struct decimal *out, struct decimal a, struct decimal b)
 {
-    bool negative = (a.m < 0) != (b.m < 0);
-    mp_limb_t x[2], y[2], p[4], q[4];
-    int e = a.e + b.e;
-    u128 m;
+    ax_i128 m;
 
-    if (!small_enough(a) || !small_enough(b))
-        return false;
-    if (magnitude(a.m) < (u128)1 << 62 && magnitude(b.m) < (u128)1 << 62)
-        return normalise(out, a.m * b.m, e);
-    if (!a.m || !b.m)
-        return normalise(out, 0, 0);
-    set_limbs(x, magnitude(a.m));
-    set_limbs(y, magnitude(b.m));
-    mpn_mul_n(p, x, y, 2);
-    for (; !mpn_divrem_1(q, 0, p, 4, 10); e++)
-        memcpy(p, q, sizeof p);
-    if (p[3] || p[2] || p[1] >> 61)
-        return false;
-    m = (u128)p[1] << 64 | p[0];
-    return normalise(out, negative ? -(ax_i128)m : (ax_i128)m, e);
+    return decimal_in_units(a) && decimal_in_units(b) &&
+           !__builtin_mul_overflow(a.m, b.m, &m) &&
+           magnitude(m) < (u128)1 << 126 && normalise(out, m, a.e + b.e) &&
+           decimal_in_units(*out);
 }
 
 static bool is_digit(char c)

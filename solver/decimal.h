@@ -18,7 +18,10 @@ struct decimal {
     size_t n;           /* characters at digits */
 };
 
-/* These return false if the result, or an operand, is beyond the limits. */
+/* May it be in arithmetic: a multiple of 10^-12 below 10^12? */
+bool decimal_in_units(struct decimal a);
+/* These return false if the result, or an operand, may not be; a zero may be
+ * added to anything that is not long. */
 bool decimal_add(struct decimal *out, struct decimal a, struct decimal b);
 bool decimal_mul(struct decimal *out, struct decimal a, struct decimal b);
 static inline struct decimal decimal_neg(struct decimal a)

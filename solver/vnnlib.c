@@ -217,8 +217,9 @@ static ax_status push_term(struct parser *p, uint64_t key,
 static ax_status beyond(struct parser *p, const char *place)
 {
     return fail_at(p, place, AX_EUNSUPPORTED,
-                   "a number beyond the limits: 36 digits in arithmetic, "
-                   "4096 alone, exponents to 4096");
+                   "a number beyond the limits: in arithmetic multiples "
+                   "of 1e-12 below 1e12, alone 4096 digits and exponents "
+                   "to 4096");
 }
 
 static ax_status too_deep(struct parser *p, const char *place)
@@ -318,7 +319,9 @@ static ax_status read_sum(struct parser *p, struct linear *out, int depth,
         AX_TRY(read_term(p, &t, depth));
         if (minus)
             negate(p, &t);
-        if (!decimal_add(&out->constant, out->constant, t.constant))
+        if (!decimal_in_units(out->constant) ||
+            !decimal_in_units(t.constant) ||
+            !decimal_add(&out->constant, out->constant, t.constant))
             return beyond(p, place);
         out->has_constant |= t.has_constant;
         many = true;

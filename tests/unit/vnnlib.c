@@ -118,6 +118,15 @@ static void keeps_what_was_written(void)
 
 static void takes_long_numbers(void)
 {
+    /* Arithmetic is in multiples of 1e-12 below 1e12. */
+    static const char *const units[] = {
+        XY BOX "(assert (<= (+ Y_0 1e-13) 1))",
+        XY BOX "(assert (<= (+ Y_0 1e12) 1))",
+        XY BOX "(assert (<= (* 1e-7 (* 1e-7 Y_0)) 1))",
+        XY BOX "(assert (<= (+ 999999999999 999999999999) Y_0))",
+        XY BOX "(assert (<= (+ Y_0 1) 0.1234567890123))",
+        XY BOX "(assert (<= (* 0.1234567890123 Y_0) 1))",
+    };
     char text[10000], digits[4097];
     struct ax_prop *p;
 
@@ -135,10 +144,12 @@ static void takes_long_numbers(void)
     snprintf(text, sizeof text, XY BOX "(assert (<= (+ Y_0 0) 0.%s))",
              digits);
     refuses(text, AX_EUNSUPPORTED, "beyond the limits");
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        refuses(units[i], AX_EUNSUPPORTED, "beyond the limits");
     p = read_ok(XY BOX "(assert (<= Y_0 1e-4000))"
                        "(assert (<= Y_0 -1e-4000))"
                        "(assert (<= Y_0 1e4000))"
-                       "(assert (<= (* 1e-30 Y_0) 1e-31))",
+                       "(assert (<= (* 1e-12 Y_0) 1e-13))",
                 1, 1);
     OK(p->groups[0].conj[0].rows[0]->d64_up == 1);
     OK(p->groups[0].conj[0].rows[1]->d64_up == 0);
