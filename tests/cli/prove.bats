@@ -135,3 +135,31 @@ PY
     refuses 64 "give --cert" ax-prove -o x.axm -p p.vnnlib m.axm
     refuses 64 "give -o" ax-prove --json --cert -p p.vnnlib m.axm
 }
+
+@test "neurons are split: certificates that ax-check accepts, of any threads" {
+    acas net_1_1
+    cat >p.vnnlib <<'END'
+(declare-const X_0 Real)(declare-const X_1 Real)(declare-const X_2 Real)
+(declare-const X_3 Real)(declare-const X_4 Real)
+(declare-const Y_0 Real)(declare-const Y_1 Real)(declare-const Y_2 Real)
+(declare-const Y_3 Real)(declare-const Y_4 Real)
+(assert (>= X_0 -0.3035))(assert (<= X_0 -0.2986))
+(assert (>= X_1 0))(assert (<= X_1 0.0095))
+(assert (>= X_2 0.4934))(assert (<= X_2 0.5))
+(assert (>= X_3 0.3))(assert (<= X_3 0.36))
+(assert (>= X_4 0.3))(assert (<= X_4 0.36))
+(assert (or (<= Y_0 Y_3) (<= Y_0 Y_4)))
+END
+    for t in 1 3; do
+        ax-prove -j $t --strategy neuron --trace $t.trace --cert -o $t.axm \
+            -p p.vnnlib "$net"
+        run -0 ax-check $t.axm
+        [[ $output == 'accepted: holds, p.vnnlib, '*' leaves' ]]
+        ax-show --extract certificate -o $t.cert $t.axm
+    done
+    cmp 1.cert 3.cert
+    [ "$(grep -c '"neuron":' 1.trace)" -gt 10 ]
+    [ "$(grep -c '"fork":' 1.trace)" -eq 1 ]
+    run -64 ax-prove --strategy both -p p.vnnlib "$net"
+    [[ $output == *"wants auto, input or neuron, not 'both'"* ]]
+}
