@@ -26,7 +26,13 @@
 #define BETA_RATE  0.1f
 #define DECAY      0.97f
 
-enum sub_outcome { SUB_CLOSED, SUB_SPLIT, SUB_STUCK, SUB_LATE, SUB_RANGE };
+enum sub_outcome {
+    SUB_CLOSED,
+    SUB_SPLIT,
+    SUB_STUCK,
+    SUB_LATE,
+    SUB_NO_MEMORY
+};
 
 /* A subproblem: a conjunction's row, and neurons whose sign is assumed. */
 struct sub {
@@ -310,8 +316,11 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
     split_state(b, &w->state, s);
     bound_use(w->work, root->bounds, &w->state);
     s->codes = malloc(2 * (size_t)s->n_signs + 1);
-    if (!s->codes)
+    if (!s->codes) {
+        s->outcome = SUB_NO_MEMORY;
         return false;
+    }
+
     for (uint32_t i = 0; i < s->n_signs; i++) {
         uint32_t j = s->signs[i] / 2;
 
@@ -334,7 +343,9 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
         if (w->state.status[root->loose[i]] == UNSTABLE)
             w->own[n++] = w->own[root->loose[i]];
     s->n_table = n;
-    return closed && copy_bytes(&s->table, w->own, n);
+    if (closed && !copy_bytes(&s->table, w->own, n))
+        s->outcome = SUB_NO_MEMORY;
+    return closed && s->table;
 }
 
 /* ---- branching ---- */
@@ -456,6 +467,8 @@ static void branch_all(const struct bnb *b, struct worker *w,
         n_cand[i] = candidates(b, w->dual, where[i], cand[i]);
         subs[i]->outcome = n_cand[i] ? SUB_SPLIT : SUB_STUCK;
         subs[i]->x = malloc((n_x + 1u) * sizeof *subs[i]->x);
+        if (!subs[i]->x)
+            subs[i]->outcome = SUB_NO_MEMORY;
         for (uint32_t j = 0; subs[i]->x && j < n_x; j++)
             subs[i]->x[j] = w->dual->y[0][j].x[where[i]];
     }
@@ -494,9 +507,10 @@ static void work(void *self, int worker, size_t part)
     for (int p = 0; p < (int)n; p++) {
         take_best(b, w, subs[p], p);
         subs[p]->bound = (double)best[p];
+        subs[p]->outcome = SUB_SPLIT;
         if (best[p] > 0 && close_sub(b, w, subs[p], p)) {
             subs[p]->outcome = SUB_CLOSED;
-        } else {
+        } else if (subs[p]->outcome != SUB_NO_MEMORY) {
             where[n_open] = p;
             open[n_open++] = subs[p];
         }
@@ -678,6 +692,8 @@ static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
         se->stop = SEARCH_TIME;
         return push(b, s, err);
     }
+    if (s->outcome == SUB_NO_MEMORY)
+        return ax_fail(err, AX_ENOMEM, "no memory for a subproblem");
     st->boxes++;
     st->depth = s->n_signs > st->depth ? s->n_signs : st->depth;
     st->bound = s->bound < st->bound ? s->bound : st->bound;

@@ -12,6 +12,7 @@ ax-run net.axm input.csv
 ax-prove -p safe.vnnlib -j 1 net.axm
 ax-prove -p safe.vnnlib -j 1 --cert net.axm
 ax-prove -p unsafe.vnnlib -j 1 --json net.axm
+ax-prove -p safe.vnnlib -j 1 --strategy neuron --cert net.axm
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-sign -k key net.axm
