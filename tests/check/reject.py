@@ -424,6 +424,19 @@ property_case('a false constant', B + b'(assert (<= 1 0))', 'groups', 1)
 property_case('37 digits on a side', B + b'(assert (>= Y_0 1.' + b'1' * 37 +
               b'))', 'accepted', 0)
 
+
+def far_down(m):
+    m.const('c', [1], [-2.0 ** 30])
+    for i in range(129):
+        m.node('Add', ['d%d' % i if i else 'a', 'c'], ['d%d' % (i + 1)])
+    m.output('d129')
+
+
+# Once taken for minus infinity, which every bound is above.
+expect('property: a constant below -2^62', run(whole(
+    net(op=far_down), B + b'(assert (<= (* 33554431 Y_0) '
+    b'-4611686018427387904))')), 1, 'not refuted')
+
 # ---- certificates
 
 
