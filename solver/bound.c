@@ -483,23 +483,18 @@ static void start(struct bwork *w, uint32_t k, size_t n)
     at->n_idx = w->net->nodes[k].n;
 }
 
-static const uint8_t *table_of(const struct bbox *box, uint32_t target)
-{
-    return box->slopes ? box->slopes[target] : NULL;
-}
-
 /* A row has 26 bits to begin with; one variable's coefficient is 1. */
 #define ONE_SCALE 25
 #define ONE       ((int64_t)1 << ONE_SCALE)
 
-/* Lower bounds of v and of -v for n variables v of node k, as target t wants
- * them: w->c, the first n and then n more. */
+/* Lower bounds of v and of -v for n variables v of node k, which neurons[n],
+ * numbered from first on, rectify: w->c, the first n and then n more. */
 static void bound_variables(struct bwork *w, const struct bbox *box,
-                            uint32_t t, uint32_t k, const uint32_t *vars,
-                            size_t n)
+                            uint32_t k, const uint32_t *vars, size_t first,
+                            const uint32_t *neurons, size_t n)
 {
-    const uint8_t *table = table_of(box, t), *tables[ROWS_MAX];
-    struct batch b = {2 * n, table ? tables : NULL, NULL};
+    const uint8_t *tables[ROWS_MAX];
+    struct batch b = {2 * n, box->slopes ? tables : NULL, NULL};
     size_t n8 = w->net->nodes[k].n8;
 
     start(w, k, 2 * n);
@@ -508,7 +503,9 @@ static void bound_variables(struct bwork *w, const struct bbox *box,
     for (size_t r = 0; r < 2 * n; r++) {
         w->at[k].e[r * n8 + vars[r < n ? r : r - n]] = r < n ? ONE : -ONE;
         w->at[k].q[r] = ONE_SCALE;
-        tables[r] = table;
+        if (box->slopes)
+            tables[r] = box->slopes[2 * (first + neurons[r < n ? r : r - n]) +
+                                    (r >= n)];
     }
     descend(w, box, k, &b);
 }
@@ -617,7 +614,8 @@ static void bound_relu(struct bwork *w, const struct bbox *box, uint32_t k,
         for (m = 1; m < half && r + m < n; m++)
             if (node->arg_node[w->rows[r + m]] != from)
                 break;
-        bound_variables(w, box, k, from, w->starts + r, m);
+        bound_variables(w, box, from, w->starts + r, w->net->first[k],
+                        w->rows + r, m);
         for (size_t i = 0; i < m; i++) {
             w->lower[r + i] = w->c[i];
             w->upper[r + i] = -w->c[m + i];
@@ -809,7 +807,7 @@ bool bound_rows(struct bwork *w, const struct bbox *box, struct brow *rows,
     size_t x8 = net->nodes[0].n8;
 
     for (size_t r0 = 0, m; r0 < n; r0 += m) {
-        struct batch b = {0, box->slopes ? tables : NULL, rows + r0};
+        struct batch b = {0, tables, rows + r0};
 
         b.n = m = alike(rows + r0, n - r0, w->max_rows);
         start(w, last, m);
@@ -820,7 +818,7 @@ bool bound_rows(struct bwork *w, const struct bbox *box, struct brow *rows,
         }
         for (size_t r = 0; r < m; r++) {
             start_row(w, rows[r0 + r].row, r);
-            tables[r] = table_of(box, net->n_nodes + rows[r0 + r].number);
+            tables[r] = rows[r0 + r].slopes;
         }
         descend(w, box, last, &b);
         if (w->bad)

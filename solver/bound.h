@@ -91,8 +91,8 @@ size_t bwork_bytes(const struct bnet *net);
 struct bbox {
     int p; /* scale */
     const int64_t *lo, *hi;
-    /* Tables of slopes [neurons] by target: a node, or n_nodes + row; a NULL
-     * entry is none. NULL: there are none at all. */
+    /* [2 neurons] Tables of slopes [neurons] for the lower and the upper
+     * bound of each; a NULL entry is none. NULL: there are none at all. */
     const uint8_t *const *slopes;
 };
 
@@ -118,7 +118,7 @@ struct bmult {
  * a linear function of the input, e [n_x] at scale q. */
 struct brow {
     const struct ax_row *row;
-    uint32_t number; /* of the row, as a target */
+    const uint8_t *slopes; /* [neurons] its table, or NULL */
     const struct bmult *mults;
     uint32_t n_mults;
     ax_i128 c;

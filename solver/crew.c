@@ -14,10 +14,10 @@ struct member {
 };
 
 struct crew {
-    void (*work)(void *self, int worker, size_t part);
-    void *self;
     struct member *members; /* [n]; 0 is the caller */
     int n;
+    crew_work *work; /* in this round */
+    void *self;
     pthread_mutex_t lock;
     pthread_cond_t go, done;
     uint64_t round;
@@ -61,9 +61,7 @@ static void *helper(void *arg)
     return NULL;
 }
 
-ax_status crew_new(struct crew **out, int n,
-                   void (*work)(void *self, int worker, size_t part),
-                   void *self, struct ax_err *err)
+ax_status crew_new(struct crew **out, int n, struct ax_err *err)
 {
     struct crew *c = calloc(1, sizeof *c);
 
@@ -74,8 +72,6 @@ ax_status crew_new(struct crew **out, int n,
         free(c);
         return ax_fail(err, AX_ENOMEM, "no memory for %d threads", n);
     }
-    c->work = work;
-    c->self = self;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->go, NULL);
     pthread_cond_init(&c->done, NULL);
@@ -106,10 +102,13 @@ void crew_free(struct crew *c)
     free(c);
 }
 
-void crew_run(struct crew *c, size_t n, size_t alone)
+void crew_run(struct crew *c, crew_work *work, void *self, size_t n,
+              size_t alone)
 {
     bool shared = c->n > 1 && n >= alone;
 
+    c->work = work;
+    c->self = self;
     c->n_parts = n;
     atomic_store(&c->next, 0);
     if (shared) {

@@ -10,15 +10,16 @@
 
 struct crew;
 
-/* n workers, 0 being the caller; fewer where threads cannot be had. work is
- * called with the number of a worker and of a part. AX_ENOMEM. */
-ax_status crew_new(struct crew **out, int n,
-                   void (*work)(void *self, int worker, size_t part),
-                   void *self, struct ax_err *err) AX_MUST_CHECK;
+/* n workers, 0 being the caller; fewer where threads cannot be had.
+ * AX_ENOMEM. */
+ax_status crew_new(struct crew **out, int n, struct ax_err *err)
+    AX_MUST_CHECK;
 void crew_free(struct crew *c);
 
-/* Parts 0 to n - 1, all done when it returns. Fewer than `alone` parts are
- * the caller's. */
-void crew_run(struct crew *c, size_t n, size_t alone);
+/* Call work with the number of a worker and of a part, for parts 0 to n - 1,
+ * all done when it returns. Fewer than `alone` parts are the caller's. */
+typedef void crew_work(void *self, int worker, size_t part);
+void crew_run(struct crew *c, crew_work *work, void *self, size_t n,
+              size_t alone);
 
 #endif

@@ -12,19 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ascend.h"
 #include "clock.h"
 #include "crew.h"
-#include "dual.h"
+#include "inner.h"
+#include "root.h"
 
 #define ROUND       128 /* subproblems in a round, at most */
 #define FIRST_STEPS 60
 #define STEPS       20
 #define CANDIDATES \
     8 /* neurons whose halves are bounded before one is split */
-#define TABLE_ONE  128
-#define ALPHA_RATE 0.1f
-#define BETA_RATE  0.1f
-#define DECAY      0.97f
+#define TABLE_ONE 128
+#define INNER     4e11 /* multiply-adds for better bounds at a root */
 
 enum sub_outcome {
     SUB_CLOSED,
@@ -53,29 +53,14 @@ struct sub {
     float *x; /* [n_x] the minimiser of its bound, if it is not closed */
 };
 
-/* The root box of the group at hand. */
-struct root {
-    uint32_t group;
-    struct bbox box;
-    struct bstate state;
-    struct bbounds *bounds;
-    uint32_t n_loose, *loose; /* unstable neurons */
-    uint32_t *place;          /* [neurons] where they are in loose */
-    uint32_t *first_row;      /* [n_conj] number of a conjunction's first */
-    uint8_t **tables;         /* [n_nodes + rows] by target; or NULL */
-    uint32_t n_tables;
-};
-
 struct worker {
     struct bwork *work;
     struct dual *dual;
+    struct ascent ascent;
     struct bstate state;
     struct bmult *mults;
-    int64_t *e;           /* [n_x] */
-    uint8_t *own;         /* [neurons] a table */
-    const uint8_t **view; /* [n_nodes + rows] the tables, with that one */
-    float *best;          /* [n_loose, POINTS] alpha, then beta */
-    struct lanes *m, *v;  /* [2 n_loose] of Adam: alpha, then beta */
+    int64_t *e;   /* [n_x] */
+    uint8_t *own; /* [neurons] a table */
 };
 
 struct bnb {
@@ -99,9 +84,9 @@ static const struct ax_row *row_of(const struct bnb *b, const struct sub *s)
     return g->conj[s->conj].rows[s->row];
 }
 
-static uint32_t target_of(const struct bnb *b, const struct sub *s)
+static uint32_t number_of(const struct bnb *b, const struct sub *s)
 {
-    return b->se->net->n_nodes + b->root.first_row[s->conj] + s->row;
+    return b->root.first_row[s->conj] + s->row;
 }
 
 /* ---- one pack of subproblems ---- */
@@ -125,121 +110,41 @@ static void load(const struct bnb *b, struct dual *d, const struct sub *s,
     }
 }
 
-static void load_row(const struct bnb *b, struct dual *d, const struct sub *s,
-                     int p)
+/* Subproblems side by side; lanes may repeat. */
+struct side {
+    const struct bnb *b;
+    struct sub *const *lane; /* [POINTS] */
+};
+
+static void add_rows(const void *self, struct dual *d)
 {
-    const struct ax_row *row = row_of(b, s);
+    const struct side *side = self;
     struct lanes *y = d->e[d->net->n_nodes - 1], *x = d->e[0];
 
-    for (uint32_t i = 0; i < row->n_y; i++)
-        y[row->y_index[i]].x[p] += (float)row->y_coef[i];
-    for (uint32_t i = 0; i < row->n_x; i++)
-        x[row->x_index[i]].x[p] += (float)row->x_coef[i];
-}
-
-/* Bounds of the rows of n lanes' subproblems, less D. */
-static void evaluate(const struct bnb *b, struct dual *d,
-                     struct sub *const *lane, float *margin)
-{
-    dual_clear(d);
-    for (int p = 0; p < POINTS; p++)
-        load_row(b, d, lane[p], p);
-    dual_backward(d, d->net->n_nodes - 1);
-    for (int p = 0; p < POINTS; p++)
-        margin[p] = d->value.x[p] - (float)row_of(b, lane[p])->d;
-}
-
-/* One step of Adam (Kingma and Ba, ICLR 2015) upwards, on one neuron. */
-static void ascend(struct lanes *at, struct lanes *m, struct lanes *v,
-                   const struct lanes *gradient, float rate, int t,
-                   float most)
-{
-    float c1 = 1 / (1 - powf(0.9f, (float)t));
-    float c2 = 1 / (1 - powf(0.999f, (float)t));
-
     for (int p = 0; p < POINTS; p++) {
-        float g = gradient->x[p], to;
+        const struct ax_row *row = row_of(side->b, side->lane[p]);
 
-        m->x[p] = 0.9f * m->x[p] + 0.1f * g;
-        v->x[p] = 0.999f * v->x[p] + 0.001f * g * g;
-        to = at->x[p] + rate * m->x[p] * c1 / (sqrtf(v->x[p] * c2) + 1e-8f);
-        at->x[p] = to < 0 ? 0 : to > most ? most : to;
+        for (uint32_t i = 0; i < row->n_y; i++)
+            y[row->y_index[i]].x[p] += (float)row->y_coef[i];
+        for (uint32_t i = 0; i < row->n_x; i++)
+            x[row->x_index[i]].x[p] += (float)row->x_coef[i];
     }
 }
 
-static void step(const struct bnb *b, struct worker *w, int t, float rate)
+/* What makes the subproblems' bounds better. */
+static struct climb climb_of(const struct side *side, int steps)
 {
-    struct dual *d = w->dual;
+    const struct bnb *b = side->b;
+    struct climb c = {.node = b->se->net->n_nodes - 1,
+                      .n = b->root.n_loose,
+                      .loose = b->root.loose,
+                      .rows = add_rows,
+                      .self = side,
+                      .steps = steps};
 
-    dual_forward(d, d->net->n_nodes - 1);
-    for (uint32_t i = 0; i < b->root.n_loose; i++) {
-        uint32_t j = b->root.loose[i], n = b->root.n_loose;
-        struct lanes ga, gb;
-        bool split = false, loose = false;
-
-        for (int p = 0; p < POINTS; p++) {
-            uint8_t status = d->status[j][p];
-            float mu = d->mu[j].x[p], v = d->v[j].x[p];
-
-            loose |= status == DUAL_LOOSE;
-            split |= status >= DUAL_SPLIT_ON;
-            ga.x[p] = status == DUAL_LOOSE && mu > 0 ? mu * v : 0.0f;
-            gb.x[p] = status == DUAL_SPLIT_ON    ? -v
-                      : status == DUAL_SPLIT_OFF ? v
-                                                 : 0.0f;
-        }
-        if (loose)
-            ascend(&d->alpha[j], &w->m[i], &w->v[i], &ga, ALPHA_RATE * rate,
-                   t, 1.0f);
-        if (split)
-            ascend(&d->beta[j], &w->m[n + i], &w->v[n + i], &gb,
-                   BETA_RATE * rate, t, INFINITY);
-    }
-}
-
-/* Keep slopes and multipliers of lane p as its best. */
-static void keep(const struct bnb *b, struct worker *w, int p)
-{
-    size_t n = b->root.n_loose;
-
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t j = b->root.loose[i];
-
-        w->best[i * (size_t)POINTS + (size_t)p] = w->dual->alpha[j].x[p];
-        w->best[(n + i) * POINTS + (size_t)p] = w->dual->beta[j].x[p];
-    }
-}
-
-/* Improve the bounds of all lanes until they are above 0, in at most so many
- * steps; best: the best margins, whose slopes and multipliers are in
- * w->best. False: the time is up. */
-static bool optimise(const struct bnb *b, struct worker *w,
-                     struct sub *const *lane, int steps, float *best)
-{
-    float margin[POINTS], rate = 1;
-    size_t n = b->root.n_loose;
-
-    lanes_zero(w->m, 2 * n);
-    lanes_zero(w->v, 2 * n);
     for (int p = 0; p < POINTS; p++)
-        best[p] = -INFINITY;
-    for (int t = 1;; t++, rate *= DECAY) {
-        bool all = true;
-
-        if (b->se->deadline > 0 && clock_now() > b->se->deadline)
-            return false;
-        evaluate(b, w->dual, lane, margin);
-        for (int p = 0; p < POINTS; p++) {
-            if (margin[p] > best[p] && best[p] <= 0) {
-                best[p] = margin[p];
-                keep(b, w, p);
-            }
-            all &= best[p] > 0;
-        }
-        if (all || t > steps)
-            return true;
-        step(b, w, t, rate);
-    }
+        c.d[p] = (float)row_of(b, side->lane[p])->d;
+    return c;
 }
 
 /* ---- closing ---- */
@@ -282,17 +187,16 @@ static void split_state(const struct bnb *b, struct bstate *st,
 
 /* Does the row refute s in integers, with the codes in w->mults? */
 static bool refutes(const struct bnb *b, struct worker *w,
-                    const struct sub *s, const uint8_t *const *tables)
+                    const struct sub *s, const uint8_t *slopes)
 {
     struct brow row = {.row = row_of(b, s),
-                       .number = b->root.first_row[s->conj] + s->row,
+                       .slopes = slopes,
                        .mults = w->mults,
                        .n_mults = s->n_signs,
                        .e = w->e};
-    struct bbox box = b->root.box;
 
-    box.slopes = tables;
-    return bound_rows(w->work, &box, &row, 1) && row.c > row.row->d64_up;
+    return bound_rows(w->work, &b->root.box, &row, 1) &&
+           row.c > row.row->d64_up;
 }
 
 static bool copy_bytes(unsigned char **out, const unsigned char *p, size_t n)
@@ -310,7 +214,7 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
 {
     const struct root *root = &b->root;
     int bits = width_of(row_of(b, s));
-    uint32_t target = target_of(b, s), n = 0;
+    uint32_t n = 0;
     bool closed;
 
     split_state(b, &w->state, s);
@@ -330,15 +234,13 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
         s->codes[2 * i] = (unsigned char)w->mults[i].code;
         s->codes[2 * i + 1] = (unsigned char)(w->mults[i].code >> 8);
     }
-    if (refutes(b, w, s, (const uint8_t *const *)root->tables))
+    if (refutes(b, w, s, root->slopes[number_of(b, s)]))
         return true;
     memset(w->own, 255, b->se->net->neurons);
     for (uint32_t i = 0; i < root->n_loose; i++)
         w->own[root->loose[i]] = (uint8_t)lrintf(
-            TABLE_ONE * w->best[i * (size_t)POINTS + (size_t)p]);
-    memcpy(w->view, root->tables, root->n_tables * sizeof *w->view);
-    w->view[target] = w->own;
-    closed = refutes(b, w, s, w->view);
+            TABLE_ONE * ascent_alpha(&w->ascent, i, p));
+    closed = refutes(b, w, s, w->own);
     for (uint32_t i = 0; i < root->n_loose; i++)
         if (w->state.status[root->loose[i]] == UNSTABLE)
             w->own[n++] = w->own[root->loose[i]];
@@ -357,10 +259,10 @@ static void take_best(const struct bnb *b, const struct worker *w,
     size_t n = b->root.n_loose;
 
     for (uint32_t i = 0; i < n; i++)
-        s->alpha[i] = w->best[i * (size_t)POINTS + (size_t)p];
+        s->alpha[i] = ascent_alpha(&w->ascent, i, p);
     for (uint32_t i = 0; i < s->n_signs; i++)
-        s->beta[i] = w->best[(n + b->root.place[s->signs[i] / 2]) * POINTS +
-                             (size_t)p];
+        s->beta[i] = ascent_beta(&w->ascent, n,
+                                 b->root.place[s->signs[i] / 2], p);
 }
 
 /* What a bound loses by relaxing neuron j in lane p. */
@@ -421,6 +323,8 @@ static void branch(const struct bnb *b, struct worker *w,
                    struct candidate (*cand)[CANDIDATES], const int n[2])
 {
     struct sub *lane[POINTS];
+    const struct side side = {b, lane};
+    struct climb c;
     float margin[POINTS];
 
     for (int p = 0; p < POINTS; p++) {
@@ -435,7 +339,8 @@ static void branch(const struct bnb *b, struct worker *w,
             w->dual->beta[j].x[p] = cand[k][q].start[p % 2 == 0];
         }
     }
-    evaluate(b, w->dual, lane, margin);
+    c = climb_of(&side, 0);
+    ascent_evaluate(w->dual, &c, margin);
     for (int k = 0; k < 2 && s[k]; k++) {
         float top = -1;
 
@@ -479,18 +384,16 @@ static void branch_all(const struct bnb *b, struct worker *w,
     }
 }
 
-/* One pack: the lanes beyond its subproblems repeat the first. */
-static void work(void *self, int worker, size_t part)
+/* Set all lanes to n subproblems, lanes beyond them to the first, and make
+ * their bounds better; best [POINTS]. False: the time is up. */
+static bool climb(const struct bnb *b, struct worker *w,
+                  struct sub *const *subs, size_t n, struct sub **lane,
+                  float *best)
 {
-    struct bnb *b = self;
-    struct worker *w = &b->workers[worker];
-    struct sub *lane[POINTS], *open[POINTS], **subs;
-    size_t n = b->n_batch - part * b->pack;
-    int where[POINTS], n_open = 0, steps = STEPS;
-    float best[POINTS];
+    const struct side side = {b, lane};
+    struct climb c;
+    int steps = STEPS;
 
-    n = n < b->pack ? n : b->pack;
-    subs = b->batch + part * b->pack;
     for (size_t j = 0; j < b->se->net->neurons; j++)
         memset(w->dual->status[j], b->root.state.status[j], POINTS);
     for (int p = 0; p < POINTS; p++) {
@@ -499,7 +402,29 @@ static void work(void *self, int worker, size_t part)
         if (lane[p]->n_signs == 0)
             steps = FIRST_STEPS;
     }
-    if (!optimise(b, w, lane, steps, best)) {
+    c = climb_of(&side, steps);
+    return ascend(&w->ascent, &c, best);
+}
+
+/* The subproblems of one pack. */
+static size_t pack_of(const struct bnb *b, size_t part, struct sub ***subs)
+{
+    size_t n = b->n_batch - part * b->pack;
+
+    *subs = b->batch + part * b->pack;
+    return n < b->pack ? n : b->pack;
+}
+
+static void work(void *self, int worker, size_t part)
+{
+    struct bnb *b = self;
+    struct worker *w = &b->workers[worker];
+    struct sub *lane[POINTS], *open[POINTS], **subs;
+    size_t n = pack_of(b, part, &subs);
+    int where[POINTS], n_open = 0;
+    float best[POINTS];
+
+    if (!climb(b, w, subs, n, lane, best)) {
         for (size_t i = 0; i < n; i++)
             subs[i]->outcome = SUB_LATE;
         return;
@@ -521,18 +446,16 @@ static void work(void *self, int worker, size_t part)
 static void worker_end(struct worker *w)
 {
     bwork_free(w->work);
+    ascent_free(&w->ascent);
     dual_free(w->dual);
     free(w->state.m);
     free(w->mults);
     free(w->e);
     free(w->own);
-    free(w->view);
-    free(w->best);
-    free(w->m);
 }
 
 static ax_status worker_start(const struct bnb *b, struct worker *w,
-                              size_t n_rows, struct ax_err *err)
+                              struct ax_err *err)
 {
     const struct bnet *net = b->se->net;
     size_t n = net->neurons;
@@ -543,14 +466,10 @@ static ax_status worker_start(const struct bnb *b, struct worker *w,
     w->mults = calloc(n + 1, sizeof *w->mults);
     w->e = calloc(net->nodes[0].n + 1u, sizeof *w->e);
     w->own = calloc(n + 1, 1);
-    w->view = calloc(net->n_nodes + n_rows + 1, sizeof *w->view);
-    w->best = calloc(2 * n + 1, POINTS * sizeof *w->best);
-    w->m = lanes_alloc(4 * n);
-    if (!state || !w->mults || !w->e || !w->own || !w->view || !w->best ||
-        !w->m)
+    if (!state || !w->mults || !w->e || !w->own)
         return ax_fail(err, AX_ENOMEM, "no memory for a thread");
-    w->v = w->m + 2 * n;
     AX_TRY(dual_new(&w->dual, net, b->lane, err));
+    AX_TRY(ascent_new(&w->ascent, w->dual, n, b->se->deadline, err));
     return bwork_new(&w->work, net, b->se->bytes / 2 / (size_t)b->se->threads,
                      b->se->deadline, err);
 }
@@ -625,15 +544,54 @@ static ax_status push_halves(struct bnb *b, const struct sub *s,
 
 /* ---- what came of a round ---- */
 
+/* All slopes of the root's neurons, then more: an array that the caller
+ * frees. */
+static ax_status root_slopes(const struct bnb *b,
+                             const struct ax_slopes *more, uint32_t n_more,
+                             struct ax_slopes **out, uint32_t *n_out,
+                             struct ax_err *err)
+{
+    const struct bnet *net = b->se->net;
+    size_t most = 2 * net->neurons + n_more;
+    uint32_t n = 0;
+
+    *out = calloc(most + 1, sizeof **out);
+    if (!*out)
+        return ax_fail(err, AX_ENOMEM, "no memory for slopes");
+    for (uint32_t k = 1; k < net->n_nodes; k++)
+        for (size_t t = 2 * net->first[k], i = 0;
+             net->nodes[k].kind == AX_NET_RELU && i < 2 * net->nodes[k].n;
+             i++)
+            if (b->root.inner[t + i])
+                (*out)[n++] = (struct ax_slopes){
+                    .target = (uint32_t)(t + i),
+                    .n = (uint32_t)net->first[k],
+                    .slope = b->root.inner[t + i]};
+    if (n_more)
+        memcpy(*out + n, more, n_more * sizeof *more);
+    *n_out = n + n_more;
+    return AX_OK;
+}
+
 static ax_status emit(struct bnb *b, struct ax_step *s, struct ax_err *err)
 {
+    struct ax_slopes *all = NULL;
+    ax_status st = AX_OK;
+
     s->group = b->root.group;
     s->p = b->root.box.p;
     s->lo = b->root.box.lo;
     s->hi = b->root.box.hi;
-    for (const struct ax_sink *k = b->se->sinks; k && k->step; k++)
-        AX_TRY(k->step(k->self, s, err));
-    return AX_OK;
+    if (s->id == 0 && b->root.improved) {
+        AX_TRY(
+            root_slopes(b, s->slopes, s->n_slopes, &all, &s->n_slopes, err));
+        s->slopes = all;
+    }
+    for (const struct ax_sink *k = b->se->sinks; k && k->step && st == AX_OK;
+         k++)
+        st = k->step(k->self, s, err);
+    free(all);
+    return st;
 }
 
 /* The slopes of a conjunction's tree are those where its root ended. */
@@ -652,8 +610,8 @@ static ax_status keep_table(struct bnb *b, struct sub *s, struct ax_err *err)
         s->table[i] = table[root->loose[i]] = (uint8_t)lrintf(TABLE_ONE *
                                                               s->alpha[i]);
     s->n_table = root->n_loose;
-    free(root->tables[target_of(b, s)]);
-    root->tables[target_of(b, s)] = table;
+    free(root->slopes[number_of(b, s)]);
+    root->slopes[number_of(b, s)] = table;
     return AX_OK;
 }
 
@@ -661,7 +619,9 @@ static ax_status emit_sub(struct bnb *b, struct sub *s, struct ax_err *err)
 {
     const uint32_t refuted[2] = {0, s->row};
     const struct ax_slopes slopes = {
-        .target = target_of(b, s), .n = s->n_table, .slope = s->table};
+        .target = 2 * (uint32_t)b->se->net->neurons + number_of(b, s),
+        .n = s->n_table,
+        .slope = s->table};
     bool closed = s->outcome == SUB_CLOSED;
     struct ax_step e = {
         .kind = closed ? AX_STEP_LEAF : AX_STEP_NEURON,
@@ -731,7 +691,7 @@ static ax_status run_round(struct bnb *b, struct ax_err *err)
     b->n_batch = n;
     /* Lanes that repeat are lost, threads that wait are, too. */
     b->pack = (n + 3) / 4 < 8 ? 8 : (n + 3) / 4;
-    crew_run(b->crew, (n + b->pack - 1) / b->pack, 2);
+    crew_run(b->crew, work, b, (n + b->pack - 1) / b->pack, 2);
     while (n-- > 0 && st == AX_OK) {
         struct sub *s = batch[n];
 
@@ -745,81 +705,6 @@ static ax_status run_round(struct bnb *b, struct ax_err *err)
 }
 
 /* ---- the root ---- */
-
-static void root_end(struct root *r)
-{
-    for (uint32_t i = 0; r->tables && i < r->n_tables; i++)
-        free(r->tables[i]);
-    free(r->tables);
-    free(r->loose);
-    free(r->first_row);
-    free(r->bounds);
-    free(r->state.m);
-    *r = (struct root){0};
-}
-
-static ax_status root_start(struct bnb *b, uint32_t group, struct ax_err *err)
-{
-    const struct bnet *net = b->se->net;
-    const struct ax_group *g = &b->se->prop->groups[group];
-    struct root *r = &b->root;
-    void *state = malloc(bstate_bytes(net) + 8);
-    uint32_t n_rows = 0;
-
-    *r = (struct root){.group = group, .box = {g->p, g->lo, g->hi, NULL}};
-    r->loose = calloc(2 * net->neurons + 1, sizeof *r->loose);
-    r->first_row = calloc(g->n_conj + 1u, sizeof *r->first_row);
-    if (!state || !r->loose || !r->first_row) {
-        free(state);
-        return ax_fail(err, AX_ENOMEM, "no memory for a root");
-    }
-    bstate_place(&r->state, net, state);
-    r->place = r->loose + net->neurons;
-    for (uint32_t k = 0; k < g->n_conj; k++) {
-        r->first_row[k] = n_rows;
-        n_rows += g->conj[k].n_rows;
-    }
-    r->n_tables = net->n_nodes + n_rows;
-    r->tables = calloc(r->n_tables, sizeof *r->tables);
-    if (!r->tables)
-        return ax_fail(err, AX_ENOMEM, "no memory for a root");
-    return bbounds_new(&r->bounds, net, err);
-}
-
-/* A conjunction in the root box. */
-struct verdict {
-    uint32_t row; /* that refutes it, or whose bound is the best */
-    bool refuted;
-};
-
-/* Bound all rows of the root box. */
-static bool judge(const struct bnb *b, struct verdict *v)
-{
-    const struct ax_group *g = &b->se->prop->groups[b->root.group];
-    struct worker *w = &b->workers[0];
-
-    for (uint32_t k = 0; k < g->n_conj; k++) {
-        double best = -INFINITY;
-
-        for (uint32_t r = 0; r < g->conj[k].n_rows && !v[k].refuted; r++) {
-            struct brow row = {.row = g->conj[k].rows[r],
-                               .number = b->root.first_row[k] + r,
-                               .e = w->e};
-            double m;
-
-            if (!bound_rows(w->work, &b->root.box, &row, 1))
-                return false;
-            m = ldexp((double)(row.c - row.row->d64_up), -64);
-            if (m > best || row.c > row.row->d64_up) {
-                best = m;
-                v[k] = (struct verdict){r, row.c > row.row->d64_up};
-            }
-        }
-        if (best < b->se->stats.bound)
-            b->se->stats.bound = best;
-    }
-    return true;
-}
 
 static ax_status emit_refuted(struct bnb *b, uint64_t id, uint32_t depth,
                               const uint32_t *left, const uint32_t *refuted,
@@ -841,7 +726,7 @@ static ax_status emit_refuted(struct bnb *b, uint64_t id, uint32_t depth,
  * that are become leaves. v [n]. */
 static ax_status fork_root(struct bnb *b, const struct verdict *v, uint32_t n,
                            const uint32_t *left, uint32_t *refuted,
-                           struct ax_err *err)
+                           const float *alpha, struct ax_err *err)
 {
     uint64_t id = 0;
 
@@ -878,7 +763,10 @@ static ax_status fork_root(struct bnb *b, const struct verdict *v, uint32_t n,
                 s->id = part;
                 s->conj = k;
                 s->row = v[k].row;
-                for (uint32_t i = 0; i < b->root.n_loose; i++)
+                if (alpha)
+                    memcpy(s->alpha, alpha + (size_t)k * b->root.n_loose,
+                           b->root.n_loose * sizeof *s->alpha);
+                for (uint32_t i = 0; !alpha && i < b->root.n_loose; i++)
                     s->alpha[i] = 0.5f;
             }
             AX_TRY(push(b, s, err));
@@ -887,48 +775,146 @@ static ax_status fork_root(struct bnb *b, const struct verdict *v, uint32_t n,
     return AX_OK;
 }
 
-static void find_loose(struct bnb *b)
+static void try_part(void *self, int worker, size_t part)
+{
+    struct bnb *b = self;
+    struct sub *lane[POINTS], **subs;
+    size_t n = pack_of(b, part, &subs);
+    float best[POINTS];
+
+    if (!climb(b, &b->workers[worker], subs, n, lane, best)) {
+        for (size_t i = 0; i < n; i++)
+            subs[i]->outcome = SUB_LATE;
+        return;
+    }
+    for (int p = 0; p < (int)n; p++) {
+        take_best(b, &b->workers[worker], subs[p], p);
+        subs[p]->bound = (double)best[p];
+    }
+}
+
+/* Do the root's bounds do for all its conjunctions that are not refuted? If
+ * so *alpha [n, n_loose] are the slopes that show it, unless it is NULL.
+ * v [n]. */
+static ax_status try_root(struct bnb *b, const struct verdict *v, uint32_t n,
+                          bool *enough, float *alpha, struct ax_err *err)
+{
+    struct sub **subs = calloc(n + 1u, sizeof *subs);
+    size_t m = 0;
+    bool ok = subs != NULL;
+
+    *enough = true;
+    for (uint32_t k = 0; ok && k < n; k++) {
+        if (v[k].refuted)
+            continue;
+        ok = (subs[m] = sub_new(b, 0)) != NULL;
+        if (!ok)
+            break;
+        subs[m]->conj = k;
+        subs[m]->row = v[k].row;
+        for (uint32_t i = 0; i < b->root.n_loose; i++)
+            subs[m]->alpha[i] = 0.5f;
+        m++;
+    }
+    b->batch = subs;
+    b->n_batch = m;
+    b->pack = (m + 1) / 2 < POINTS ? (m + 1) / 2 : POINTS;
+    if (ok && m)
+        crew_run(b->crew, try_part, b, (m + b->pack - 1) / b->pack, 2);
+    for (size_t i = 0; i < m; i++) {
+        if (subs[i]->outcome == SUB_LATE)
+            b->se->stop = SEARCH_TIME;
+        *enough &= subs[i]->bound > 0;
+        if (alpha)
+            memcpy(alpha + (size_t)subs[i]->conj * b->root.n_loose,
+                   subs[i]->alpha, b->root.n_loose * sizeof *alpha);
+        sub_free(subs[i]);
+    }
+    free(subs);
+    return ok ? AX_OK : ax_fail(err, AX_ENOMEM, "no memory for a root");
+}
+
+/* Bound the root, its neurons with the slopes that it has. */
+static bool bound_root(struct bnb *b, struct verdict *v)
+{
+    struct worker *w = &b->workers[0];
+
+    b->se->stats.boxes++;
+    if (!root_bound(&b->root, b->se, w->work, w->e, v)) {
+        if (bwork_late(w->work))
+            b->se->stop = SEARCH_TIME;
+        else
+            b->se->out_of_range++;
+        return false;
+    }
+    for (int i = 0; i < b->n_workers; i++)
+        dual_box(b->workers[i].dual, b->root.bounds,
+                 &b->se->prop->groups[b->root.group]);
+    return true;
+}
+
+/* Make the bounds of the root's neurons better. */
+static ax_status improve_root(struct bnb *b, struct ax_err *err)
 {
     struct root *r = &b->root;
+    struct ascent **ascents = calloc((size_t)b->n_workers + 1,
+                                     sizeof *ascents);
+    struct inner_job job = {.net = b->se->net,
+                            .lane = b->lane,
+                            .status = r->state.status,
+                            .crew = b->crew,
+                            .ascents = ascents,
+                            .n_ascents = b->n_workers,
+                            .work = INNER,
+                            .bytes = b->se->bytes / 8};
+    ax_status st;
 
-    for (uint32_t j = 0; j < b->se->net->neurons; j++)
-        if (r->state.status[j] == UNSTABLE) {
-            r->place[j] = r->n_loose;
-            r->loose[r->n_loose++] = j;
-        }
+    if (!ascents)
+        return ax_fail(err, AX_ENOMEM, "no memory for a root");
+    for (int i = 0; i < b->n_workers; i++)
+        ascents[i] = &b->workers[i].ascent;
+    st = inner_improve(&job, r->inner, err);
+    free(ascents);
+    for (size_t t = 0; t < 2 * b->se->net->neurons; t++)
+        r->improved |= r->inner[t] != NULL;
+    if (st == AX_NO)
+        b->se->stop = SEARCH_TIME;
+    return st == AX_NO ? AX_OK : st;
 }
 
 /* Bound the root box of the group at hand, and open what it leaves open. */
 static ax_status open_root(struct bnb *b, struct ax_err *err)
 {
     struct search *se = b->se;
-    const struct ax_group *g = &se->prop->groups[b->root.group];
-    uint32_t n = g->n_conj;
+    uint32_t n = se->prop->groups[b->root.group].n_conj;
     struct verdict *v = calloc(n + 1u, sizeof *v);
     uint32_t *left = calloc(3 * (size_t)n + 1, sizeof *left);
+    bool known, enough = true, all = true;
+    float *alpha = NULL;
     ax_status st = AX_OK;
 
     if (!v || !left)
         st = ax_fail(err, AX_ENOMEM, "no memory for a root");
     for (uint32_t k = 0; st == AX_OK && k < n; k++)
         left[k] = k;
-    if (st == AX_OK) {
-        bstate_root(&b->root.state, se->net);
-        se->stats.boxes++;
-        if (!bound_box(b->workers[0].work, &b->root.box, &b->root.state) ||
-            !judge(b, v)) {
-            if (bwork_late(b->workers[0].work))
-                se->stop = SEARCH_TIME;
-            else
-                se->out_of_range++;
-        } else {
-            bound_keep(b->workers[0].work, b->root.bounds);
-            find_loose(b);
-            for (int i = 0; i < b->n_workers; i++)
-                dual_box(b->workers[i].dual, b->root.bounds, g);
-            st = fork_root(b, v, n, left, left + n, err);
+    known = st == AX_OK && bound_root(b, v);
+    for (uint32_t k = 0; known && k < n; k++)
+        all &= v[k].refuted;
+    if (known && !all) {
+        alpha = calloc((size_t)n * b->root.n_loose + 1, sizeof *alpha);
+        st = try_root(b, v, n, &enough, alpha, err);
+    }
+    if (known && st == AX_OK && !enough && se->stop == SEARCH_ON) {
+        st = improve_root(b, err);
+        if (st == AX_OK && b->root.improved && se->stop == SEARCH_ON) {
+            free(alpha); /* which are not of these neurons */
+            alpha = NULL;
+            known = bound_root(b, v);
         }
     }
+    if (known && st == AX_OK && se->stop == SEARCH_ON)
+        st = fork_root(b, v, n, left, left + n, alpha, err);
+    free(alpha);
     free(left);
     free(v);
     return st;
@@ -977,25 +963,10 @@ static ax_status run_group(struct bnb *b, struct ax_err *err)
     return st;
 }
 
-static size_t most_rows(const struct ax_prop *prop)
-{
-    size_t most = 1;
-
-    for (uint32_t g = 0; g < prop->n_groups; g++) {
-        size_t rows = 0;
-
-        for (uint32_t k = 0; k < prop->groups[g].n_conj; k++)
-            rows += prop->groups[g].conj[k].n_rows;
-        most = rows > most ? rows : most;
-    }
-    return most;
-}
-
 ax_status neuron_run(struct search *se, const struct lane_net *lane,
                      struct ax_err *err)
 {
     struct bnb b = {.se = se, .lane = lane, .n_workers = se->threads};
-    size_t rows = most_rows(se->prop);
     ax_status st = AX_OK;
 
     b.workers = calloc((size_t)b.n_workers, sizeof *b.workers);
@@ -1004,19 +975,19 @@ ax_status neuron_run(struct search *se, const struct lane_net *lane,
         st = ax_fail(err, AX_ENOMEM, "no memory for threads");
     }
     for (int i = 0; i < b.n_workers && st == AX_OK; i++)
-        st = worker_start(&b, &b.workers[i], rows, err);
+        st = worker_start(&b, &b.workers[i], err);
     if (st == AX_OK)
-        st = crew_new(&b.crew, b.n_workers, work, &b, err);
+        st = crew_new(&b.crew, b.n_workers, err);
     se->stop = SEARCH_ON;
     se->stats.bound = INFINITY;
     for (uint32_t g = 0;
          g < se->prop->n_groups && st == AX_OK && se->stop == SEARCH_ON;
          g++) {
-        st = root_start(&b, g, err);
+        st = root_start(&b.root, se, g, err);
         if (st == AX_OK)
             st = run_group(&b, err);
         se->next_group = g + 1;
-        root_end(&b.root);
+        root_end(&b.root, se->net);
     }
     search_end(se, 0);
     crew_free(b.crew);

@@ -262,7 +262,7 @@ static ax_status shop_start(struct shop *shop, struct search *se,
     for (int i = 0; i < shop->n && st == AX_OK; i++)
         st = searcher_start(&shop->searchers[i], se, most, err);
     if (st == AX_OK)
-        st = crew_new(&shop->crew, shop->n, work, shop, err);
+        st = crew_new(&shop->crew, shop->n, err);
     if (st != AX_OK)
         shop_end(shop);
     return st;
@@ -511,7 +511,7 @@ ax_status search_run(struct search *se, struct ax_err *err)
         while (n < SEARCH_BATCH && o.n)
             batch[n++] = o.p[--o.n];
         shop.items = batch;
-        crew_run(shop.crew, n, 4);
+        crew_run(shop.crew, work, &shop, n, 4);
         /* The last taken lies deepest in the stack. */
         while (n-- > 0 && st == AX_OK)
             st = settle(se, &o, batch[n], err);

@@ -44,7 +44,7 @@ struct path {
     uint32_t k;
     int64_t scale;              /* of the row over node k */
     const int64_t *row, *input; /* input: NULL if there is nothing */
-    const uint8_t *slope;       /* [n_neurons] or NULL */
+    const uint8_t *slope;       /* by variable, or NULL */
     const struct goal *goal;    /* NULL if it is not of the property */
 };
 
@@ -434,7 +434,7 @@ static struct bound descend(struct run *r, struct work *w,
 }
 
 /* The table of a target, or NULL. */
-static const uint8_t *slopes(const struct table *t, uint32_t target)
+static const uint8_t *slopes(const struct table *t, uint64_t target)
 {
     while (t && t->target != target)
         t = t->next;
@@ -468,10 +468,10 @@ static i128 unit_row(struct run *r, struct work *w, const struct box *b,
     return descend(r, w, b, &p).c;
 }
 
-/* The neurons of node k: bounds of those that are unstable so far, and what
- * follows from them. */
+/* The neurons of node k, number first and on: bounds of those that are
+ * unstable so far, and what follows from them. */
 static void bound_relu(struct run *r, struct work *w, struct box *b,
-                       uint32_t k, const uint8_t *slope)
+                       uint32_t k, uint64_t first, const struct table *tables)
 {
     const struct node *n = &w->net->nodes[k];
     struct state *s = &w->state[k];
@@ -482,8 +482,10 @@ static void bound_relu(struct run *r, struct work *w, struct box *b,
         i128 low, up, most;
         if (status[i] != UNSTABLE)
             continue;
-        low = w->low[i] = unit_row(r, w, b, n->t[i].var, 1, slope);
-        up = w->up[i] = -unit_row(r, w, b, n->t[i].var, -1, slope);
+        low = w->low[i] = unit_row(r, w, b, n->t[i].var, 1,
+                                   slopes(tables, 2 * (first + i)));
+        up = w->up[i] = -unit_row(r, w, b, n->t[i].var, -1,
+                                  slopes(tables, 2 * (first + i) + 1));
         most = up > 0 ? -(-up >> 48) : 0;
         m[i] = most < m[i] ? (int64_t)most : m[i];
         if (low >= 0)
@@ -548,6 +550,7 @@ void box_bounds(struct run *r, struct work *w, struct box *b,
                 const struct table *tables)
 {
     int up = 16 - b->scale;
+    uint64_t first = 0; /* neuron of a relu node */
     for (uint32_t j = 0; j < w->net->nodes[0].n; j++) {
         i128 m = -b->lo[j] > b->hi[j] ? -b->lo[j] : b->hi[j];
         b->m[j] = (int64_t)(up >= 0 ? m * (1 << up)
@@ -556,9 +559,10 @@ void box_bounds(struct run *r, struct work *w, struct box *b,
     for (uint32_t k = 0; k + 1 < w->net->n_nodes; k++) {
         const struct node *n = &w->net->nodes[k];
         if (n->kind == RELU)
-            bound_relu(r, w, b, k, slopes(tables, k));
+            bound_relu(r, w, b, k, first, tables);
         else if (k > 0)
             bound_linear(r, b, n);
+        first += n->kind == RELU ? n->n : 0;
         sum_up(r, &w->state[k], b->m + n->base, n->n);
     }
 }

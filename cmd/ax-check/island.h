@@ -222,9 +222,9 @@ struct bounds {
     int64_t *t, *sum_m; /* [n_nodes] */
 };
 
-struct table { /* of slopes, [n_neurons]; the next one is of an ancestor */
+struct table { /* of slopes, by variable; the next one is older */
     struct table *next;
-    uint32_t target;
+    uint64_t target; /* 2 neuron, 2 neuron + 1, or 2 n_neurons + row */
     uint8_t slope[];
 };
 
@@ -251,7 +251,7 @@ struct bound {
 /* A row of the property, after box_bounds or bounds_use for this box. */
 struct goal {
     const struct row *row;
-    uint32_t target;
+    uint64_t target;
     const struct table *tables;
     const struct multiplier *mults;
     uint32_t n_mults;

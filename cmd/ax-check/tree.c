@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 4096, TABLES_MAX = 4096 };
+enum { DEPTH_MAX = 4096, TABLES_MAX = 1 << 20 };
 enum { LEAF, MIDDLE, VALUE, NEURON, NEURON_ANEW, LEAF_MULTS, SLOPES, FORK };
 
 struct step { /* of the way from the root: a node that was split */
@@ -71,8 +71,8 @@ static struct goal goal_of(const struct walker *w, const struct level *l,
 {
     const struct conj *conj = &w->group->conj[c];
     return (struct goal){.row = &w->c->pr->rows[conj->rows[i]],
-                         .target = w->c->net->n_nodes + conj->first +
-                                   (uint32_t)i,
+                         .target = 2ull * w->c->net->n_neurons + conj->first +
+                                   i,
                          .tables = l->tables};
 }
 
@@ -178,21 +178,23 @@ static void drop_tables(struct walker *w, struct level *l)
     }
 }
 
+/* Slopes for a neuron's row, or for one of the property. */
 static void read_table(struct walker *w, struct level *l, uint64_t target)
 {
     const struct net *net = w->c->net;
-    struct table *t = get(w->r, sizeof *t + net->n_vars, 1);
-    bool node = target < net->n_nodes && net->nodes[target].kind == RELU;
-    bool row = target >= net->n_nodes &&
-               target - net->n_nodes < w->group->n_targets;
-    *t = (struct table){.next = l->tables, .target = (uint32_t)target};
+    uint64_t rows = 2ull * net->n_neurons;
+    uint32_t end = target < rows
+                       ? net->nodes[net->owner[net->neuron[target / 2]]].base
+                       : net->n_vars;
+    struct table *t = get(w->r, sizeof *t + end, 1);
+    *t = (struct table){.next = l->tables, .target = target};
     l->tables = t;
-    if ((!node && !row) || ++l->n_tables > TABLES_MAX)
+    if (target >= rows + w->group->n_targets || ++l->n_tables > TABLES_MAX)
         refuse(w->r, REJECTED, "slopes of no target, or too many");
-    memset(t->slope, 255, net->n_vars);
-    for (uint32_t i = 0; i < net->n_neurons; i++) {
+    memset(t->slope, 255, end);
+    for (uint32_t i = 0; i < net->n_neurons && net->neuron[i] < end; i++) {
         uint32_t v = net->neuron[i];
-        if (l->box.status[v] != UNSTABLE || (node && net->owner[v] >= target))
+        if (l->box.status[v] != UNSTABLE)
             continue;
         t->slope[v] = *take(w->r, &w->tree, 1).p;
         if (t->slope[v] > 128 && t->slope[v] != 255)
@@ -265,21 +267,30 @@ static void leaf(struct walker *w, const struct level *l, bool mults)
         fprintf(stderr, "\r%llu leaves", (unsigned long long)w->c->leaves);
 }
 
+static void be_fresh(struct walker *w, struct level *l)
+{
+    if (l->fresh >= 0)
+        return;
+    box_bounds(w->r, w->work, &l->box, l->tables);
+    l->fresh = (int32_t)w->depth;
+}
+
 /* One node of the tree; true if it was a leaf. */
 static bool visit(struct walker *w)
 {
     struct level *l = &w->level[w->depth];
     uint64_t t = varint(w->r, &w->tree);
+    bool anew = l->fresh < 0;
     uint32_t kind;
-    for (; t % 8 == SLOPES; t = varint(w->r, &w->tree))
+    for (; t % 8 == SLOPES; t = varint(w->r, &w->tree)) {
+        if (t / 8 >= 2ull * w->c->net->n_neurons)
+            be_fresh(w, l);
         read_table(w, l, t / 8);
-    kind = t % 8;
-    if (l->fresh < 0) {
-        box_bounds(w->r, w->work, &l->box, l->tables);
-        l->fresh = (int32_t)w->depth;
-    } else if (kind != NEURON && kind != NEURON_ANEW && kind != FORK) {
-        bounds_use(w->work, &l->box, &w->level[l->fresh].bounds);
     }
+    kind = t % 8;
+    be_fresh(w, l);
+    if (!anew && kind != NEURON && kind != NEURON_ANEW && kind != FORK)
+        bounds_use(w->work, &l->box, &w->level[l->fresh].bounds);
     if (kind == LEAF || kind == LEAF_MULTS) {
         if (t / 8 != 0)
             refuse(w->r, REJECTED, "a leaf has an argument");

@@ -18,7 +18,7 @@ typedef enum ax_verdict { AX_UNKNOWN, AX_HOLDS, AX_VIOLATED } ax_verdict;
 const char *ax_verdict_name(ax_verdict v);
 
 /* A table of slopes that holds from a box on: a byte for each neuron that is
- * unstable before the target, ax-cert(5). */
+ * unstable before the target, ax-cert(5), section CERTIFICATE. */
 struct ax_slopes {
     uint32_t target;
     uint32_t n;

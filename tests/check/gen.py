@@ -151,10 +151,11 @@ def tight_tree(name, model, make, groups):
               'certificate', certificate(model, text, groups))
 
 
-def unstable(net, text, signs=()):
+def unstable(net, text, signs=(), tables=None):
     """Numbers of the neurons that are unstable in the root box of a property,
     with the signs of some assumed and all bounds computed anew."""
     box = R.Box(net, R.read_property(text, net.n[0], net.n[-1])[0])
+    box.tables = dict(tables or {})
     R.box_bounds(net, box)
     for n, status in signs:
         k, j = net.neurons[n]
@@ -166,30 +167,39 @@ def unstable(net, text, signs=()):
 
 
 def neuron_tree(model, make):
-    """Slopes for the row and for a node, then two neurons are split, the
-    second one with new bounds, and an input below; with multipliers."""
+    """Slopes for rows of neurons and for the property's, then two neurons are
+    split, the second one with new bounds, and an input below; with
+    multipliers."""
     net = R.Net(model)
     text = make(F(0))
-    slopes = lambda target, n: varint(8 * target + 6) + bytes(
-        rnd.choice([255, rnd.randrange(129)]) for _ in range(n))
+    row = 2 * len(net.neurons)
+    some = lambda n: bytes(rnd.choice([255, rnd.randrange(129)])
+                           for _ in range(n))
     codes = lambda n: b''.join(struct.pack('<H', rnd.choice(
         [0, rnd.randrange(18, 24) * 2048 + rnd.randrange(2048)]))
         for _ in range(n))
-    last = net.relus[-1]
-    before = sum(net.n[k] for k in net.relus if k < last)
-    tree = slopes(len(net.nodes), len(net.neurons)) + slopes(last, before)
-    first = unstable(net, text)
+    # All neurons are unstable before there are bounds.
+    tree, tables = b'', {}
+    for t in range(0, row, 3):
+        k, j = net.neurons[t // 2]
+        before = [m for m in net.neurons if m[0] < k]
+        tables[k, j, t % 2] = table = some(len(before))
+        tree += varint(8 * t + 6) + table
+        tables[k, j, t % 2] = dict(zip(before, table))
+    first = unstable(net, text, (), tables)
+    tree += varint(8 * row + 6) + some(len(first))
     if not first:
         return tree + b'\0'
     n = first[0]
     tree += varint(8 * n + 3) + b'\5' + codes(1)
-    rest = [m for m in unstable(net, text) if m != n]
+    rest = first[1:]
     if not rest:
         return tree + b'\5' + codes(1)
-    again = unstable(net, text, [(n, 'inactive'), (rest[0], 'active')])
+    again = unstable(net, text, [(n, 'inactive'), (rest[0], 'active')],
+                     tables)
     tree += varint(8 * rest[0] + 4)
     if again:
-        tree += slopes(len(net.nodes), len(again))
+        tree += varint(8 * row + 6) + some(len(again))
     # The first half is split at an input, the second is a leaf.
     return tree + varint(1) + b'\5' + codes(2) + b'\0' + b'\5' + codes(2)
 
@@ -414,6 +424,7 @@ text = (start + '(assert (<= 1 1))\n').encode()
 write('everything-no', net, text, 'certificate',
       certificate(net, text, [leaf]))
 
+rnd.seed(1)
 # Counterexamples: Y = relu(x) - 1 exactly at its threshold, and others.
 tie = Model()
 tie.input('x', [1, 1])

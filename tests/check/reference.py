@@ -198,8 +198,8 @@ def relu_bounds(net, box, k, node):
         if status[j] != 'unstable':
             continue
         one = [int(i == x) for x in range(net.n[p])]
-        low[j] = Bound(net, box, p, one, k).c.v
-        high[j] = -Bound(net, box, p, [-v for v in one], k).c.v
+        low[j] = Bound(net, box, p, one, (k, j, 0)).c.v
+        high[j] = -Bound(net, box, p, [-v for v in one], (k, j, 1)).c.v
         top = max(0, shift_up(high[j], 64, 16))
         m[j] = top if m[j] is None else min(m[j], top)
         if low[j] >= 0:
@@ -322,15 +322,16 @@ class Tree:
             raise Reject('row %d does not refute' % i)
 
     def slopes(self, box, arg):
-        nodes = self.net.nodes
-        if arg < len(nodes):
-            if nodes[arg].kind != 'relu':
-                raise Reject('target')
-            target, end = arg, arg
+        neurons = self.net.neurons
+        row = arg - 2 * len(neurons)
+        if row < 0:
+            end, j = neurons[arg // 2]
+            target = end, j, arg % 2
+        elif row < self.n_rows:
+            target, end = Target((row,)), len(self.net.nodes)
+            box_bounds(self.net, box)
         else:
-            if arg - len(nodes) >= self.n_rows:
-                raise Reject('target')
-            target, end = Target((arg - len(nodes),)), len(nodes)
+            raise Reject('target')
         table = {}
         for k, j in self.net.neurons:
             if k < end and box.status[k][j] == 'unstable':
@@ -341,12 +342,13 @@ class Tree:
 
     def walk(self, box, left, deep=0, tables=0):
         t = self.r.varint()
-        kind, arg = t % 8, t // 8
-        if kind == 6:
-            if tables == 4096:
+        while t % 8 == 6:
+            if tables == 2 ** 20:
                 raise Reject('too deep')
-            self.slopes(box, arg)
-            return self.walk(box, left, deep, tables + 1)
+            self.slopes(box, t // 8)
+            tables += 1
+            t = self.r.varint()
+        kind, arg = t % 8, t // 8
         box_bounds(self.net, box)
         if kind in (0, 5):
             if arg:

@@ -494,18 +494,16 @@ certificate_case('a multiplier that spoils it', b'\1\3\5\xff\xff\5\0\0',
                  'not refuted, at group 0: neuron 0>=0')
 certificate_case('a multiplier that is cut', b'\1\3\5\0\0\5\0',
                  'cut short', 65)
-# Nodes x, p, z, a and the outputs; so the row is target 5.
-certificate_case('slopes', b'\1' + varint(8 * 5 + 6) + b'\x40\0',
+# One neuron, unstable at the root; so the row is target 2.
+certificate_case('slopes', b'\1' + varint(8 * 2 + 6) + b'\x40\0',
                  '1 leaves', 0)
-certificate_case('slopes of a node', b'\1' + varint(8 * 3 + 6) + b'\0',
+certificate_case('slopes of a neuron', b'\1' + varint(8 * 1 + 6) + b'\0',
                  '1 leaves', 0)
-certificate_case('a slope above 1', b'\1' + varint(8 * 5 + 6) + b'\x81\0',
+certificate_case('a slope above 1', b'\1' + varint(8 * 2 + 6) + b'\x81\0',
                  'more than 1')
-certificate_case('slopes of an affine node', b'\1' + varint(8 * 2 + 6) +
-                 b'\0\0', 'no target')
-certificate_case('slopes of no row', b'\1' + varint(8 * 6 + 6) + b'\0\0',
+certificate_case('slopes of no row', b'\1' + varint(8 * 3 + 6) + b'\0\0',
                  'no target')
-certificate_case('too many slopes', b'\1' + (varint(8 * 3 + 6)) * 4097 + b'\0',
+certificate_case('too many slopes', b'\1' + varint(6) * (2 ** 20 + 1) + b'\0',
                  'too many')
 certificate_case('a fork', b'\1' + varint(8 + 7) + b'\0\0\0', '2 leaves', 0,
                  TWO)

@@ -160,6 +160,14 @@ END
     cmp 1.cert 3.cert
     [ "$(grep -c '"neuron":' 1.trace)" -gt 10 ]
     [ "$(grep -c '"fork":' 1.trace)" -eq 1 ]
+    # Without a fork the slopes stand at the root of the tree.
+    for y in Y_3 Y_4; do
+        sed "s/(or .*/(<= Y_0 $y))/" p.vnnlib >one.vnnlib
+        ax-prove --strategy neuron --trace one.trace --cert -o one.axm \
+            -p one.vnnlib "$net"
+        [ "$(grep -c '"neuron":' one.trace)" -gt 0 ]
+        run -0 ax-check one.axm
+    done
     run -64 ax-prove --strategy both -p p.vnnlib "$net"
     [[ $output == *"wants auto, input or neuron, not 'both'"* ]]
 }

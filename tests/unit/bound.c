@@ -161,8 +161,8 @@ static void make_rows(void)
     rows[1].x_coef = x_coef;
 }
 
-/* Targets: nodes, and then the rows. */
-static const uint8_t *no_tables[MOST + ROWS];
+/* Of the lower and upper rows of neurons. */
+static const uint8_t *no_tables[2 * MOST * WIDEST];
 
 static bool bound_case(const struct bnet *bn, struct bwork *w,
                        struct bound_case *c, double half,
@@ -181,8 +181,9 @@ static bool bound_case(const struct bnet *bn, struct bwork *w,
         bstate_place(&c->st, bn, need(calloc(1, bstate_bytes(bn))));
     bstate_root(&c->st, bn);
     for (int r = 0; r < ROWS; r++)
-        c->rows[r] = (struct brow){
-            .row = &rows[r], .number = (uint32_t)r, .e = c->e[r]};
+        c->rows[r] = (struct brow){.row = &rows[r],
+                                   .slopes = tables ? tables[0] : NULL,
+                                   .e = c->e[r]};
     return bound_box(w, &box, &c->st) && bound_rows(w, &box, c->rows, ROWS);
 }
 
@@ -284,13 +285,13 @@ static void slopes(const struct ax_net *net, const struct bnet *bn,
                    struct bwork *w, struct bound_case *c)
 {
     uint8_t *table = need(calloc(bn->neurons + 1, 1));
-    const uint8_t *tables[MOST + ROWS];
+    const uint8_t *tables[2 * MOST * WIDEST];
     ax_i128 plain = 0, other = 0;
 
     OK(bound_case(bn, w, c, 0.3, NULL));
     plain = c->rows[0].c;
     memset(table, 255, bn->neurons);
-    for (uint32_t t = 0; t < MOST + ROWS; t++)
+    for (uint32_t t = 0; t < 2 * MOST * WIDEST; t++)
         tables[t] = table;
     OK(bound_case(bn, w, c, 0.3, tables)); /* 255 is what there is without */
     OK(c->rows[0].c == plain);
