@@ -16,6 +16,7 @@ enum { NODES_MAX = 8192 };
 #define STEPS_MAX    (1ull << 33) /* minutes */
 #define TERMS_MAX    (1ull << 28) /* of a node: 4 GiB */
 #define CONSTANT     UINT32_MAX   /* no variable */
+#define ONE          0x3f800000   /* a float32 */
 
 struct array {
     uint32_t rank;
@@ -344,10 +345,10 @@ static int64_t attr_item(struct graph *g, const char *name, uint32_t i,
     return a ? a->ints[i] : other;
 }
 
-static struct num attr_num(struct graph *g, const char *name)
+static struct num attr_num(struct graph *g, const char *name, uint32_t other)
 {
     const struct attr *a = attr(g, name, 2);
-    return a ? num_float(g, a->bits, 23, 8) : (struct num){1, 0};
+    return num_float(g, a ? a->bits : other, 23, 8);
 }
 
 static struct array *in(struct graph *g, uint32_t i)
@@ -639,47 +640,202 @@ static void broadcast(struct graph *g, struct operand *o, uint64_t *size,
     }
 }
 
-/* One term for each element of input 0: Relu, Neg. */
-static void op_each(struct graph *g, struct array **out)
+/* One term for each element of x: Relu, or Neg. */
+static struct array *each(struct graph *g, const struct array *x, bool relu)
 {
-    bool relu = bytes_are(g->op->op, "Relu");
-    const struct array *x = in(g, 0);
     node_begin(g, relu ? RELU : UNIT, x->n);
     for (uint64_t i = 0; i < x->n; i++) {
         need(g, !relu || var_of(x, i) != CONSTANT, "of a constant");
         add_term(g, x, i, relu ? one : minus_one);
         end_row(g);
     }
-    out[0] = made(g, x->dims, x->rank);
+    return made(g, x->dims, x->rank);
 }
 
-/* Both inputs of an operator that broadcasts, as loops over its output. */
-static void both(struct graph *g, struct operand *a, struct operand *b,
+static void op_each(struct graph *g, struct array **out)
+{
+    out[0] = each(g, in(g, 0), bytes_are(g->op->op, "Relu"));
+}
+
+/* Two arrays that broadcast, as loops over what they become. */
+static void both(struct graph *g, const struct array *x,
+                 const struct array *y, struct operand *a, struct operand *b,
                  struct nest *n)
 {
-    a->x = in(g, 0);
-    b->x = in(g, 1);
-    n->loops = a->x->rank > b->x->rank ? a->x->rank : b->x->rank;
+    a->x = x;
+    b->x = y;
+    n->loops = x->rank > y->rank ? x->rank : y->rank;
     n->k = one;
-    broadcast(g, b, n->size, b->x->rank, n->loops);
-    broadcast(g, a, n->size, a->x->rank, n->loops);
+    broadcast(g, b, n->size, y->rank, n->loops);
+    broadcast(g, a, n->size, x->rank, n->loops);
+}
+
+/* x + k y */
+static struct array *sum(struct graph *g, const struct array *x,
+                         const struct array *y, struct num k)
+{
+    struct nest n = {.loops = 0}, m = {.loops = 0};
+    both(g, x, y, &n.a, &m.a, &n);
+    m.loops = n.loops;
+    m.k = k;
+    memcpy(m.size, n.size, sizeof m.size);
+    return run_nests(g, UNIT, n.size, n.loops, n.loops, &n, &m);
 }
 
 static void op_sum(struct graph *g, struct array **out)
 {
-    struct nest n = {.loops = 0}, m = {.loops = 0};
-    both(g, &n.a, &m.a, &n);
-    m.loops = n.loops;
-    m.k = bytes_are(g->op->op, "Sub") ? minus_one : one;
-    memcpy(m.size, n.size, sizeof m.size);
-    out[0] = run_nests(g, UNIT, n.size, n.loops, n.loops, &n, &m);
+    bool sub = bytes_are(g->op->op, "Sub");
+    out[0] = sum(g, in(g, 0), in(g, 1), sub ? minus_one : one);
 }
 
 static void op_mul(struct graph *g, struct array **out)
 {
     struct nest n = {.loops = 0};
-    both(g, &n.a, &n.b, &n);
+    both(g, in(g, 0), in(g, 1), &n.a, &n.b, &n);
     out[0] = run_nests(g, WEIGHTED, n.size, n.loops, n.loops, &n, NULL);
+}
+
+/* ---- operators that are linear in pieces ---- */
+
+/* max(a, b) = b + max(0, a - b), min(a, b) = a - max(0, a - b) */
+static struct array *extreme(struct graph *g, const struct array *a,
+                             const struct array *b, bool max)
+{
+    struct array *r = each(g, sum(g, a, b, minus_one), true);
+    return max ? sum(g, b, r, one) : sum(g, a, r, minus_one);
+}
+
+static void op_extreme(struct graph *g, struct array **out)
+{
+    out[0] = in(g, 0);
+    for (uint32_t i = 1; i < g->op->n_in; i++)
+        out[0] = extreme(g, out[0], in(g, i), bytes_are(g->op->op, "Max"));
+}
+
+static void op_clip(struct graph *g, struct array **out)
+{
+    out[0] = in(g, 0);
+    for (uint32_t i = 1; i < g->op->n_in; i++) {
+        if (!g->op->in[i])
+            continue;
+        need(g, in(g, i)->n == 1 && all_constant(in(g, i)),
+             "a bound is no constant number");
+        out[0] = extreme(g, out[0], in(g, i), i == 1);
+    }
+}
+
+/* r + r - x, r = max(0, x) */
+static void op_abs(struct graph *g, struct array **out)
+{
+    const struct array *x = in(g, 0), *r = each(g, x, true);
+    struct nest n = {.loops = 0}, m = {.loops = 0};
+    both(g, r, x, &n.a, &m.a, &n);
+    m.loops = n.loops++;
+    m.k = minus_one;
+    memcpy(m.size, n.size, sizeof m.size);
+    n.size[m.loops] = 2; /* times */
+    out[0] = run_nests(g, UNIT, x->dims, x->rank, x->rank, &n, &m);
+}
+
+/* a x + (1 - a) max(0, x) */
+static void op_leaky(struct graph *g, struct array **out)
+{
+    const struct array *x = in(g, 0), *r;
+    struct array a = {.n = 1}, rest;
+    struct num alpha;
+    struct nest n = {.loops = 0}, m = {.loops = 0};
+    if (bytes_are(g->op->op, "PRelu")) {
+        need(g, all_constant(in(g, 1)), "the slope is not constant");
+        a = *in(g, 1);
+    } else {
+        alpha = attr_num(g, "alpha", 0x3c23d70a); /* 0.01 */
+        a.c = &alpha;
+    }
+    rest = a;
+    rest.c = get(g->r, a.n, sizeof *rest.c);
+    for (uint64_t i = 0; i < a.n; i++)
+        rest.c[i] = num_add(g, one, num_mul(g, a.c[i], minus_one));
+    r = each(g, x, true);
+    both(g, x, &a, &n.a, &n.b, &n);
+    both(g, r, &rest, &m.a, &m.b, &m);
+    need(g,
+         n.loops == x->rank &&
+             memcmp(n.size, x->dims, n.loops * sizeof *n.size) == 0,
+         "the slope is too large");
+    out[0] = run_nests(g, WEIGHTED, x->dims, x->rank, x->rank, &n, &m);
+}
+
+/* One round: the elements of all, where those of list i end at end[i], are
+ * compared in pairs; the new lists, of the greater ones and what is left. */
+static struct array *play(struct graph *g, const struct array *all,
+                          uint64_t *end, uint64_t n)
+{
+    uint64_t pairs = 0, left = 0, at = 0, to = 0;
+    struct array *r;
+    for (uint64_t i = 0; i < n; at = end[i++]) {
+        pairs += (end[i] - at) / 2;
+        left += (end[i] - at + 1) / 2;
+    }
+    node_begin(g, UNIT, pairs);
+    for (uint64_t i = 0, k = 0; i < n; k = end[i++])
+        for (; k + 1 < end[i]; k += 2) {
+            add_term(g, all, k, one);
+            add_term(g, all, k + 1, minus_one);
+            end_row(g);
+        }
+    r = each(g, made(g, &pairs, 1), true);
+    node_begin(g, UNIT, left);
+    for (uint64_t i = 0, k = 0, pair = 0; i < n; end[i++] = to)
+        for (; k < end[i]; to++) {
+            bool alone = k + 1 == end[i];
+            add_term(g, all, alone ? k : k + 1, one);
+            if (!alone)
+                add_term(g, r, pair++, one);
+            k += alone ? 1 : 2;
+            end_row(g);
+        }
+    return made(g, &left, 1);
+}
+
+/* The greatest of the elements that the nest finds below the indexes of the
+ * output. */
+static struct array *maxima(struct graph *g, const uint64_t *dims,
+                            uint32_t rank, uint32_t outer,
+                            const struct nest *n)
+{
+    struct array *y = array_new(g, dims, rank), all = {.rank = 1}, *won;
+    uint64_t *end = get(g->r, y->n, sizeof *end), most = 0, room = 1, where;
+    uint64_t at[LOOPS_MAX] = {0};
+    uint64_t *found = get(g->r, 1, sizeof *found);
+    for (uint64_t i = 0; i < y->n; i++) {
+        uint64_t from = all.n;
+        do {
+            need(g, g->steps++ < STEPS_MAX, "more than 2^33 steps");
+            if (!find(&n->a, at, n->loops, &where))
+                continue;
+            need(g, all.n < ELEMENTS_MAX, "a tensor is too large");
+            found = grow(g->r, found, all.n, &room, sizeof *found);
+            found[all.n++] = where;
+        } while (step(at, n->size, outer, n->loops));
+        step(at, n->size, 0, outer);
+        end[i] = all.n;
+        need(g, all.n > from, "a window lies in the padding");
+        most = all.n - from > most ? all.n - from : most;
+    }
+    all.dims[0] = all.n;
+    all.var = get(g->r, all.n, sizeof *all.var);
+    all.c = get(g->r, all.n, sizeof *all.c);
+    for (uint64_t i = 0; i < all.n; i++) {
+        all.var[i] = var_of(n->a.x, found[i]);
+        if (all.var[i] == CONSTANT)
+            all.c[i] = n->a.x->c[found[i]];
+    }
+    won = &all;
+    for (; most > 1; most = (most + 1) / 2)
+        won = play(g, won, end, y->n);
+    y->var = won->var;
+    y->c = won->c;
+    return y;
 }
 
 /* The divisor of the row at hand. */
@@ -699,7 +855,7 @@ static void op_div(struct graph *g, struct array **out)
 {
     struct nest n = {.loops = 0}, m = {.loops = 0};
     const struct array *a, *b;
-    both(g, &n.a, &m.a, &n);
+    both(g, in(g, 0), in(g, 1), &n.a, &m.a, &n);
     a = view(g, &n);
     m.loops = n.loops;
     memcpy(m.size, n.size, sizeof m.size);
@@ -744,8 +900,8 @@ static void op_gemm(struct graph *g, struct array **out)
          tb = attr_int(g, "transB", 0) != 0;
     bool bias = g->op->n_in > 2 && g->op->in[2] > 0;
     struct nest n = {
-        .a.x = a, .b.x = b, .k = attr_num(g, "alpha"), .loops = 3};
-    struct nest c = {.k = attr_num(g, "beta"), .loops = 2};
+        .a.x = a, .b.x = b, .k = attr_num(g, "alpha", ONE), .loops = 3};
+    struct nest c = {.k = attr_num(g, "beta", ONE), .loops = 2};
     need(g, a->rank == 2 && b->rank == 2 && a->dims[!ta] == b->dims[tb],
          "shapes do not agree");
     n.a.by[ta][0] = n.a.by[!ta][2] = n.b.by[tb][2] = n.b.by[!tb][1] = 1;
@@ -786,12 +942,15 @@ static void op_matmul(struct graph *g, struct array **out)
                        NULL);
 }
 
-/* Conv and AveragePool. Loops: batch, group, channel in the group, spatial;
+/* Conv and pools. Loops: batch, group, channel in the group, spatial;
  * then input channel in the group, spatial in the kernel. */
 static void op_conv(struct graph *g, struct array **out)
 {
     bool pool = !bytes_are(g->op->op, "Conv");
-    bool global = bytes_are(g->op->op, "GlobalAveragePool");
+    bool max = bytes_are(g->op->op, "MaxPool") ||
+               bytes_are(g->op->op, "GlobalMaxPool");
+    bool global = bytes_are(g->op->op, "GlobalAveragePool") ||
+                  bytes_are(g->op->op, "GlobalMaxPool");
     bool bias = g->op->n_in > 2 && g->op->in[2] > 0;
     const struct array *x = in(g, 0), *w = pool ? x : in(g, 1);
     uint32_t s = x->rank - 2, inner = x->rank + 1;
@@ -846,7 +1005,9 @@ static void op_conv(struct graph *g, struct array **out)
         c.a.by[0][1] = n.b.by[0][1];
         c.a.by[0][2] = 1;
     }
-    if (pool)
+    if (max)
+        out[0] = maxima(g, dims, x->rank, inner, &n);
+    else if (pool)
         out[0] = means(g, dims, x->rank, inner, &n,
                        global || attr_int(g, "count_include_pad", 0) != 0);
     else
@@ -892,9 +1053,11 @@ static const struct op {
     const char *attrs;
     void (*apply)(struct graph *g, struct array **out);
 } ops[] = {
+    {"Abs", 1, 1, "", op_abs},
     {"Add", 2, 1, "", op_sum},
     {"AveragePool", 1, 1,
      " count_include_pad dilations kernel_shape pads strides ", op_conv},
+    {"Clip", 3, 1, "", op_clip},
     {"Concat", UINT32_MAX, 1, " axis ", op_concat},
     {"Conv", 3, 1, " dilations group kernel_shape pads strides ", op_conv},
     {"Div", 2, 1, "", op_div},
@@ -903,10 +1066,17 @@ static const struct op {
     {"Gather", 2, 1, " axis ", op_gather},
     {"Gemm", 3, 1, " alpha beta transA transB ", op_gemm},
     {"GlobalAveragePool", 1, 1, "", op_conv},
+    {"GlobalMaxPool", 1, 1, "", op_conv},
     {"Identity", 1, 1, "", op_identity},
+    {"LeakyRelu", 1, 1, " alpha ", op_leaky},
     {"MatMul", 2, 1, "", op_matmul},
+    {"Max", UINT32_MAX, 1, "", op_extreme},
+    {"MaxPool", 1, 2, " dilations kernel_shape pads storage_order strides ",
+     op_conv},
+    {"Min", UINT32_MAX, 1, "", op_extreme},
     {"Mul", 2, 1, "", op_mul},
     {"Neg", 1, 1, "", op_each},
+    {"PRelu", 2, 1, "", op_leaky},
     {"Pad", 4, 1, "", op_pad},
     {"ReduceMean", 2, 1, " axes keepdims noop_with_empty_axes ", op_reduce},
     {"ReduceSum", 2, 1, " axes keepdims noop_with_empty_axes ", op_reduce},
@@ -1012,9 +1182,8 @@ static void graph_outputs(struct graph *g)
 void graph_read(struct run *r, struct net *net, const struct model *m)
 {
     struct graph g = {.r = r, .net = net, .m = m};
-    uint32_t n = m->n_nodes < NODES_MAX ? m->n_nodes : NODES_MAX;
     g.values = get(r, m->n_values, sizeof *g.values);
-    net->nodes = get(r, n + 2ull, sizeof *net->nodes);
+    net->nodes = get(r, NODES_MAX, sizeof *net->nodes);
     node_begin(&g, INPUT, 0);
     for (uint32_t i = 0; i < m->n_inputs; i++)
         graph_input(&g, m->inputs[i]);

@@ -10,11 +10,42 @@ static struct ax_net_node *current(const struct lowering *l)
     return &l->net->nodes[l->n_made];
 }
 
+ax_status net_room(struct lowering *l, uint32_t n)
+{
+    uint32_t room = l->node_room ? 2 * l->node_room : 16, old = l->node_room;
+    struct ax_net_node *nodes;
+    uint32_t *first;
+    uint64_t *count;
+
+    if (n <= old)
+        return AX_OK;
+    if (n > UINT32_MAX / 4)
+        return net_refuse(l, "too many nodes");
+    room = room < n ? n : room;
+    nodes = net_keep(l, room, sizeof *nodes);
+    first = net_alloc(l, (size_t)room + 1, sizeof *first);
+    count = net_alloc(l, room, sizeof *count);
+    if (!nodes || !first || !count)
+        return net_no_memory(l);
+    memset(count, 0, room * sizeof *count);
+    if (old) {
+        memcpy(nodes, l->net->nodes, old * sizeof *nodes);
+        memcpy(first, l->first, ((size_t)old + 1) * sizeof *first);
+    }
+    l->net->nodes = nodes;
+    l->first = first;
+    l->count = count;
+    l->node_room = room;
+    return AX_OK;
+}
+
 ax_status net_begin(struct lowering *l, enum ax_net_kind kind,
                     const struct array *out, bool divides)
 {
-    struct ax_net_node *node = current(l);
+    struct ax_net_node *node;
 
+    AX_TRY(net_room(l, l->n_made + 1));
+    node = current(l);
     if ((uint64_t)l->first[l->n_made] + out->n >= NO_VARIABLE / 2)
         return net_refuse(l, "more than 2^31 neurons");
     node->kind = kind;

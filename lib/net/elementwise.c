@@ -1,11 +1,9 @@
 /* Operators on one element, or on pairs of elements. */
 #include "lowering.h"
 
-/* Both inputs of an operator in their common shape, which out gets. */
-static ax_status broadcast_both(struct lowering *l, struct array *out,
-                                struct array *a, struct array *b)
+ax_status net_alike(struct lowering *l, struct array *a, struct array *b,
+                    const struct array *x, const struct array *y)
 {
-    const struct array *x = net_input(l, 0), *y = net_input(l, 1);
     int rank = x->rank > y->rank ? x->rank : y->rank;
     int64_t dims[AX_RANK_MAX];
 
@@ -16,23 +14,37 @@ static ax_status broadcast_both(struct lowering *l, struct array *out,
         dims[i] = p == 1 ? q : p;
     }
     AX_TRY(net_broadcast(l, a, x, rank, dims));
-    AX_TRY(net_broadcast(l, b, y, rank, dims));
-    return net_shape(l, out, rank, dims);
+    return net_broadcast(l, b, y, rank, dims);
 }
 
-/* a + SIGN b */
+/* Both inputs of an operator in their common shape, which out gets. */
+static ax_status broadcast_both(struct lowering *l, struct array *out,
+                                struct array *a, struct array *b)
+{
+    AX_TRY(net_alike(l, a, b, net_input(l, 0), net_input(l, 1)));
+    return net_shape(l, out, a->rank, a->dims);
+}
+
+ax_status net_combine(struct lowering *l, enum ax_net_kind kind,
+                      struct array *out, const struct array *a, double wa,
+                      const struct array *b, double wb)
+{
+    AX_TRY(net_shape(l, out, a->rank, a->dims));
+    AX_TRY(net_begin(l, kind, out, false));
+    for (size_t i = 0; i < out->n; i++) {
+        AX_TRY(net_term(l, a, i, wa));
+        AX_TRY(net_term(l, b, i, wb));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
 static ax_status add(struct lowering *l, struct array *out, int sign)
 {
     struct array a, b;
 
-    AX_TRY(broadcast_both(l, out, &a, &b));
-    AX_TRY(net_begin(l, AX_NET_UNIT, out, false));
-    for (size_t i = 0; i < out->n; i++) {
-        AX_TRY(net_term(l, &a, i, 1));
-        AX_TRY(net_term(l, &b, i, sign));
-        net_row(l);
-    }
-    return net_end(l, out);
+    AX_TRY(net_alike(l, &a, &b, net_input(l, 0), net_input(l, 1)));
+    return net_combine(l, AX_NET_UNIT, out, &a, 1, &b, sign);
 }
 
 ax_status net_add(struct lowering *l, struct array *out)
@@ -58,10 +70,9 @@ ax_status net_neg(struct lowering *l, struct array *out)
     return net_end(l, out);
 }
 
-ax_status net_relu(struct lowering *l, struct array *out)
+ax_status net_rectify(struct lowering *l, struct array *out,
+                      const struct array *in)
 {
-    const struct array *in = net_input(l, 0);
-
     AX_TRY(net_shape(l, out, in->rank, in->dims));
     AX_TRY(net_begin(l, AX_NET_RELU, out, false));
     for (size_t i = 0; i < out->n; i++) {
@@ -71,6 +82,11 @@ ax_status net_relu(struct lowering *l, struct array *out)
         net_row(l);
     }
     return net_end(l, out);
+}
+
+ax_status net_relu(struct lowering *l, struct array *out)
+{
+    return net_rectify(l, out, net_input(l, 0));
 }
 
 ax_status net_mul(struct lowering *l, struct array *out)

@@ -12,14 +12,16 @@
 #include "lowering.h"
 
 /* The operators of ax-cert(5), and how many of their first inputs they
- * compute with: those must be of floating types. Those that compute with
- * none move elements, the others make nodes. */
+ * compute with, at most: those must be of floating types. Those that compute
+ * with none move elements, the others make nodes. */
 static const struct {
     net_operator *lower;
     uint32_t operands;
 } operators[AX_OP_COUNT] = {
+    [AX_OP_Abs] = {net_abs, 1},
     [AX_OP_Add] = {net_add, 2},
     [AX_OP_AveragePool] = {net_average_pool, 1},
+    [AX_OP_Clip] = {net_clip, 3},
     [AX_OP_Concat] = {net_concat, 0},
     [AX_OP_Conv] = {net_conv, 3},
     [AX_OP_Div] = {net_div, 2},
@@ -28,10 +30,16 @@ static const struct {
     [AX_OP_Gather] = {net_gather, 0},
     [AX_OP_Gemm] = {net_gemm, 3},
     [AX_OP_GlobalAveragePool] = {net_global_average_pool, 1},
+    [AX_OP_GlobalMaxPool] = {net_global_max_pool, 1},
     [AX_OP_Identity] = {net_same, 0},
+    [AX_OP_LeakyRelu] = {net_leaky_relu, 1},
     [AX_OP_MatMul] = {net_matmul, 2},
+    [AX_OP_Max] = {net_max, UINT32_MAX},
+    [AX_OP_MaxPool] = {net_max_pool, 1},
+    [AX_OP_Min] = {net_min, UINT32_MAX},
     [AX_OP_Mul] = {net_mul, 2},
     [AX_OP_Neg] = {net_neg, 1},
+    [AX_OP_PRelu] = {net_prelu, 2},
     [AX_OP_Pad] = {net_pad, 0},
     [AX_OP_ReduceMean] = {net_reduce, 1},
     [AX_OP_ReduceSum] = {net_reduce, 1},
@@ -271,10 +279,12 @@ static ax_dtype type_of(const struct lowering *l, uint32_t v)
 
 static ax_status check_operands(struct lowering *l)
 {
-    for (uint32_t i = 0; i < operators[l->node->op].operands; i++) {
+    uint32_t n = operators[l->node->op].operands;
+
+    for (uint32_t i = 0; i < n && i < l->node->n_in; i++) {
         ax_dtype t = AX_DTYPE_NONE;
 
-        if (i < l->node->n_in && l->node->in[i] != AX_NONE)
+        if (l->node->in[i] != AX_NONE)
             t = type_of(l, l->node->in[i]);
         if (t != AX_DTYPE_NONE && !is_floating(t))
             return net_refuse(l, "arithmetic on %s", ax_dtype_name(t));
@@ -407,23 +417,17 @@ static ax_status lower_outputs(struct lowering *l)
 static ax_status lower(struct lowering *l)
 {
     const struct ax_graph *g = l->model->graph;
-    uint32_t n = 2;
 
-    for (uint32_t i = 0; i < g->n_nodes; i++)
-        n += operators[g->nodes[i].op].operands != 0;
-    l->net->nodes = net_keep(l, n, sizeof *l->net->nodes);
-    l->first = net_alloc(l, (size_t)n + 1, sizeof *l->first);
-    l->count = net_alloc(l, n, sizeof *l->count);
     l->arrays = net_alloc(l, g->n_values, sizeof *l->arrays);
-    if (!l->net->nodes || !l->first || !l->count || !l->arrays)
+    if (!l->arrays)
         return net_no_memory(l);
-    memset(l->count, 0, n * sizeof *l->count);
     memset(l->arrays, 0, g->n_values * sizeof *l->arrays);
+    AX_TRY(net_room(l, g->n_nodes + 2));
     l->first[0] = 0;
-    l->net->n_nodes = n;
     AX_TRY(lower_inputs(l));
     AX_TRY(lower_nodes(l));
     AX_TRY(lower_outputs(l));
+    l->net->n_nodes = l->n_made;
     return net_quantise(l);
 }
 

@@ -37,9 +37,10 @@ struct lowering {
     const struct ax_node *node; /* at hand, for messages; or NULL */
     struct ax_net *net;
     struct ax_arena *tmp;
-    uint64_t bytes;       /* handed out so far, by net_alloc and net_keep */
-    uint32_t *first;      /* [nodes made + 1] */
-    uint32_t n_made;      /* nodes of the network so far */
+    uint64_t bytes;  /* handed out so far, by net_alloc and net_keep */
+    uint32_t *first; /* [nodes made + 1] */
+    uint32_t n_made; /* nodes of the network so far */
+    uint32_t node_room;
     struct array *arrays; /* [values] */
     /* The node in the making, nodes[n_made]: its terms, row by row. */
     struct term *terms;
@@ -106,14 +107,35 @@ ax_status net_broadcast(struct lowering *l, struct array *out,
 /* All arrays, one after the other. */
 ax_status net_joined(struct lowering *l, struct array *out,
                      const struct array *in, uint32_t n) AX_MUST_CHECK;
-/* elementwise.c, products.c and windows.c: these make a node. */
+/* elementwise.c, products.c and windows.c: these make a node; piecewise.c and
+ * net_max_pool: several. */
 net_operator net_add, net_sub, net_neg, net_relu, net_mul, net_div;
+net_operator net_abs, net_clip, net_leaky_relu, net_max, net_min, net_prelu;
+net_operator net_max_pool, net_global_max_pool;
 net_operator net_matmul, net_gemm;
 net_operator net_conv, net_average_pool, net_global_average_pool, net_reduce;
+
+/* out = a wa + b wb, of one shape, as a node of that kind. */
+ax_status net_combine(struct lowering *l, enum ax_net_kind kind,
+                      struct array *out, const struct array *a, double wa,
+                      const struct array *b, double wb) AX_MUST_CHECK;
+/* out = max(0, in), a relu node. */
+ax_status net_rectify(struct lowering *l, struct array *out,
+                      const struct array *in) AX_MUST_CHECK;
+/* Both in the shape to which they broadcast. */
+ax_status net_alike(struct lowering *l, struct array *a, struct array *b,
+                    const struct array *x, const struct array *y)
+    AX_MUST_CHECK;
+/* out, whose shape is set: elements at[out->n] of in. */
+ax_status net_picked(struct lowering *l, struct array *out,
+                     const struct array *in, const uint64_t *at)
+    AX_MUST_CHECK;
 
 /* build.c. Begin the network's next node, of the shape that out has; then
  * for each row its divisor, if DIVIDES, its terms, what is added, and its
  * end; at last out becomes its variables. */
+/* Room for so many nodes in all. */
+ax_status net_room(struct lowering *l, uint32_t n) AX_MUST_CHECK;
 ax_status net_begin(struct lowering *l, enum ax_net_kind kind,
                     const struct array *out, bool divides) AX_MUST_CHECK;
 ax_status net_divide(struct lowering *l, double d) AX_MUST_CHECK;

@@ -60,6 +60,12 @@ static ax_status gather(struct lowering *l, struct array *out,
     return AX_OK;
 }
 
+ax_status net_picked(struct lowering *l, struct array *out,
+                     const struct array *in, const uint64_t *at)
+{
+    return gather(l, out, in, at, 0);
+}
+
 /* Strides of a row-major shape. */
 void net_strides(int64_t *out, const struct array *f)
 {

@@ -1,4 +1,5 @@
-/* Sums over windows and dimensions: Conv, pools, ReduceSum, ReduceMean. */
+/* Sums and maxima over windows and dimensions: Conv, pools, ReduceSum,
+ * ReduceMean. */
 #include <string.h>
 
 #include "ax/backend.h"
@@ -179,6 +180,159 @@ ax_status net_average_pool(struct lowering *l, struct array *out)
     }
     return net_end(l, out);
 }
+
+/* ---- maxima ---- */
+
+/* Elements of which the largest is wanted, for each of n windows: those of
+ * window o are first[o] to first[o + 1] of all. */
+struct bouts {
+    size_t n;
+    uint64_t *first;
+    struct array all;
+};
+
+/* One round: pairs, in order, become their maximum, b + max(0, a - b); what
+ * is left over goes on as it is. */
+static ax_status play(struct lowering *l, struct bouts *t)
+{
+    int64_t pairs = 0, left = 0;
+    struct array d, r;
+    size_t pair = 0;
+
+    for (size_t o = 0; o < t->n; o++) {
+        int64_t n = (int64_t)(t->first[o + 1] - t->first[o]);
+
+        pairs += n / 2;
+        left += (n + 1) / 2;
+    }
+    AX_TRY(net_shape(l, &d, 1, &pairs));
+    AX_TRY(net_begin(l, AX_NET_UNIT, &d, false));
+    for (size_t o = 0; o < t->n; o++)
+        for (uint64_t i = t->first[o]; i + 1 < t->first[o + 1]; i += 2) {
+            AX_TRY(net_term(l, &t->all, i, 1));
+            AX_TRY(net_term(l, &t->all, i + 1, -1));
+            net_row(l);
+        }
+    AX_TRY(net_end(l, &d));
+    AX_TRY(net_rectify(l, &r, &d));
+    AX_TRY(net_shape(l, &d, 1, &left));
+    AX_TRY(net_begin(l, AX_NET_UNIT, &d, false));
+    for (size_t o = 0, to = 0; o < t->n; o++) {
+        uint64_t i = t->first[o], end = t->first[o + 1];
+
+        t->first[o] = to;
+        for (; i < end; i += 2, to++) {
+            bool alone = i + 1 == end;
+
+            AX_TRY(net_term(l, &t->all, alone ? i : i + 1, 1));
+            if (!alone)
+                AX_TRY(net_term(l, &r, pair++, 1));
+            net_row(l);
+        }
+    }
+    t->first[t->n] = (uint64_t)left;
+    AX_TRY(net_end(l, &d));
+    t->all = d;
+    return AX_OK;
+}
+
+/* out, whose shape is set, gets the largest element of each window. */
+static ax_status maxima(struct lowering *l, struct array *out,
+                        struct bouts *t)
+{
+    for (;;) {
+        uint64_t most = 0, least = UINT64_MAX;
+
+        for (size_t o = 0; o < t->n; o++) {
+            uint64_t n = t->first[o + 1] - t->first[o];
+
+            most = n > most ? n : most;
+            least = n < least ? n : least;
+        }
+        if (least == 0)
+            return net_refuse(l, "a window lies in the padding");
+        if (most <= 1)
+            return net_reshaped(l, out, &t->all, out->rank, out->dims);
+        AX_TRY(play(l, t));
+    }
+}
+
+/* The places in the channel that begins at `in` where the window has
+ * elements, row-major; returns how many. */
+static size_t window_places(const struct window *v, uint64_t in, uint64_t *at)
+{
+    const struct ax_window *w = &v->w;
+    int64_t t[3];
+    size_t n = 0;
+
+    for (t[0] = v->from[0]; t[0] < v->to[0]; t[0]++)
+        for (t[1] = v->from[1]; t[1] < v->to[1]; t[1]++)
+            for (t[2] = v->from[2]; t[2] < v->to[2]; t[2]++) {
+                int64_t place = 0;
+
+                for (int d = 0; d < 3; d++)
+                    place = place * w->in[d] + v->start[d] +
+                            t[d] * w->dilation[d];
+                at[n++] = in + (uint64_t)place;
+            }
+    return n;
+}
+
+ax_status net_max_pool(struct lowering *l, struct array *out)
+{
+    const struct array *x = net_input(l, 0);
+    struct window v;
+    struct bouts t = {0};
+    uint64_t *at;
+    int64_t n = 0;
+
+    if (l->node->n_out > 1 && l->node->out[1] != AX_NONE)
+        return net_refuse(l, "its second output");
+    AX_TRY(resolve(l, &v, x, NULL));
+    AX_TRY(window_shape(l, &v, out, x->dims[0], x->dims[1]));
+    if (v.kernel_size > MAX_ELEMENT || out->n > MAX_TERMS / v.kernel_size)
+        return net_refuse(l, "more than %llu terms",
+                          (unsigned long long)MAX_TERMS);
+    t.n = out->n;
+    t.first = net_alloc(l, t.n + 1, sizeof *t.first);
+    at = net_alloc(l, t.n * v.kernel_size + 1, sizeof *at);
+    if (!t.first || !at)
+        return net_no_memory(l);
+    for (size_t o = 0; o < t.n; o++) {
+        t.first[o] = (uint64_t)n;
+        place(&v, o % v.out_size);
+        n += (int64_t)window_places(&v, o / v.out_size * v.in_size, at + n);
+    }
+    t.first[t.n] = (uint64_t)n;
+    AX_TRY(net_shape(l, &t.all, 1, &n));
+    AX_TRY(net_picked(l, &t.all, x, at));
+    return maxima(l, out, &t);
+}
+
+ax_status net_global_max_pool(struct lowering *l, struct array *out)
+{
+    const struct array *x = net_input(l, 0);
+    struct bouts t = {.all = *x};
+    int64_t dims[AX_RANK_MAX];
+    size_t size = 1;
+
+    if (x->rank < 2)
+        return net_refuse(l, "%d dimensions", x->rank);
+    for (int i = 0; i < x->rank; i++) {
+        dims[i] = i < 2 ? x->dims[i] : 1;
+        size *= i < 2 ? 1 : (size_t)x->dims[i];
+    }
+    AX_TRY(net_shape(l, out, x->rank, dims));
+    t.n = out->n;
+    t.first = net_alloc(l, t.n + 1, sizeof *t.first);
+    if (!t.first)
+        return net_no_memory(l);
+    for (size_t o = 0; o <= t.n; o++)
+        t.first[o] = o * size;
+    return maxima(l, out, &t);
+}
+
+/* ---- sums ---- */
 
 /* A node of the sums over the dimensions that are gone, or the means. */
 static ax_status reduce(struct lowering *l, struct array *out,

@@ -81,6 +81,24 @@ class Model:
             if o:
                 self.value(o)
 
+    def canonical(self):
+        """Values and tensors in the order of their first use, axm(5)."""
+        order = [self.values[i][0] for i in self.inputs]
+        for _, ins, outs, _ in self.nodes:
+            order += [x for x in ins + outs if x]
+        order = list(dict.fromkeys(order))
+        self.inputs = [order.index(self.values[i][0]) for i in self.inputs]
+        self.outputs = [order.index(self.values[i][0]) for i in self.outputs]
+        values, tensors = [], []
+        for x in order:
+            name, dtype, dims, tensor = self.values[self.names[x]]
+            if tensor:
+                tensors.append(self.tensors[tensor - 1])
+                tensor = len(tensors)
+            values.append((name, dtype, dims, tensor))
+        self.values, self.tensors = values, tensors
+        self.names = {x: i for i, x in enumerate(order)}
+
     def stream(self):
         g = Msg().b(1, b'g')
         for name, dtype, dims, tensor in self.values:

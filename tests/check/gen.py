@@ -109,6 +109,7 @@ def verdict(model, text, payload):
 
 def tight_root(name, model, use_x=False):
     """One box, one row; the threshold at C of that row."""
+    model.canonical()
     net = R.Net(model)
     n_x, n_y = net.n[0], net.n[-1]
     start = declare(n_x, n_y) + box(random_box(n_x))
@@ -351,6 +352,51 @@ def soup(kind):
         m.const('w', [3], weights(3))
         m.node('MatMul', ['w', 'x'], ['z'])
         return ending(m, 'z', 4)
+    # Linear in pieces.
+    if kind == 'max':
+        m.node('Neg', ['x'], ['n'])
+        m.const('c', [3, 1], weights(3))
+        m.node('Max', ['x', 'c', 'n'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'min':
+        m.const('c', [3, 1], weights(3))
+        m.node('Min', ['c', 'x'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'clip':
+        m.const('lo', [], [-0.3])
+        m.const('hi', [1], [0.4])
+        m.node('Clip', ['x', 'lo', 'hi'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'clip-above':
+        m.const('hi', [], [0.4])
+        m.node('Clip', ['x', '', 'hi'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'abs':
+        m.const('c', [3, 1], weights(3))
+        m.node('Add', ['x', 'c'], ['a'])
+        m.node('Abs', ['a'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'leaky':
+        m.node('LeakyRelu', ['x'], ['a'])
+        m.node('LeakyRelu', ['a'], ['z'], alpha=-1.75)
+        return ending(m, 'z', 12)
+    if kind == 'prelu':
+        m.const('s', [2, 1, 2], [0.25, 0.0, 1.0, -0.3])
+        m.node('PRelu', ['x', 's'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'maxpool':       # lists of 1, 2 or 4
+        m.node('MaxPool', ['x'], ['z'], kernel_shape=[2, 2],
+               pads=[1, 1, 0, 0])
+        return ending(m, 'z', 12)
+    if kind == 'maxpool3':      # of 3 and 6, a constant border
+        i64('p', [0, 0, 0, 1, 0, 0, 0, 0])
+        m.node('Pad', ['x', 'p'], ['q'])
+        m.node('MaxPool', ['q'], ['z'], kernel_shape=[3, 2],
+               strides=[1, 1], pads=[0, 0, 0, 1])
+        return ending(m, 'z', 6)
+    if kind == 'maxglobal':
+        m.node('GlobalMaxPool', ['x'], ['z'])
+        return ending(m, 'z', 2)
     raise ValueError(kind)
 
 
@@ -379,7 +425,9 @@ tight_root('linear', mlp([3, 2]), True)
 tight_root('inputs', two_inputs(), True)
 for kind in ('conv1d', 'conv', 'pool', 'transpose', 'elementwise', 'slice',
              'split', 'gather', 'pad', 'reduce', 'squeeze', 'batch', 'left',
-             'mean', 'thirds', 'linear2', 'input'):
+             'mean', 'thirds', 'linear2', 'input', 'max', 'min', 'clip',
+             'clip-above', 'abs', 'leaky', 'prelu', 'maxpool', 'maxpool3',
+             'maxglobal'):
     tight_root('op-' + kind, soup(kind))
 
 leaf = b'\0'

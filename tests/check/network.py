@@ -233,14 +233,11 @@ def compute(op, ins, a, ints):
     """The operators that make a node."""
     x, one = ins[0], F(1)
     if op == 'Relu':
-        return Rows('relu', x.dims, [([(one, v)], one, []) for v in x.v])
+        return rectified(x)
     if op == 'Neg':
         return Rows('unit', x.dims, [([(-one, v)], one, []) for v in x.v])
     if op in ('Add', 'Sub'):
-        sign = one if op == 'Add' else -one
-        dims, both = broadcast(x, ins[1])
-        return Rows('unit', dims, [([(one, u), (sign, v)], one, [])
-                                   for u, v in both])
+        return total('unit', x, one, ins[1], one if op == 'Add' else -one)
     if op == 'Mul':
         dims, both = broadcast(x, ins[1])
         return Rows('weighted', dims, [([pair(u, v)], one, [])
@@ -293,6 +290,104 @@ def compute(op, ins, a, ints):
     raise NotCertifiable('%s is not understood' % op)
 
 
+def windows(x, a):
+    """The elements inside the input of every window of a MaxPool."""
+    s, kernel = len(x.dims) - 2, a['kernel_shape']
+    strides = a.get('strides', [1] * s)
+    dil = a.get('dilations', [1] * s)
+    pads = a.get('pads', [0] * 2 * s)
+    if a.get('auto_pad', 'NOTSET') != 'NOTSET' or a.get('ceil_mode', 0):
+        raise NotCertifiable('not understood')
+    dims = x.dims[:2] + [
+        (x.dims[d + 2] + pads[d] + pads[d + s] - (kernel[d] - 1) * dil[d] -
+         1) // strides[d] + 1 for d in range(s)]
+    out = []
+    for i in indexes(dims):
+        all_ = [[i[d + 2] * strides[d] + k[d] * dil[d] - pads[d]
+                 for d in range(s)] for k in indexes(kernel)]
+        out.append([x.v[at(x.dims, list(i[:2]) + pos)] for pos in all_
+                    if all(0 <= p < n for p, n in zip(pos, x.dims[2:]))])
+    return dims, out
+
+
+def maxima(dims, lists, node):
+    one = F(1)
+    if not all(lists):
+        raise NotCertifiable('a window in the padding')
+    while max(map(len, lists)) > 1:
+        pairs = [(p, q) for w in lists for p, q in zip(w[::2], w[1::2])]
+        d = node(Rows('unit', [len(pairs)],
+                      [([(one, p), (-one, q)], one, []) for p, q in pairs]))
+        r = iter(node(rectified(d)).v)
+        rows = []
+        for w in lists:
+            rows += [([(one, q), (one, next(r))], one, []) for q in w[1::2]]
+            if len(w) % 2:
+                rows.append(([(one, w[-1])], one, []))
+        new = iter(node(Rows('unit', [len(rows)], rows)).v)
+        lists = [[next(new) for _ in range((len(w) + 1) // 2)]
+                 for w in lists]
+    return Array(dims, [w[0] for w in lists])
+
+
+def rectified(x):
+    return Rows('relu', x.dims, [([(F(1), v)], F(1), []) for v in x.v])
+
+
+def total(kind, a, wa, b, wb):
+    dims, both = broadcast(a, b)
+    return Rows(kind, dims, [([(wa, u), (wb, v)], F(1), [])
+                             for u, v in both])
+
+
+def extreme(op, a, b, node):
+    one = F(1)
+    r = node(rectified(node(total('unit', a, one, b, -one))))
+    return node(total('unit', b, one, r, one) if op == 'Max'
+                else total('unit', a, one, r, -one))
+
+
+def pieces(op, ins, a, ints, n_out, node):
+    """The operators that make several nodes, or one; node(rows) makes it."""
+    x = ins[0]
+    if op in ('Max', 'Min'):
+        for y in ins[1:]:
+            x = extreme(op, x, y, node)
+        return x
+    if op == 'Clip':
+        for i, end in ((1, 'Max'), (2, 'Min')):
+            if len(ins) > i and ins[i]:
+                if not ins[i].constant() or len(ins[i].v) != 1:
+                    raise NotCertifiable('a bound')
+                x = extreme(end, x, ins[i], node)
+        return x
+    if op == 'Abs':
+        r = node(rectified(x))
+        return node(Rows('unit', x.dims, [
+            ([(F(1), u), (F(1), u), (F(-1), v)], F(1), [])
+            for u, v in zip(r.v, x.v)]))
+    if op in ('LeakyRelu', 'PRelu'):
+        slope = ins[1] if op == 'PRelu' else \
+            Array([], [F(a.get('alpha', struct.unpack('f', struct.pack(
+                'f', 0.01))[0]))])
+        if not slope.constant():
+            raise NotCertifiable('a slope')
+        dims, both = broadcast(x, slope)
+        if dims != x.dims:
+            raise NotCertifiable('a slope')
+        r = node(rectified(x))
+        return node(Rows('weighted', dims, [
+            ([(s, v), (1 - s, u)], F(1), [])
+            for u, (v, s) in zip(r.v, both)]))
+    if op in ('MaxPool', 'GlobalMaxPool'):
+        if n_out > 1:
+            raise NotCertifiable('the second output')
+        if op == 'GlobalMaxPool':
+            a = {'kernel_shape': x.dims[2:]}
+        return maxima(*windows(x, a), node)
+    return node(compute(op, ins, a, ints))
+
+
 def walk(model, x, make):
     """Run the operators on x, the elements of all inputs; make(rows) gives
     the elements of a node. Returns the elements of all outputs."""
@@ -314,8 +409,9 @@ def walk(model, x, make):
             if len(a) > i and a[i] else None
         y = move(op, a, attrs, ints, len(outs))
         if y is None:
-            rows = compute(op, a, attrs, ints)
-            y = [Array(rows.dims, make(rows))]
+            node = lambda rows: Array(rows.dims, make(rows))
+            y = [pieces(op, a, attrs, ints, len([o for o in outs if o]),
+                        node)]
         for name, v in zip(outs, y):
             env[name] = v
     return [v for i in model.outputs for v in env[model.values[i][0]].v]

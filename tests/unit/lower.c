@@ -31,7 +31,7 @@ static double sum(const struct ax_net *net, const struct ax_block *b,
 /* Outputs at x, all in double; y has room for 64. */
 static void evaluate(const struct ax_net *net, const double *x, double *y)
 {
-    double a[16][64];
+    double a[32][64];
 
     for (uint32_t j = 0; j < net->nodes[0].n; j++)
         a[0][j] = x[j];
@@ -147,6 +147,7 @@ static void moves_elements(void)
 
 static void computes(void)
 {
+    static const float two = 2, half = 0.5F, minus = -0.25F;
     uint32_t v, w;
 
     build_new();
@@ -203,6 +204,31 @@ static void computes(void)
     ints_attr("strides", 2, 2, 2);
     out_(v);
     gives("AveragePool", 2, 3.5, 5.5);
+
+    /* At 1, 2, 3, ...; the first of two windows lies in the padding but for
+     * one element. */
+    build_new();
+    v = op_(AX_OP_MaxPool, 1, in_(3, 1, 1, 5));
+    ints_attr("kernel_shape", 1, 3);
+    ints_attr("strides", 1, 3);
+    ints_attr("pads", 2, 2, 0);
+    out_(v);
+    out_(op_(AX_OP_GlobalMaxPool, 1, 0));
+    gives("MaxPool, GlobalMaxPool", 3, 1., 4., 5.);
+
+    build_new(); /* of -1, 0, 1 */
+    v = op_(AX_OP_Sub, 2, in_(2, 1, 3), flts(&two, 0));
+    out_(op_(AX_OP_Abs, 1, v));
+    out_(op_(AX_OP_Max, 2, v, flts(&half, 0)));
+    out_(op_(AX_OP_Min, 2, flts(&half, 0), v));
+    out_(op_(AX_OP_PRelu, 2, v, flts(count + 1, 1, 3)));
+    w = op_(AX_OP_LeakyRelu, 1, v);
+    float_attr("alpha", 0.25F);
+    out_(w);
+    out_(op_(AX_OP_Clip, 3, v, flts(&minus, 0), flts(&half, 0)));
+    gives("Abs, Max, Min, PRelu, LeakyRelu, Clip", 18, 1., 0., 1., 0.5, 0.5,
+          1., -1., 0., 0.5, -(double)count[1], 0., 1., -0.25, 0., 1., -0.25,
+          0., 0.5);
 
     build_new();
     v = in_(3, 1, 2, 2);
@@ -512,6 +538,25 @@ static void refuses_operators(void)
     v = in_(2, 1, 1);
     out_(op_(AX_OP_Gemm, 3, v, flts(count, 2, 1, 1), v));
     refused(AX_EUNSUPPORTED, "(Gemm): what it adds depends on the input");
+    build_new();
+    v = op_(AX_OP_MaxPool, 1, in_(3, 1, 1, 2));
+    ints_attr("kernel_shape", 1, 1);
+    ints_attr("pads", 2, 1, 0);
+    out_(v);
+    refused(AX_EUNSUPPORTED, "a window lies in the padding");
+    build_new();
+    v = op_(AX_OP_LeakyRelu, 1, in_(2, 1, 2));
+    float_attr("alpha", 1e-12F);
+    out_(v);
+    refused(AX_EUNSUPPORTED, "does not fit in 53 bits");
+    build_new();
+    v = in_(2, 1, 1);
+    out_(op_(AX_OP_Clip, 2, v, v));
+    refused(AX_EUNSUPPORTED, "input 1 is no constant number");
+    build_new();
+    v = in_(2, 1, 1);
+    out_(op_(AX_OP_PRelu, 2, v, v));
+    refused(AX_EUNSUPPORTED, "the slope depends on the input");
     build_new();
     out_(op_(AX_OP_Add, 2, in_(1, 2), ints_(2, 1, 2)));
     refused(AX_EUNSUPPORTED, "arithmetic on int64");
