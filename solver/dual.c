@@ -47,7 +47,8 @@ ax_status dual_new(struct dual **out, const struct bnet *net,
     d->alpha = lanes_alloc(4 * n);
     d->e = calloc(2 * (size_t)net->n_nodes, sizeof *d->e);
     room = lanes_alloc(2 * variables(net));
-    if (!d->l || !d->lo || !d->status || !d->alpha || !d->e || !room) {
+    if (!d->l || !d->lo || !d->status || !d->alpha || !d->e || !room ||
+        live_new(&d->live, lane, err) != AX_OK) {
         free(room);
         dual_free(d);
         return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
@@ -73,6 +74,7 @@ void dual_free(struct dual *d)
         return;
     if (d->e)
         free(d->e[0]);
+    live_free(d->live, d->lane);
     free(d->e);
     free(d->alpha);
     free(d->status);
@@ -103,7 +105,8 @@ void dual_box(struct dual *d, const struct bbounds *b,
 void dual_clear(struct dual *d)
 {
     for (uint32_t k = 0; k < d->net->n_nodes; k++)
-        lanes_zero(d->e[k], d->net->nodes[k].n);
+        for (uint32_t i = 0; i < d->live[k].n; i++)
+            lanes_zero(&d->e[k][d->live[k].list[i]], 1);
 }
 
 /* e of one neuron becomes the coefficient on what it rectifies. */
@@ -150,22 +153,25 @@ CLONES static void relax_up(struct lanes *y, const struct lanes *v,
 }
 
 CLONES static void add_bias(struct lanes *value, const struct lanes *e,
-                            const float *b, uint32_t n)
+                            const float *b, const struct live *live)
 {
-    for (uint32_t i = 0; b && i < n; i++)
+    for (uint32_t r = 0; b && r < live->n; r++)
         for (int p = 0; p < POINTS; p++)
-            value->x[p] += e[i].x[p] * b[i];
+            value->x[p] += e[live->list[r]].x[p] * b[live->list[r]];
 }
 
 CLONES static void minimise(struct lanes *value, struct lanes *x,
                             const struct lanes *e, const float *lo,
-                            const float *hi, uint32_t n)
+                            const float *hi, const struct live *live)
 {
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t r = 0; r < live->n; r++) {
+        uint32_t i = live->list[r];
+
         for (int p = 0; p < POINTS; p++) {
             x[i].x[p] = e[i].x[p] < 0 ? hi[i] : lo[i];
             value->x[p] += e[i].x[p] * x[i].x[p];
         }
+    }
 }
 
 void dual_backward(struct dual *d, uint32_t k)
@@ -177,20 +183,23 @@ void dual_backward(struct dual *d, uint32_t k)
         const struct lane_node *node = &d->lane->nodes[s];
         size_t first = net->first[s];
 
-        if (node->kind == AX_NET_RELU) {
-            memcpy(d->mu + first, d->e[s], node->n * sizeof(struct lanes));
-            for (uint32_t i = 0; i < node->n; i++)
-                relax_down(&d->e[s][i], &d->value, d->status[first + i],
-                           &d->alpha[first + i], &d->beta[first + i],
-                           d->l[first + i], d->u[first + i]);
-        } else {
-            add_bias(&d->value, d->e[s], node->b, node->n);
+        const struct live *live = &d->live[s];
+
+        for (uint32_t r = 0; node->kind == AX_NET_RELU && r < live->n; r++) {
+            uint32_t i = live->list[r];
+
+            d->mu[first + i] = d->e[s][i];
+            relax_down(&d->e[s][i], &d->value, d->status[first + i],
+                       &d->alpha[first + i], &d->beta[first + i],
+                       d->l[first + i], d->u[first + i]);
         }
-        for (uint32_t i = 0; i < node->n_layers; i++)
+        if (node->kind != AX_NET_RELU)
+            add_bias(&d->value, d->e[s], node->b, live);
+        for (uint32_t i = 0; live->n && i < node->n_layers; i++)
             lanes_backward(d->e[node->layers[i].source], &node->layers[i],
-                           d->e[s]);
+                           d->e[s], live);
     }
-    minimise(&d->value, d->y[0], d->e[0], d->lo, d->hi, net->nodes[0].n);
+    minimise(&d->value, d->y[0], d->e[0], d->lo, d->hi, &d->live[0]);
 }
 
 void dual_forward(struct dual *d, uint32_t k)
@@ -200,15 +209,21 @@ void dual_forward(struct dual *d, uint32_t k)
         size_t first = d->net->first[s];
         bool relu = node->kind == AX_NET_RELU;
         struct lanes *to = relu ? d->v + first : d->y[s];
+        const struct live *live = &d->live[s];
 
-        for (uint32_t i = 0; i < node->n; i++)
+        for (uint32_t r = 0; r < live->n; r++)
             for (int p = 0; p < POINTS; p++)
-                to[i].x[p] = node->b ? node->b[i] : 0.0f;
-        for (uint32_t i = 0; i < node->n_layers; i++)
-            lanes_forward(to, &node->layers[i], d->y[node->layers[i].source]);
-        for (uint32_t i = 0; relu && i < node->n; i++)
+                to[live->list[r]].x[p] = node->b ? node->b[live->list[r]]
+                                                 : 0.0f;
+        for (uint32_t i = 0; live->n && i < node->n_layers; i++)
+            lanes_forward(to, &node->layers[i], d->y[node->layers[i].source],
+                          live);
+        for (uint32_t r = 0; relu && r < live->n; r++) {
+            uint32_t i = live->list[r];
+
             relax_up(&d->y[s][i], &to[i], &d->mu[first + i],
                      d->status[first + i], &d->alpha[first + i],
                      d->l[first + i], d->u[first + i]);
+        }
     }
 }

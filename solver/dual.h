@@ -21,6 +21,7 @@ enum {
 struct dual {
     const struct bnet *net;
     const struct lane_net *lane;
+    struct live *live; /* [n_nodes] all, unless the caller says less */
     size_t neurons;
     float *l, *u;   /* [neurons] bounds of unstable neurons */
     float *lo, *hi; /* [n_x] the box */
@@ -47,8 +48,8 @@ size_t dual_bytes(const struct bnet *net);
 void dual_box(struct dual *d, const struct bbounds *b,
               const struct ax_group *g);
 
-/* Rows over node k, its coefficients in e[k]; rows of a property may have
- * set e[0], too: both are kept if keep is set, and are zero if not. */
+/* No rows: what is live in e is zero. Rows over node k are added to e[k],
+ * those of a property to e[0], too. */
 void dual_clear(struct dual *d);
 
 /* value, from rows in e[k] and e[0], nodes above k being left alone. */

@@ -64,9 +64,10 @@ CLONES static void dense(vec *out, const float *w, const vec *in, uint32_t n,
 
 /* w NULL: ones. */
 CLONES static void sparse_forward(vec *out, const struct lane_layer *l,
-                                  const vec *in)
+                                  const vec *in, const struct live *live)
 {
-    for (uint32_t i = 0; i < l->rows; i++) {
+    for (uint32_t r = 0; r < live->n; r++) {
+        uint32_t i = live->list[r];
         vec s[VECS];
 
         for (int v = 0; v < VECS; v++)
@@ -83,9 +84,11 @@ CLONES static void sparse_forward(vec *out, const struct lane_layer *l,
 }
 
 CLONES static void sparse_backward(vec *out, const struct lane_layer *l,
-                                   const vec *in)
+                                   const vec *in, const struct live *live)
 {
-    for (uint32_t i = 0; i < l->rows; i++)
+    for (uint32_t r = 0; r < live->n; r++) {
+        uint32_t i = live->list[r];
+
         for (uint64_t k = l->ptr[i]; k < l->ptr[i + 1]; k++) {
             float x = l->w ? l->w[k] : 1.0f;
 
@@ -93,34 +96,160 @@ CLONES static void sparse_backward(vec *out, const struct lane_layer *l,
                 out[(size_t)l->col[k] * VECS + (size_t)v] +=
                     x * in[(size_t)i * VECS + (size_t)v];
         }
+    }
 }
 
-CLONES static void add(vec *out, const vec *in, size_t n)
+/* The rows that are live, one after the other. */
+CLONES static void few_forward(vec *out, const struct lane_layer *l,
+                               const vec *in, const struct live *live)
 {
-    for (size_t i = 0; i < n * VECS; i++)
-        out[i] += in[i];
+    for (uint32_t r = 0; r < live->n; r++)
+        rows(1, out + (size_t)live->list[r] * VECS,
+             l->w + (size_t)live->list[r] * l->cols, in, l->cols);
+}
+
+CLONES static void few_backward(vec *out, const struct lane_layer *l,
+                                const vec *in, const struct live *live)
+{
+    for (uint32_t r = 0; r < live->n; r++) {
+        const vec *from = in + (size_t)live->list[r] * VECS;
+        const float *w = l->w + (size_t)live->list[r] * l->cols;
+
+        for (size_t j = 0; j < l->cols; j++)
+            for (size_t v = 0; v < VECS; v++)
+                out[j * VECS + v] += w[j] * from[v];
+    }
+}
+
+CLONES static void add(vec *out, const vec *in, const struct live *live)
+{
+    for (uint32_t r = 0; r < live->n; r++)
+        for (size_t v = 0; v < VECS; v++)
+            out[(size_t)live->list[r] * VECS + v] +=
+                in[(size_t)live->list[r] * VECS + v];
+}
+
+/* Is the product with a whole dense matrix worse? If not, all are live. */
+static bool few(const struct lane_layer *l, const struct live *live)
+{
+    return live->n < l->rows / 2;
 }
 
 void lanes_forward(struct lanes *out, const struct lane_layer *l,
-                   const struct lanes *in)
+                   const struct lanes *in, const struct live *live)
 {
-    if (l->form == AX_BLOCK_DENSE)
-        dense((vec *)out, l->w, (const vec *)in, l->rows, l->cols);
-    else if (l->form == AX_BLOCK_SPARSE)
-        sparse_forward((vec *)out, l, (const vec *)in);
+    if (l->form == AX_BLOCK_SPARSE)
+        sparse_forward((vec *)out, l, (const vec *)in, live);
+    else if (l->form == AX_BLOCK_SAME)
+        add((vec *)out, (const vec *)in, live);
+    else if (few(l, live))
+        few_forward((vec *)out, l, (const vec *)in, live);
     else
-        add((vec *)out, (const vec *)in, l->rows);
+        dense((vec *)out, l->w, (const vec *)in, l->rows, l->cols);
 }
 
 void lanes_backward(struct lanes *out, const struct lane_layer *l,
-                    const struct lanes *in)
+                    const struct lanes *in, const struct live *live)
 {
-    if (l->form == AX_BLOCK_DENSE)
-        dense((vec *)out, l->wt, (const vec *)in, l->cols, l->rows);
-    else if (l->form == AX_BLOCK_SPARSE)
-        sparse_backward((vec *)out, l, (const vec *)in);
+    if (l->form == AX_BLOCK_SPARSE)
+        sparse_backward((vec *)out, l, (const vec *)in, live);
+    else if (l->form == AX_BLOCK_SAME)
+        add((vec *)out, (const vec *)in, live);
+    else if (few(l, live))
+        few_backward((vec *)out, l, (const vec *)in, live);
     else
-        add((vec *)out, (const vec *)in, l->rows);
+        dense((vec *)out, l->wt, (const vec *)in, l->cols, l->rows);
+}
+
+/* ---- what is live ---- */
+
+ax_status live_new(struct live **out, const struct lane_net *net,
+                   struct ax_err *err)
+{
+    struct live *v = calloc(net->n_nodes + 1u, sizeof *v);
+
+    *out = v;
+    for (uint32_t k = 0; v && k < net->n_nodes; k++) {
+        v[k].list = malloc((net->nodes[k].n + 1u) * sizeof *v[k].list);
+        v[k].mark = malloc(net->nodes[k].n + 1u);
+        if (!v[k].list || !v[k].mark)
+            break;
+        if (k + 1 == net->n_nodes) {
+            live_all(v, net);
+            return AX_OK;
+        }
+    }
+    return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
+}
+
+void live_free(struct live *v, const struct lane_net *net)
+{
+    for (uint32_t k = 0; v && k < net->n_nodes; k++) {
+        free(v[k].list);
+        free(v[k].mark);
+    }
+    free(v);
+}
+
+void live_all(struct live *v, const struct lane_net *net)
+{
+    for (uint32_t k = 0; k < net->n_nodes; k++) {
+        v[k].n = net->nodes[k].n;
+        for (uint32_t i = 0; i < v[k].n; i++)
+            v[k].list[i] = i;
+    }
+}
+
+void live_none(struct live *v, const struct lane_net *net, uint32_t k)
+{
+    for (uint32_t s = 0; s <= k; s++)
+        memset(v[s].mark, 0, net->nodes[s].n);
+}
+
+static void mark(struct live *to, const struct lane_layer *l,
+                 const struct live *from)
+{
+    if (l->form == AX_BLOCK_DENSE) {
+        memset(to->mark, 1, l->cols);
+        return;
+    }
+    for (uint32_t r = 0; r < from->n; r++) {
+        uint32_t i = from->list[r];
+
+        if (l->form == AX_BLOCK_SAME)
+            to->mark[i] = 1;
+        for (uint64_t k = l->form == AX_BLOCK_SPARSE ? l->ptr[i] : 1;
+             l->form == AX_BLOCK_SPARSE && k < l->ptr[i + 1]; k++)
+            to->mark[l->col[k]] = 1;
+    }
+}
+
+static void list_marked(struct live *v, uint32_t n)
+{
+    v->n = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (v->mark[i])
+            v->list[v->n++] = i;
+}
+
+void live_below(struct live *v, const struct lane_net *net, uint32_t k)
+{
+    for (uint32_t s = k + 1; s-- > 0;) {
+        const struct lane_node *node = &net->nodes[s];
+
+        bool all = false;
+
+        list_marked(&v[s], node->n);
+        for (uint32_t i = 0; i < node->n_layers; i++)
+            all |= v[s].n && node->layers[i].form == AX_BLOCK_DENSE &&
+                   !few(&node->layers[i], &v[s]);
+        if (all) {
+            memset(v[s].mark, 1, node->n);
+            list_marked(&v[s], node->n);
+        }
+        for (uint32_t i = 0; v[s].n && i < node->n_layers; i++)
+            mark(&v[node->layers[i].source], &node->layers[i], &v[s]);
+    }
 }
 
 /* ---- the network ---- */

@@ -42,11 +42,30 @@ ax_status lane_net_new(struct lane_net **out, const struct ax_net *net,
 void lane_net_free(struct lane_net *l);
 size_t lane_net_bytes(const struct ax_net *net);
 
-/* out [rows] += W in [cols], and out [cols] += W^T in [rows]. */
+/* The variables of a node that are computed with: all, or the few on which
+ * some rows depend. */
+struct live {
+    uint32_t n, *list; /* [n], increasing */
+    uint8_t *mark;     /* [variables] for live_below */
+};
+
+/* out [rows] += W in [cols], and out [cols] += W^T in [rows], for the rows
+ * that are live. */
 void lanes_forward(struct lanes *out, const struct lane_layer *l,
-                   const struct lanes *in);
+                   const struct lanes *in, const struct live *live);
 void lanes_backward(struct lanes *out, const struct lane_layer *l,
-                    const struct lanes *in);
+                    const struct lanes *in, const struct live *live);
+
+/* One for each node: all are live. AX_ENOMEM; live_free it all the same. */
+ax_status live_new(struct live **out, const struct lane_net *net,
+                   struct ax_err *err) AX_MUST_CHECK;
+void live_free(struct live *v, const struct lane_net *net);
+void live_all(struct live *v, const struct lane_net *net);
+/* Nothing is marked in the nodes up to k. */
+void live_none(struct live *v, const struct lane_net *net, uint32_t k);
+/* What is marked in the nodes up to k, and all that it depends on, is live.
+ */
+void live_below(struct live *v, const struct lane_net *net, uint32_t k);
 
 /* n elements, aligned, zero; NULL: no memory. */
 struct lanes *lanes_alloc(size_t n);

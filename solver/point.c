@@ -13,6 +13,7 @@ struct points {
     struct lanes **a;  /* [n_nodes] values */
     struct lanes **da; /* [n_nodes] their gradient */
     struct lanes *room;
+    struct live *live; /* all */
 };
 
 CLONES static void rectify(struct lanes *a, size_t n)
@@ -56,7 +57,7 @@ ax_status points_new(struct points **out, const struct lane_net *net,
         p->a = calloc(2 * (size_t)net->n_nodes, sizeof *p->a);
         p->room = lanes_alloc(2 * variables(net));
     }
-    if (!p || !p->a || !p->room) {
+    if (!p || !p->a || !p->room || live_new(&p->live, net, err) != AX_OK) {
         points_free(p);
         return ax_fail(err, AX_ENOMEM, "no memory for the attack");
     }
@@ -74,6 +75,8 @@ void points_free(struct points *p)
 {
     if (!p)
         return;
+    if (p->live)
+        live_free(p->live, p->net);
     free(p->room);
     free(p->a);
     free(p);
@@ -106,7 +109,7 @@ const float *points_forward(struct points *p)
         spread(p->a[k], node->b, node->n);
         for (uint32_t i = 0; i < node->n_layers; i++)
             lanes_forward(p->a[k], &node->layers[i],
-                          p->a[node->layers[i].source]);
+                          p->a[node->layers[i].source], &p->live[k]);
         if (node->kind == AX_NET_RELU)
             rectify(p->a[k], node->n);
     }
@@ -124,7 +127,7 @@ float *points_backward(struct points *p)
             mask(p->da[k], p->a[k], node->n);
         for (uint32_t i = 0; i < node->n_layers; i++)
             lanes_backward(p->da[node->layers[i].source], &node->layers[i],
-                           p->da[k]);
+                           p->da[k], &p->live[k]);
     }
     return p->da[0]->x;
 }
