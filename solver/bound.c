@@ -47,24 +47,19 @@ struct bwork {
     bool bad;                /* a value left its range, or it is late */
     bool late;
     double deadline;
-    void **owned;
-    size_t n_owned;
+    void *memory; /* zero, and not touched before it is used */
+    char *room;   /* in it: all arrays, one after the other */
+    size_t taken;
 };
 
-/* A zeroed, 64-byte aligned array that lives as long as w; n is at least 1
- * element and the sum of all arrays was checked by bwork_bytes. */
-static void *take(struct bwork *w, size_t n, size_t size, bool *ok)
+/* A zeroed, 64-byte aligned array that lives as long as w, or, while there
+ * is no room, NULL: then it is only counted. */
+static void *take(struct bwork *w, size_t n, size_t size)
 {
-    size_t bytes = PAD((n ? n : 1) * size + 64) / 64 * 64 + 64;
-    void *p = *ok ? aligned_alloc(64, bytes) : NULL;
+    size_t at = w->taken;
 
-    if (!p) {
-        *ok = false;
-        return NULL;
-    }
-    memset(p, 0, bytes);
-    w->owned[w->n_owned++] = p;
-    return p;
+    w->taken += (n * size + 127) / 64 * 64;
+    return w->room ? w->room + at : NULL;
 }
 
 /* ---- a thread's work space ---- */
@@ -91,51 +86,61 @@ size_t bwork_bytes(const struct bnet *net)
     return sum + 2 * rows * net->widest8 * 8 + 3 * LANES * 8 * net->widest8;
 }
 
-static void take_relax(struct bwork *w, struct relax *rx, size_t n8, bool *ok)
+static void take_relax(struct bwork *w, struct relax *rx, size_t n8)
 {
-    rx->mask = take(w, n8, sizeof *rx->mask, ok);
-    rx->chord = take(w, n8, sizeof *rx->chord, ok);
-    rx->l = take(w, n8, sizeof *rx->l, ok);
-    rx->u = take(w, n8, sizeof *rx->u, ok);
-    rx->idx = take(w, n8, sizeof *rx->idx, ok);
-    rx->loose = take(w, n8, sizeof *rx->loose, ok);
+    rx->mask = take(w, n8, sizeof *rx->mask);
+    rx->chord = take(w, n8, sizeof *rx->chord);
+    rx->l = take(w, n8, sizeof *rx->l);
+    rx->u = take(w, n8, sizeof *rx->u);
+    rx->idx = take(w, n8, sizeof *rx->idx);
+    rx->loose = take(w, n8, sizeof *rx->loose);
 }
 
-/* Everything in w; false: no memory. */
-static bool take_all(struct bwork *w)
+/* The arrays of node k; at and rx: of all nodes, or one for all while they
+ * are counted. */
+static void take_node(struct bwork *w, uint32_t k, struct contribution *at,
+                      struct relax *rx, int64_t **m)
+{
+    size_t n8 = w->net->nodes[k].n8, rows = w->max_rows;
+
+    at->own = take(w, rows * n8, sizeof *at->own);
+    at->q = take(w, rows, sizeof *at->q);
+    at->joined = take(w, rows, sizeof *at->joined);
+    at->abs = take(w, rows, sizeof *at->abs);
+    if (w->net->nodes[k].kind == AX_NET_RELU)
+        take_relax(w, rx, n8);
+    else
+        *m = take(w, n8, sizeof **m);
+}
+
+static void take_all(struct bwork *w)
 {
     const struct bnet *net = w->net;
     size_t rows = w->max_rows, nn = net->n_nodes, widest8 = net->widest8;
-    bool ok = true;
+    bool counts = !w->room;
+    struct contribution at;
+    struct relax rx;
+    int64_t *m;
 
-    w->relax = take(w, nn, sizeof *w->relax, &ok);
-    w->at = take(w, nn, sizeof *w->at, &ok);
-    w->add = take(w, rows * widest8, sizeof *w->add, &ok);
-    w->nu = take(w, rows * widest8, sizeof *w->nu, &ok);
-    w->tmp = take(w, 2 * LANES * widest8, sizeof *w->tmp, &ok);
-    w->all = take(w, widest8, sizeof *w->all, &ok);
-    w->c = take(w, rows, sizeof *w->c, &ok);
-    w->rows = take(w, widest8, sizeof *w->rows, &ok);
-    w->starts = take(w, widest8, sizeof *w->starts, &ok);
-    w->lower = take(w, widest8, sizeof *w->lower, &ok);
-    w->upper = take(w, widest8, sizeof *w->upper, &ok);
-    w->sum_m = take(w, nn, sizeof *w->sum_m, &ok);
-    w->m = take(w, nn, sizeof *w->m, &ok);
-    for (uint32_t k = 0; k < nn && ok; k++) {
-        size_t n8 = net->nodes[k].n8;
-
-        w->at[k].own = take(w, rows * n8, sizeof *w->at[k].own, &ok);
-        w->at[k].q = take(w, rows, sizeof *w->at[k].q, &ok);
-        w->at[k].joined = take(w, rows, sizeof *w->at[k].joined, &ok);
-        w->at[k].abs = take(w, rows, sizeof *w->at[k].abs, &ok);
-        if (net->nodes[k].kind == AX_NET_RELU)
-            take_relax(w, &w->relax[k], n8, &ok);
-        else
-            w->m[k] = take(w, n8, sizeof *w->m[k], &ok);
-    }
-    for (size_t j = 0; ok && j < widest8; j++)
+    w->taken = 0;
+    w->relax = take(w, nn, sizeof *w->relax);
+    w->at = take(w, nn, sizeof *w->at);
+    w->add = take(w, rows * widest8, sizeof *w->add);
+    w->nu = take(w, rows * widest8, sizeof *w->nu);
+    w->tmp = take(w, 2 * LANES * widest8, sizeof *w->tmp);
+    w->all = take(w, widest8, sizeof *w->all);
+    w->c = take(w, rows, sizeof *w->c);
+    w->rows = take(w, widest8, sizeof *w->rows);
+    w->starts = take(w, widest8, sizeof *w->starts);
+    w->lower = take(w, widest8, sizeof *w->lower);
+    w->upper = take(w, widest8, sizeof *w->upper);
+    w->sum_m = take(w, nn, sizeof *w->sum_m);
+    w->m = take(w, nn, sizeof *w->m);
+    for (uint32_t k = 0; k < nn; k++)
+        take_node(w, k, counts ? &at : &w->at[k], counts ? &rx : &w->relax[k],
+                  counts ? &m : &w->m[k]);
+    for (size_t j = 0; !counts && j < widest8; j++)
         w->all[j] = (uint32_t)j;
-    return ok;
 }
 
 ax_status bwork_new(struct bwork **out, const struct bnet *net,
@@ -150,28 +155,27 @@ ax_status bwork_new(struct bwork **out, const struct bnet *net,
                        "allows",
                        bwork_bytes(net) >> 20);
     }
-    if (w)
-        w->owned = calloc(32 + 16 * (size_t)net->n_nodes, sizeof *w->owned);
-    if (w && w->owned) {
+    if (w) {
         w->net = net;
         w->deadline = deadline;
         w->max_rows = rows_at_once(net);
-        if (take_all(w)) {
-            *out = w;
-            return AX_OK;
-        }
+        take_all(w);
+        w->memory = calloc(1, w->taken + 64);
     }
-    bwork_free(w);
-    return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
+    if (!w || !w->memory) {
+        bwork_free(w);
+        return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
+    }
+    w->room = (char *)(((uintptr_t)w->memory + 63) / 64 * 64);
+    take_all(w);
+    *out = w;
+    return AX_OK;
 }
 
 void bwork_free(struct bwork *w)
 {
-    if (!w)
-        return;
-    for (size_t i = 0; i < w->n_owned; i++)
-        free(w->owned[i]);
-    free(w->owned);
+    if (w)
+        free(w->memory);
     free(w);
 }
 
