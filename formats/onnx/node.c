@@ -632,5 +632,5 @@ ax_status onnx_node(struct onnx_reader *r, Onnx__NodeProto *p,
         return err->code;
     }
     r->g->n_nodes++;
-    return AX_OK;
+    return r->opset < 7 ? onnx_align(r, p, err) : AX_OK;
 }

@@ -12,7 +12,7 @@
 #include "formats/onnx/onnx.pb-c.h"
 
 /* Operator sets whose operators we know how to bring into normal form. */
-#define ONNX_OPSET_MIN 7
+#define ONNX_OPSET_MIN 1 /* few operators; most are read from 6 on */
 #define ONNX_OPSET_MAX 28
 #define ONNX_ML_MIN    1 /* of ai.onnx.ml */
 #define ONNX_ML_MAX    3
@@ -75,6 +75,16 @@ ax_status onnx_set_tensor(struct onnx_reader *r, uint32_t v,
 ax_status onnx_new_constant(struct onnx_reader *r, uint32_t *v, uint32_t base,
                             const char *what, struct ax_tensor *t,
                             struct ax_err *err) AX_MUST_CHECK;
+
+/* The same without a tensor: what a made-up node makes. */
+ax_status onnx_new_value(struct onnx_reader *r, uint32_t *v, uint32_t base,
+                         const char *what, struct ax_err *err) AX_MUST_CHECK;
+
+/* Bring the second operand of the last node, read from P before opset 7, to
+ * where it lies now; the array has room for one more node. AX_EUNSUPPORTED
+ * when that depends on ranks that are not known. */
+ax_status onnx_align(struct onnx_reader *r, const Onnx__NodeProto *p,
+                     struct ax_err *err) AX_MUST_CHECK;
 
 /* Read node P to the end of the graph's nodes; a Constant becomes a tensor
  * instead. The array has room. */

@@ -208,26 +208,29 @@ static ax_status free_name(const struct onnx_reader *r, char **out,
     return s ? AX_OK : ax_fail(err, AX_ENOMEM, "no memory for a name");
 }
 
+ax_status onnx_new_value(struct onnx_reader *r, uint32_t *v, uint32_t base,
+                         const char *what, struct ax_err *err)
+{
+    struct ax_value *value;
+
+    AX_TRY(room(&r->g->values, r->g->n_values, &r->cap_values,
+                sizeof *r->g->values, err));
+    value = &r->g->values[r->g->n_values];
+    value->rank = -1;
+    value->tensor = AX_NONE;
+    AX_TRY(free_name(r, &value->name, r->g->values[base].name, what, err));
+    *v = r->g->n_values++;
+    return AX_OK;
+}
+
 ax_status onnx_new_constant(struct onnx_reader *r, uint32_t *v, uint32_t base,
                             const char *what, struct ax_tensor *t,
                             struct ax_err *err)
 {
-    ax_status st = room(&r->g->values, r->g->n_values, &r->cap_values,
-                        sizeof *r->g->values, err);
-    struct ax_value *value;
-
-    if (st != AX_OK) {
+    if (onnx_new_value(r, v, base, what, err) != AX_OK) {
         ax_tensor_free(t);
-        return st;
+        return err->code;
     }
-    value = &r->g->values[r->g->n_values];
-    value->tensor = AX_NONE;
-    st = free_name(r, &value->name, r->g->values[base].name, what, err);
-    if (st != AX_OK) {
-        ax_tensor_free(t);
-        return st;
-    }
-    *v = r->g->n_values++;
     return onnx_set_tensor(r, *v, t, err);
 }
 
@@ -399,7 +402,9 @@ static ax_status nodes(struct onnx_reader *r, Onnx__GraphProto *p,
         if (has_subgraph(p->node[i])) /* it may read any */
             memset(r->used, true, r->n_names * sizeof *r->used);
     }
-    r->g->nodes = calloc(p->n_node + 1, sizeof *r->g->nodes);
+    /* Before opset 7 each may need one more: see onnx_align. */
+    r->g->nodes = calloc((r->opset < 7 ? 2 : 1) * p->n_node + 1,
+                         sizeof *r->g->nodes);
     if (!r->g->nodes)
         return ax_fail(err, AX_ENOMEM, "no memory for %zu nodes", p->n_node);
     AX_TRY(onnx_sort(r, p->node, p->n_node, err));
@@ -423,6 +428,10 @@ static ax_status read_graph(struct onnx_reader *r, Onnx__GraphProto *p,
                 err));
     AX_TRY(ends(r, &r->g->outputs, &r->g->n_outputs, p->output, p->n_output,
                 false, err));
+    if (r->opset < 7) { /* where operands lie depends on their ranks */
+        AX_TRY(read_types(r, p->input, p->n_input, err));
+        AX_TRY(read_types(r, p->value_info, p->n_value_info, err));
+    }
     AX_TRY(nodes(r, p, err));
     AX_TRY(read_types(r, p->input, p->n_input, err));
     AX_TRY(read_types(r, p->output, p->n_output, err));
@@ -662,7 +671,7 @@ static bool sniff(const unsigned char *head, size_t n)
 
 const struct ax_format ax_format_onnx = {
     .name = "onnx",
-    .summary = "ONNX models, operator sets 7 to 28",
+    .summary = "ONNX models, operator sets 6 to 28",
     .sniff = sniff,
     .read = read_onnx,
     .write = onnx_write,
