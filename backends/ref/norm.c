@@ -1,9 +1,10 @@
 /* Normalisation: BatchNormalization, InstanceNormalization,
- * LayerNormalization, LRN, MeanVarianceNormalization's parts are operators
- * of their own. Means and variances are summed in double. */
+ * LayerNormalization, RMSNormalization, LRN, LpNormalization,
+ * MeanVarianceNormalization. Means and variances are summed in double. */
 #include "ref.h"
 
 #include <math.h>
+#include <string.h>
 
 /* One number for each channel. */
 static ax_status want_channels(const struct ax_call *c, uint32_t i, int64_t n,
@@ -16,20 +17,12 @@ static ax_status want_channels(const struct ax_call *c, uint32_t i, int64_t n,
     return AX_OK;
 }
 
-static double number(const struct ax_tensor *t, size_t i)
-{
-    double x;
-
-    ax_get_f64(&x, t->dtype, t->data, i, 1);
-    return x;
-}
-
 /* y = (x - mean) * scale + shift over n elements; x and y may be one. */
 static void affine(struct ax_tensor *y, const struct ax_tensor *x, size_t at,
                    size_t n, double mean, double scale, double shift)
 {
     for (size_t k = at; k < at + n; k++) {
-        double v = (number(x, k) - mean) * scale + shift;
+        double v = (ref_number(x, k) - mean) * scale + shift;
 
         ax_put_f64(y->dtype, y->data, k, &v, 1);
     }
@@ -54,9 +47,10 @@ static ax_status batch_norm(struct ax_call *c, struct ax_err *err)
     for (size_t p = 0; n > 0 && p < ax_tensor_count(x) / n; p++) {
         size_t ch = p % channels;
 
-        affine(c->out[0], x, p * n, n, number(c->in[3], ch),
-               number(c->in[1], ch) / sqrt(number(c->in[4], ch) + epsilon),
-               number(c->in[2], ch));
+        affine(c->out[0], x, p * n, n, ref_number(c->in[3], ch),
+               ref_number(c->in[1], ch) /
+                   sqrt(ref_number(c->in[4], ch) + epsilon),
+               ref_number(c->in[2], ch));
     }
     return AX_OK;
 }
@@ -68,10 +62,10 @@ static void moments(const struct ax_tensor *x, size_t at, size_t n,
     double sum = 0, squares = 0;
 
     for (size_t k = at; k < at + n; k++)
-        sum += number(x, k);
+        sum += ref_number(x, k);
     *mean = sum / (double)n;
     for (size_t k = at; k < at + n; k++) {
-        double d = number(x, k) - *mean;
+        double d = ref_number(x, k) - *mean;
 
         squares += d * d;
     }
@@ -96,8 +90,8 @@ static ax_status instance_norm(struct ax_call *c, struct ax_err *err)
         double mean, scale;
 
         moments(x, p * n, n, epsilon, &mean, &scale);
-        affine(c->out[0], x, p * n, n, mean, scale * number(c->in[1], ch),
-               number(c->in[2], ch));
+        affine(c->out[0], x, p * n, n, mean, scale * ref_number(c->in[1], ch),
+               ref_number(c->in[2], ch));
     }
     return AX_OK;
 }
@@ -128,8 +122,9 @@ static ax_status group_norm(struct ax_call *c, struct ax_err *err)
         for (size_t at = p * n; at < (p + 1) * n; at += each) {
             size_t ch = at / each % (size_t)x->dims[1];
 
-            affine(c->out[0], x, at, each, mean, scale * number(c->in[1], ch),
-                   number(c->in[2], ch));
+            affine(c->out[0], x, at, each, mean,
+                   scale * ref_number(c->in[1], ch),
+                   ref_number(c->in[2], ch));
         }
     }
     return AX_OK;
@@ -164,8 +159,8 @@ static ax_status layer_norm(struct ax_call *c, struct ax_err *err)
             ax_put_f64(AX_F32, c->out[o]->data, r, &stat[o - 1], 1);
         for (size_t k = 0; k < n; k++)
             affine(c->out[0], x, r * n + k, 1, stat[0],
-                   stat[1] * number(c->in[1], k),
-                   ax_call_has(c, 2) ? number(c->in[2], k) : 0);
+                   stat[1] * ref_number(c->in[1], k),
+                   ax_call_has(c, 2) ? ref_number(c->in[2], k) : 0);
     }
     return AX_OK;
 }
@@ -197,12 +192,163 @@ static ax_status lrn(struct ax_call *c, struct ax_err *err)
         from = from < 0 ? 0 : from;
         to = to < channels ? to : channels - 1;
         for (int64_t i = from; i <= to; i++) {
-            double v = number(x, (size_t)((int64_t)k + (i - ch) * n));
+            double v = ref_number(x, (size_t)((int64_t)k + (i - ch) * n));
 
             sum += v * v;
         }
-        y = number(x, k) / pow(bias + alpha / (double)size * sum, beta);
+        y = ref_number(x, k) / pow(bias + alpha / (double)size * sum, beta);
         ax_put_f64(x->dtype, c->out[0]->data, k, &y, 1);
+    }
+    return AX_OK;
+}
+
+struct scale {
+    double *out;
+    const struct ax_tensor *scale;
+    const struct ax_walk *w;
+};
+
+static void put_scale(void *p, size_t out, const size_t *at, size_t len)
+{
+    const struct scale *s = p;
+    size_t step = (size_t)s->w->stride[1][s->w->rank - 1];
+
+    for (size_t k = 0; k < len; k++)
+        s->out[out + k] = ref_number(s->scale, at[1] + k * step);
+}
+
+/* x / sqrt(mean of squares + epsilon) * scale, over dimensions from axis. */
+static ax_status rms_norm(struct ax_call *c, struct ax_err *err)
+{
+    double epsilon = (double)ax_node_float(c->node, "epsilon", 1e-5f);
+    const struct ax_tensor *x, *both[2];
+    int64_t dims[AX_RANK_MAX];
+    struct ax_walk w;
+    size_t n, rows;
+    void *scaled;
+    int axis, rank;
+
+    AX_TRY(ref_want(c, 0, REALS, err));
+    AX_TRY(ref_want(c, 1, REALS, err));
+    both[0] = x = c->in[0];
+    both[1] = c->in[1];
+    AX_TRY(ref_axis(&axis, ax_node_int(c->node, "axis", -1), x->rank, err));
+    AX_TRY(ax_shape_broadcast(&rank, dims, both, 2, err));
+    n = ax_tensor_count(x);
+    if (rank != x->rank || memcmp(dims, x->dims, (size_t)rank * sizeof *dims))
+        return ax_fail(err, AX_ESHAPE,
+                       "the scale does not broadcast to the input");
+    AX_TRY(ax_call_scratch(c, &scaled, n * sizeof(double), err));
+    ax_walk_init(&w, rank, dims, both, 2);
+    ax_walk_runs(&w, 2, put_scale, &(struct scale){scaled, both[1], &w});
+    AX_TRY(ax_call_out(c, 0, c->in[1]->dtype, x->rank, x->dims, err));
+    n = (size_t)ref_product(x->dims, axis, x->rank);
+    rows = (size_t)ref_product(x->dims, 0, axis);
+    for (size_t r = 0; r < rows && n > 0; r++) {
+        double squares = 0;
+
+        for (size_t k = r * n; k < (r + 1) * n; k++)
+            squares += ref_number(x, k) * ref_number(x, k);
+        squares = sqrt(squares / (double)n + epsilon);
+        for (size_t k = r * n; k < (r + 1) * n; k++)
+            ref_put(c->out[0], k,
+                    ref_number(x, k) / squares * ((double *)scaled)[k]);
+    }
+    return AX_OK;
+}
+
+/* A norm of 0 leaves zeros as they are. */
+static ax_status lp_norm(struct ax_call *c, struct ax_err *err)
+{
+    int64_t p = ax_node_int(c->node, "p", 2);
+    const struct ax_tensor *x;
+    size_t n, inner;
+    int axis;
+
+    AX_TRY(ref_want(c, 0, REALS, err));
+    x = c->in[0];
+    if (p != 1 && p != 2)
+        return ax_fail(err, AX_EFORMAT, "attribute p has %lld", (long long)p);
+    AX_TRY(ref_axis(&axis, ax_node_int(c->node, "axis", -1), x->rank, err));
+    AX_TRY(ax_call_out(c, 0, x->dtype, x->rank, x->dims, err));
+    n = (size_t)x->dims[axis];
+    inner = (size_t)ref_product(x->dims, axis + 1, x->rank);
+    for (size_t r = 0; n > 0 && r < ax_tensor_count(x) / n; r++) {
+        size_t at = r / inner * n * inner + r % inner;
+        double norm = 0;
+
+        for (size_t k = 0; k < n; k++) {
+            double v = fabs(ref_number(x, at + k * inner));
+
+            norm += p == 1 ? v : v * v;
+        }
+        norm = p == 1 ? norm : sqrt(norm);
+        for (size_t k = 0; k < n; k++)
+            ref_put(c->out[0], at + k * inner,
+                    norm == 0 ? 0 : ref_number(x, at + k * inner) / norm);
+    }
+    return AX_OK;
+}
+
+/* Which of the kept indexes element K belongs to. */
+static size_t kept_index(const struct ax_tensor *x, uint32_t axes, size_t k)
+{
+    size_t at = 0, unit = 1;
+
+    for (int d = x->rank - 1; d >= 0; d--) {
+        size_t n = (size_t)x->dims[d];
+
+        if (!(axes & 1u << d)) {
+            at += k % n * unit;
+            unit *= n;
+        }
+        k /= n;
+    }
+    return at;
+}
+
+/* (x - mean) / sqrt(variance), 1e-9 added to the latter, as the function of
+ * ONNX has it. */
+static ax_status mean_variance(struct ax_call *c, struct ax_err *err)
+{
+    const struct ax_tensor *x;
+    size_t n, kept = 1;
+    uint32_t axes;
+    double *mean, *square, each = 1;
+    bool given;
+    void *p;
+
+    AX_TRY(ref_want(c, 0, REALS, err));
+    x = c->in[0];
+    AX_TRY(ref_axes(&axes, &given, c, 1, x->rank, err));
+    if (!given) {
+        AX_TRY(ref_want_rank(c, 0, 4, AX_RANK_MAX, err));
+        axes = 1u << 0 | 1u << 2 | 1u << 3;
+    }
+    for (int d = 0; d < x->rank; d++)
+        if (axes & 1u << d)
+            each *= (double)x->dims[d];
+        else
+            kept *= (size_t)x->dims[d];
+    AX_TRY(ax_call_out(c, 0, x->dtype, x->rank, x->dims, err));
+    AX_TRY(ax_call_scratch(c, &p, 2 * kept * sizeof(double), err));
+    mean = p;
+    square = mean + kept;
+    memset(p, 0, 2 * kept * sizeof(double));
+    n = ax_tensor_count(x);
+    for (size_t k = 0; k < n; k++)
+        mean[kept_index(x, axes, k)] += ref_number(x, k) / each;
+    for (size_t k = 0; k < n; k++) {
+        size_t i = kept_index(x, axes, k);
+        double d = ref_number(x, k) - mean[i];
+
+        square[i] += d * d / each;
+    }
+    for (size_t k = 0; k < n; k++) {
+        size_t i = kept_index(x, axes, k);
+
+        ref_put(c->out[0], k,
+                (ref_number(x, k) - mean[i]) / (sqrt(square[i]) + 1e-9));
     }
     return AX_OK;
 }
@@ -213,5 +359,8 @@ const struct ax_kernel ref_norm[] = {
     {"InstanceNormalization", instance_norm, NULL, NULL},
     {"LRN", lrn, NULL, NULL},
     {"LayerNormalization", layer_norm, NULL, NULL},
+    {"LpNormalization", lp_norm, NULL, NULL},
+    {"MeanVarianceNormalization", mean_variance, NULL, NULL},
+    {"RMSNormalization", rms_norm, NULL, NULL},
     {0},
 };

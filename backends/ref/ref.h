@@ -53,6 +53,28 @@ ax_status ref_f32_out(float **out, struct ax_call *c, uint32_t o,
                       struct ax_err *err) AX_MUST_CHECK;
 void ref_f32_done(struct ax_call *c, uint32_t o, const float *from);
 
+/* Element I as a number, and the other way. */
+static inline double ref_number(const struct ax_tensor *t, size_t i)
+{
+    double x;
+
+    ax_get_f64(&x, t->dtype, t->data, i, 1);
+    return x;
+}
+
+static inline int64_t ref_integer(const struct ax_tensor *t, size_t i)
+{
+    int64_t x;
+
+    ax_get_i64(&x, t->dtype, t->data, i, 1);
+    return x;
+}
+
+static inline void ref_put(struct ax_tensor *t, size_t i, double x)
+{
+    ax_put_f64(t->dtype, t->data, i, &x, 1);
+}
+
 /* Row-major strides in elements. */
 void ref_strides(int64_t *strides, int rank, const int64_t *dims);
 
@@ -95,6 +117,7 @@ ax_status ref_post_transform(float *z, int64_t n, const struct ax_node *node,
 extern const struct ax_kernel ref_unary[], ref_binary[], ref_matmul[],
     ref_conv[], ref_pool[], ref_norm[], ref_reduce[], ref_shape[], ref_move[],
     ref_index[], ref_quant[], ref_rnn[], ref_control[], ref_ml[],
-    ref_resize[], ref_tree[];
+    ref_resize[], ref_tree[], ref_loss[], ref_attention[], ref_sample[],
+    ref_signal[], ref_patch[];
 
 #endif

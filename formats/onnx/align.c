@@ -105,8 +105,8 @@ ax_status onnx_align(struct onnx_reader *r, const Onnx__NodeProto *p,
     axis += axis < 0 ? a : 0;
     if (axis < 0 || axis + b > a)
         return ax_fail(err, AX_ESHAPE,
-                       "%d dimensions do not lie at axis %" PRId64 " of %d", b,
-                       axis, a);
+                       "%d dimensions do not lie at axis %" PRId64 " of %d",
+                       b, axis, a);
     if (axis + b == a || n->n_out == 0 || n->out[0] == AX_NONE)
         return AX_OK;
     return insert(r, b, (int)(a - axis - b), err);

@@ -223,6 +223,36 @@ static const struct onnx_attr_rule rules[] = {
     {OP(Transpose), INTS_("perm")},
     {OP(Trilu), INT_("upper"), IS(1)},
     {OP(Unsqueeze), INTS_("axes"), BECOMES(1), UNTIL(12), REQUIRED},
+    {OP(Attention), INT_("is_causal"), IS(0)},
+    {OP(Attention), INT_("kv_num_heads")},
+    {OP(Attention), INT_("left_window_size"), IS(-1), SINCE(25)},
+    {OP(Attention), INT_("q_num_heads")},
+    {OP(Attention), INT_("qk_matmul_output_mode"), IS(0)},
+    {OP(Attention), INT_("right_window_size"), IS(-1), SINCE(25)},
+    {OP(Attention), FLOAT_("scale")},
+    {OP(Attention), FLOAT_("softcap"), IS(0)},
+    {OP(Attention), INT_("softmax_precision")},
+    {OP(CausalConvWithState), STRING_("activation"), IS_TEXT("none")},
+    {OP(LinearAttention), INT_("chunk_size"), DROPPED},
+    {OP(LinearAttention), INT_("kv_num_heads"), REQUIRED},
+    {OP(LinearAttention), INT_("q_num_heads"), REQUIRED},
+    {OP(LinearAttention), FLOAT_("scale"), IS(0)},
+    {OP(LinearAttention), STRING_("update_rule"), IS_TEXT("gated_delta")},
+    {OP(LpNormalization), INT_("axis"), IS(-1)},
+    {OP(LpNormalization), INT_("p"), IS(2)},
+    {OP(MeanVarianceNormalization), INTS_("axes")},
+    {OP(NegativeLogLikelihoodLoss), INT_("ignore_index")},
+    {OP(NegativeLogLikelihoodLoss), STRING_("reduction"), IS_TEXT("mean")},
+    {OP(RMSNormalization), INT_("axis"), IS(-1)},
+    {OP(RMSNormalization), FLOAT_("epsilon"), IS(1e-5)},
+    {OP(RMSNormalization), INT_("stash_type"), ONLY(1)},
+    {OP(RotaryEmbedding), INT_("interleaved"), IS(0)},
+    {OP(RotaryEmbedding), INT_("num_heads")},
+    {OP(RotaryEmbedding), INT_("rotary_embedding_dim"), IS(0)},
+    {OP(SoftmaxCrossEntropyLoss), INT_("ignore_index")},
+    {OP(SoftmaxCrossEntropyLoss), STRING_("reduction"), IS_TEXT("mean")},
+    {OP(TensorScatter), INT_("axis"), IS(-2)},
+    {OP(TensorScatter), STRING_("mode"), IS_TEXT("linear")},
 
     /* recurrent layers */
     RECURRENT(GRU),
@@ -379,6 +409,16 @@ static const unsigned char since[AX_OP_COUNT] = {
     [AX_OP_QuantizeLinear] = 10,
     [AX_OP_If] = 7,             [AX_OP_Loop] = 7,
     [AX_OP_Scan] = 9,
+    [AX_OP_Attention] = 23,
+    [AX_OP_LinearAttention] = 27,
+    [AX_OP_CausalConvWithState] = 27,
+    [AX_OP_SoftmaxCrossEntropyLoss] = 12,
+    [AX_OP_NegativeLogLikelihoodLoss] = 12,
+    [AX_OP_RMSNormalization] = 23,
+    [AX_OP_RotaryEmbedding] = 23,
+    [AX_OP_LpNormalization] = 6,
+    [AX_OP_MeanVarianceNormalization] = 9,
+    [AX_OP_TensorScatter] = 24,
 
     /* of ai.onnx.ml */
     [AX_OP_MlArrayFeatureExtractor] = 1, [AX_OP_MlBinarizer] = 1,
@@ -410,6 +450,9 @@ int onnx_node_since(const struct ax_node *n)
         (n->n_in > 1 && n->op != AX_OP_ReduceSum &&
          strncmp(ax_op_name(n->op), "Reduce", 6) == 0))
         first = first < 18 ? 18 : first;
+    /* Lengths of a cache outside. */
+    if (n->op == AX_OP_Attention && n->n_in > 6)
+        first = first < 24 ? 24 : first;
     return first;
 }
 

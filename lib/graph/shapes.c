@@ -415,6 +415,10 @@ static infer_rule *const rules[AX_OP_COUNT] = {
     [AX_OP_Unsqueeze] = infer_unsqueeze,
     [AX_OP_Where] = where,
     [AX_OP_Xor] = broadcast,
+    [AX_OP_LpNormalization] = infer_like,
+    [AX_OP_MeanVarianceNormalization] = infer_like,
+    [AX_OP_RotaryEmbedding] = infer_like,
+    [AX_OP_TensorScatter] = infer_like,
 
     [AX_OP_ConvInteger] = infer_conv_integer,
     [AX_OP_DequantizeLinear] = infer_dequantize,

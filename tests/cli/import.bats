@@ -20,7 +20,7 @@ bad() { # SAMPLE WORDS
 }
 
 @test "what cannot be kept is refused, with node and reason" {
-    bad operator "node 0 (Einsum 'n'): operator 'Einsum' is not supported"
+    bad operator "node 0 (Frobnicate 'n'): operator 'Frobnicate' is not supported"
     bad domain "operator 'com.example.Relu' is not supported"
     bad attribute "node 0 (Relu 'n'): attribute 'alpha': is not known"
     bad attribute-kind "attribute 'axis': is of a wrong kind"
@@ -28,7 +28,8 @@ bad() { # SAMPLE WORDS
     bad spatial "attribute 'spatial': is 0, only 1 is supported"
     bad softmax-old "takes dimensions 1 to 2 as one"
     bad dropout-training "training_mode is not a constant false"
-    bad opset-6 "XX"
+    bad opset-5 "operator 'Relu' is not supported in operator set 5"
+    bad add6-rank "attribute 'axis': where input 1 lies before operator set 7"
 }
 
 @test "graphs inside are read, and what is wrong in them is named" {

@@ -392,6 +392,7 @@ int main(int argc, char **argv)
     static const char *const files[] = {
         "elementwise.txt", "matrix.txt", "window.txt",    "shape.txt",
         "reduce.txt",      "quant.txt",  "recurrent.txt", "ml.txt",
+        "attention.txt",   "loss.txt",   "norm.txt",
     };
     const char *top = getenv("srcdir");
     char path[4096];

@@ -83,6 +83,10 @@ def good():
                        const("b", [1, -1])], alpha=1.0, beta=1.0, transB=1)
     yield "clip6", one("Clip", f4, f4, opset=7, min=-1.0, max=2.0)
     yield "clip6-max", one("Clip", f4, f4, opset=10, max=2.0)
+    yield "add6", one("Add", [2, 3, 4], [2, 3, 4], [const("b", [1, 2, 3])],
+                      opset=6, axis=1, broadcast=1)
+    yield "prelu6", one("PRelu", [1, 2, 3], [1, 2, 3], [const("s", [1, 2])],
+                        opset=6)
     yield "pad2", one("Pad", [1, 2], [1, 5], opset=10, mode="constant",
                       pads=[0, 1, 0, 2], value=3.0)
     yield "slice1", one("Slice", [4, 6], [2, 6], opset=9, axes=[0],
@@ -244,6 +248,15 @@ def zipmap():
     return m
 
 
+def rank_unknown():
+    """Where b lies depends on the rank of h, which nothing tells."""
+    return model([h.make_node("Relu", ["x"], ["h"], "r"),
+                  h.make_node("Add", ["h", "b"], ["y"], "n", axis=1,
+                              broadcast=1)],
+                 [value("x", [2, 3, 4])], [value("y", [2, 3, 4])],
+                 [const("b", [1, 2, 3])], opset=6)
+
+
 def bad():
     yield "loop-outputs", loop(("go", "s2"))
     yield "nested", nested(70)
@@ -254,7 +267,7 @@ def bad():
                             classlabels_strings=["a", "b"], y="p")
     yield "opset-ml", learned("Scaler", 9, offset=[0.], scale=[1.])
     f4 = ["N", 4]
-    yield "operator", one("Einsum", f4, f4, equation="ij->ij")
+    yield "operator", one("Frobnicate", f4, f4)
     yield "domain", model(
         [h.make_node("Relu", ["x"], ["y"], domain="com.example")],
         [value("x", f4)], [value("y", f4)])
@@ -268,7 +281,8 @@ def bad():
     yield "dropout-training", one("Dropout", f4, f4,
                                   [const("r", 0.3), const("t", True, bool)],
                                   opset=12)
-    yield "opset-6", one("Relu", f4, f4, opset=6)
+    yield "opset-5", one("Relu", f4, f4, opset=5)
+    yield "add6-rank", rank_unknown()
     yield "cycle", model([h.make_node("Add", ["x", "b"], ["a"], name="n"),
                           h.make_node("Relu", ["a"], ["b"]),
                           h.make_node("Relu", ["b"], ["y"])],
