@@ -11,7 +11,7 @@
 
 typedef float vec __attribute__((vector_size(64), may_alias));
 #define VECS  (POINTS / 16)
-#define BLOCK 8 /* rows of a dense layer that are summed in registers */
+#define BLOCK GROUP /* rows of a dense layer that are summed in registers */
 
 struct lanes *lanes_alloc(size_t n)
 {
@@ -99,6 +99,58 @@ CLONES static void sparse_backward(vec *out, const struct lane_layer *l,
     }
 }
 
+CLONES static void group_forward(vec *out, const struct lane_layer *l,
+                                 const vec *in, const struct live *live)
+{
+    for (uint32_t g = 0; g < l->n_groups; g++) {
+        const uint32_t *row = l->member + (size_t)g * GROUP;
+        const float *w = l->wg + l->start[g] * GROUP;
+        vec s[GROUP][VECS] = {0};
+
+        if (!live->mark[row[0]])
+            continue;
+        for (uint64_t k = l->ptr[row[0]]; k < l->ptr[row[0] + 1]; k++)
+            for (size_t v = 0; v < VECS; v++) {
+                vec x = in[(size_t)l->col[k] * VECS + v];
+
+#pragma GCC unroll 8
+                for (size_t i = 0; i < GROUP; i++)
+                    s[i][v] += w[(k - l->ptr[row[0]]) * GROUP + i] * x;
+            }
+#pragma GCC unroll 8
+        for (size_t i = 0; i < GROUP; i++)
+            for (size_t v = 0; row[i] != NO_ROW && v < VECS; v++)
+                out[(size_t)row[i] * VECS + v] += s[i][v];
+    }
+}
+
+CLONES static void group_backward(vec *out, const struct lane_layer *l,
+                                  const vec *in, const struct live *live)
+{
+    for (uint32_t g = 0; g < l->n_groups; g++) {
+        const uint32_t *row = l->member + (size_t)g * GROUP;
+        const float *w = l->wg + l->start[g] * GROUP;
+        vec f[GROUP][VECS] = {0};
+
+        if (!live->mark[row[0]])
+            continue;
+#pragma GCC unroll 8
+        for (size_t i = 0; i < GROUP; i++)
+            for (size_t v = 0; row[i] != NO_ROW && v < VECS; v++)
+                f[i][v] = in[(size_t)row[i] * VECS + v];
+        for (uint64_t k = l->ptr[row[0]]; k < l->ptr[row[0] + 1];
+             k++, w += GROUP)
+            for (size_t v = 0; v < VECS; v++) {
+                vec x = out[(size_t)l->col[k] * VECS + v];
+
+#pragma GCC unroll 8
+                for (size_t i = 0; i < GROUP; i++)
+                    x += w[i] * f[i][v];
+                out[(size_t)l->col[k] * VECS + v] = x;
+            }
+    }
+}
+
 /* The rows that are live, one after the other. */
 CLONES static void few_forward(vec *out, const struct lane_layer *l,
                                const vec *in, const struct live *live)
@@ -138,7 +190,9 @@ static bool few(const struct lane_layer *l, const struct live *live)
 void lanes_forward(struct lanes *out, const struct lane_layer *l,
                    const struct lanes *in, const struct live *live)
 {
-    if (l->form == AX_BLOCK_SPARSE)
+    if (l->n_groups)
+        group_forward((vec *)out, l, (const vec *)in, live);
+    else if (l->form == AX_BLOCK_SPARSE)
         sparse_forward((vec *)out, l, (const vec *)in, live);
     else if (l->form == AX_BLOCK_SAME)
         add((vec *)out, (const vec *)in, live);
@@ -151,7 +205,9 @@ void lanes_forward(struct lanes *out, const struct lane_layer *l,
 void lanes_backward(struct lanes *out, const struct lane_layer *l,
                     const struct lanes *in, const struct live *live)
 {
-    if (l->form == AX_BLOCK_SPARSE)
+    if (l->n_groups)
+        group_backward((vec *)out, l, (const vec *)in, live);
+    else if (l->form == AX_BLOCK_SPARSE)
         sparse_backward((vec *)out, l, (const vec *)in, live);
     else if (l->form == AX_BLOCK_SAME)
         add((vec *)out, (const vec *)in, live);
@@ -195,6 +251,7 @@ void live_all(struct live *v, const struct lane_net *net)
 {
     for (uint32_t k = 0; k < net->n_nodes; k++) {
         v[k].n = net->nodes[k].n;
+        memset(v[k].mark, 1, v[k].n);
         for (uint32_t i = 0; i < v[k].n; i++)
             v[k].list[i] = i;
     }
@@ -232,21 +289,34 @@ static void list_marked(struct live *v, uint32_t n)
             v->list[v->n++] = i;
 }
 
+/* With a row go those that are computed with it. False: there are none. */
+static bool mark_company(struct live *v, const struct lane_layer *l)
+{
+    if (l->form == AX_BLOCK_DENSE && !few(l, v)) {
+        memset(v->mark, 1, l->rows);
+        return true;
+    }
+    for (uint32_t g = 0; g < l->n_groups; g++) {
+        const uint32_t *row = l->member + (size_t)g * GROUP;
+        bool any = false;
+
+        for (int i = 0; i < GROUP && row[i] != NO_ROW; i++)
+            any |= v->mark[row[i]];
+        for (int i = 0; i < GROUP && row[i] != NO_ROW && any; i++)
+            v->mark[row[i]] = 1;
+    }
+    return l->n_groups > 0;
+}
+
 void live_below(struct live *v, const struct lane_net *net, uint32_t k)
 {
     for (uint32_t s = k + 1; s-- > 0;) {
         const struct lane_node *node = &net->nodes[s];
 
-        bool all = false;
-
         list_marked(&v[s], node->n);
-        for (uint32_t i = 0; i < node->n_layers; i++)
-            all |= v[s].n && node->layers[i].form == AX_BLOCK_DENSE &&
-                   !few(&node->layers[i], &v[s]);
-        if (all) {
-            memset(v[s].mark, 1, node->n);
-            list_marked(&v[s], node->n);
-        }
+        for (uint32_t i = 0; v[s].n && i < node->n_layers; i++)
+            if (mark_company(&v[s], &node->layers[i]))
+                list_marked(&v[s], node->n);
         for (uint32_t i = 0; v[s].n && i < node->n_layers; i++)
             mark(&v[node->layers[i].source], &node->layers[i], &v[s]);
     }
@@ -296,6 +366,114 @@ static bool layer_new(struct lane_layer *l, const struct ax_net_node *node,
     return true;
 }
 
+/* ---- rows that share their columns ---- */
+
+static uint64_t hash_columns(const struct lane_layer *l, uint32_t i)
+{
+    uint64_t h = 14695981039346656037u;
+
+    for (uint64_t k = l->ptr[i]; k < l->ptr[i + 1]; k++)
+        h = (h ^ l->col[k]) * 1099511628211u;
+    return h;
+}
+
+static bool same_columns(const struct lane_layer *l, uint32_t i, uint32_t j)
+{
+    uint64_t n = l->ptr[i + 1] - l->ptr[i];
+
+    return n == l->ptr[j + 1] - l->ptr[j] &&
+           !memcmp(l->col + l->ptr[i], l->col + l->ptr[j],
+                   n * sizeof *l->col);
+}
+
+struct keyed {
+    uint64_t key;
+    uint32_t row;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct keyed *x = a, *y = b;
+
+    return x->key != y->key ? (x->key > y->key) - (x->key < y->key)
+                            : (x->row > y->row) - (x->row < y->row);
+}
+
+static int by_member(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Fill l->member from rows sorted by what they read. */
+static void find_groups(struct lane_layer *l, const struct keyed *rows)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < l->rows; i++) {
+        uint32_t *last = n ? l->member + (size_t)(l->n_groups - 1) * GROUP
+                           : NULL;
+
+        if (!last || n == GROUP || !same_columns(l, last[0], rows[i].row)) {
+            last = l->member + (size_t)l->n_groups++ * GROUP;
+            memset(last, 255, GROUP * sizeof *last);
+            n = 0;
+        }
+        last[n++] = rows[i].row;
+    }
+    qsort(l->member, l->n_groups, GROUP * sizeof *l->member, by_member);
+}
+
+/* Coefficients of all groups, side by side. */
+static bool fill_groups(struct lane_layer *l)
+{
+    uint64_t n = 0;
+
+    l->start = calloc(l->n_groups + 1u, sizeof *l->start);
+    for (uint32_t g = 0; l->start && g < l->n_groups; g++) {
+        uint32_t row = l->member[(size_t)g * GROUP];
+
+        l->start[g] = n;
+        n += l->ptr[row + 1] - l->ptr[row];
+    }
+    l->wg = l->start ? calloc(n + 1, GROUP * sizeof *l->wg) : NULL;
+    for (uint32_t g = 0; l->wg && g < l->n_groups; g++)
+        for (uint32_t i = 0; i < GROUP; i++) {
+            uint32_t row = l->member[(size_t)g * GROUP + i];
+
+            if (row == NO_ROW)
+                break;
+            for (uint64_t k = l->ptr[row]; k < l->ptr[row + 1]; k++)
+                l->wg[(l->start[g] + k - l->ptr[row]) * GROUP + i] = l->w[k];
+        }
+    return l->wg != NULL;
+}
+
+/* Group the rows, if that pays. False: no memory. */
+static bool group_rows(struct lane_layer *l)
+{
+    struct keyed *rows;
+    bool ok;
+
+    if (l->form != AX_BLOCK_SPARSE || !l->w || !l->rows)
+        return true;
+    rows = calloc(l->rows, sizeof *rows);
+    l->member = calloc((size_t)l->rows * GROUP, sizeof *l->member);
+    ok = rows && l->member;
+    for (uint32_t i = 0; ok && i < l->rows; i++)
+        rows[i] = (struct keyed){hash_columns(l, i), i};
+    if (ok) {
+        qsort(rows, l->rows, sizeof *rows, by_key);
+        find_groups(l, rows);
+        if (l->n_groups > l->rows / 3)
+            l->n_groups = 0;
+        ok = !l->n_groups || fill_groups(l);
+    }
+    free(rows);
+    return ok;
+}
+
 static bool node_new(struct lane_node *o, const struct ax_net *net,
                      uint32_t k)
 {
@@ -308,7 +486,8 @@ static bool node_new(struct lane_node *o, const struct ax_net *net,
         return false;
     for (uint32_t i = 0; i < in->n_blocks; i++)
         if (!layer_new(&o->layers[o->n_layers++], in, &in->blocks[i],
-                       net->nodes[in->blocks[i].source].n))
+                       net->nodes[in->blocks[i].source].n) ||
+            !group_rows(&o->layers[i]))
             return false;
     if (!in->bias)
         return true;
@@ -344,6 +523,9 @@ void lane_net_free(struct lane_net *l)
         for (uint32_t i = 0; o->layers && i < o->n_layers; i++) {
             free(o->layers[i].w);
             free(o->layers[i].wt);
+            free(o->layers[i].member);
+            free(o->layers[i].start);
+            free(o->layers[i].wg);
         }
         free(o->layers);
         free(o->b);
@@ -363,7 +545,7 @@ size_t lane_net_bytes(const struct ax_net *net)
             if (b->form == AX_BLOCK_DENSE)
                 sum += (size_t)net->nodes[k].n * net->nodes[b->source].n * 8;
             else if (b->form == AX_BLOCK_SPARSE)
-                sum += b->row_ptr[net->nodes[k].n] * 4;
+                sum += b->row_ptr[net->nodes[k].n] * 8;
         }
     return sum;
 }

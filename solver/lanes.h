@@ -22,7 +22,17 @@ struct lane_layer {
     const uint32_t *col;
     float *w;  /* rows first; NULL where every coefficient is 1 */
     float *wt; /* dense: columns first */
+    /* Sparse, where most rows share their columns with others, as those of a
+     * convolution do at one place: groups of up to GROUP rows that read the
+     * same columns. */
+    uint32_t n_groups;
+    uint32_t *member; /* [n_groups, GROUP] rows; NO_ROW: none */
+    uint64_t *start;  /* [n_groups] where its coefficients are, in columns */
+    float *wg;        /* [columns of all groups, GROUP] */
 };
+
+#define GROUP  8
+#define NO_ROW UINT32_MAX
 
 struct lane_node {
     enum ax_net_kind kind;
