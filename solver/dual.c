@@ -160,6 +160,17 @@ CLONES static void add_bias(struct lanes *value, const struct lanes *e,
             value->x[p] += e[live->list[r]].x[p] * b[live->list[r]];
 }
 
+CLONES static void begin(struct lanes *to, const float *b,
+                         const struct live *live)
+{
+    for (uint32_t r = 0; r < live->n; r++) {
+        float v = b ? b[live->list[r]] : 0.0f;
+
+        for (int p = 0; p < POINTS; p++)
+            to[live->list[r]].x[p] = v;
+    }
+}
+
 CLONES static void minimise(struct lanes *value, struct lanes *x,
                             const struct lanes *e, const float *lo,
                             const float *hi, const struct live *live)
@@ -211,10 +222,7 @@ void dual_forward(struct dual *d, uint32_t k)
         struct lanes *to = relu ? d->v + first : d->y[s];
         const struct live *live = &d->live[s];
 
-        for (uint32_t r = 0; r < live->n; r++)
-            for (int p = 0; p < POINTS; p++)
-                to[live->list[r]].x[p] = node->b ? node->b[live->list[r]]
-                                                 : 0.0f;
+        begin(to, node->b, live);
         for (uint32_t i = 0; live->n && i < node->n_layers; i++)
             lanes_forward(to, &node->layers[i], d->y[node->layers[i].source],
                           live);
