@@ -989,7 +989,7 @@ ax_status neuron_run(struct search *se, const struct lane_net *lane,
         se->next_group = g + 1;
         root_end(&b.root, se->net);
     }
-    search_end(se, 0);
+    search_end(se, se->stats.open);
     crew_free(b.crew);
     for (int i = 0; i < b.n_workers; i++)
         worker_end(&b.workers[i]);
