@@ -34,7 +34,7 @@ static ax_status pack(struct packed *out, const struct ax_block *b,
     return AX_OK;
 }
 
-/* A sparse block has W' in wq; in a relu node every one is 1. */
+/* A sparse block has W' in wq; in a node of neurons every one is 1. */
 static ax_status block_new(struct bblock *out, const struct ax_block *b,
                            const struct ax_net *net, uint32_t k,
                            const int32_t *ones, struct ax_err *err)
@@ -72,7 +72,7 @@ static ax_status node_new(struct bnet *net, uint32_t k, struct ax_err *err)
 {
     const struct ax_net_node *in = &net->net->nodes[k];
     struct bnode *out = &net->nodes[k];
-    bool relu = in->kind == AX_NET_RELU;
+    bool neurons = ax_net_neurons(in->kind);
 
     *out = (struct bnode){.kind = in->kind,
                           .n = in->n,
@@ -80,15 +80,15 @@ static ax_status node_new(struct bnet *net, uint32_t k, struct ax_err *err)
                           .scale = in->scale,
                           .b_scale = in->b_scale};
     out->blocks = calloc(in->n_blocks + 1u, sizeof *out->blocks);
-    if (relu)
+    if (neurons)
         out->arg_node = calloc(2 * (size_t)in->n + 1, sizeof *out->arg_node);
-    if (!out->blocks || (relu && !out->arg_node))
+    if (!out->blocks || (neurons && !out->arg_node))
         return ax_fail(err, AX_ENOMEM, "no memory for node %u", k);
-    out->arg = relu ? out->arg_node + in->n : NULL;
+    out->arg = neurons ? out->arg_node + in->n : NULL;
     for (uint32_t i = 0; i < in->n_blocks; i++)
         AX_TRY(block_new(&out->blocks[out->n_blocks++], &in->blocks[i],
                          net->net, k, net->ones, err));
-    if (relu)
+    if (neurons)
         find_arguments(out, in);
     if (in->bq) {
         out->bq = aligned_alloc(64, (out->n8 + LANES) * sizeof *out->bq);
@@ -100,13 +100,14 @@ static ax_status node_new(struct bnet *net, uint32_t k, struct ax_err *err)
     return AX_OK;
 }
 
-/* As many ones as a relu node has neurons. */
+/* As many ones as a node has neurons. */
 static ax_status make_ones(struct bnet *b, struct ax_err *err)
 {
     uint32_t most = 1;
 
     for (uint32_t k = 0; k < b->n_nodes; k++)
-        if (b->net->nodes[k].kind == AX_NET_RELU && b->net->nodes[k].n > most)
+        if (ax_net_neurons(b->net->nodes[k].kind) &&
+            b->net->nodes[k].n > most)
             most = b->net->nodes[k].n;
     b->ones = calloc(most, sizeof *b->ones);
     if (!b->ones)
@@ -135,8 +136,9 @@ ax_status bnet_new(struct bnet **out, const struct ax_net *net,
     for (uint32_t k = 0; k < net->n_nodes && st == AX_OK; k++) {
         st = node_new(b, k, err);
         b->first[k] = b->neurons;
-        if (b->nodes[k].kind == AX_NET_RELU)
+        if (ax_net_neurons(b->nodes[k].kind))
             b->neurons += b->nodes[k].n;
+        b->smooth |= b->nodes[k].kind == AX_NET_SIGMOID;
         if (b->nodes[k].n8 > b->widest8)
             b->widest8 = b->nodes[k].n8;
     }
@@ -200,11 +202,13 @@ ax_status bbounds_new(struct bbounds **out, const struct bnet *net,
                       struct ax_err *err)
 {
     size_t n = net->n_nodes, m = net->neurons;
-    struct bbounds *b = calloc(1, sizeof *b + 8 * n + 4 * n + 8 * m);
+    size_t smooth = net->smooth ? m * sizeof(struct smooth) : 0;
+    struct bbounds *b = calloc(1, sizeof *b + smooth + 8 * n + 4 * n + 8 * m);
 
     if (!b)
         return ax_fail(err, AX_ENOMEM, "no memory for bounds");
-    b->sum = (uint64_t *)(b + 1);
+    b->smooth = (struct smooth *)(b + 1);
+    b->sum = (uint64_t *)((char *)(b + 1) + smooth);
     b->l = (int32_t *)(b->sum + n);
     b->u = b->l + m;
     b->t = b->u + m;

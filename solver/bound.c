@@ -31,7 +31,7 @@ struct contribution {
 
 struct bwork {
     const struct bnet *net;
-    struct relax *relax;     /* [n_nodes], of relu nodes */
+    struct relax *relax;     /* [n_nodes], of nodes of neurons */
     size_t max_rows;         /* rows that go through together */
     struct contribution *at; /* [n_nodes] */
     int64_t *add;            /* [max_rows, widest8] a second contribution */
@@ -107,7 +107,7 @@ static void take_node(struct bwork *w, uint32_t k, struct contribution *at,
     at->q = take(w, rows, sizeof *at->q);
     at->joined = take(w, rows, sizeof *at->joined);
     at->abs = take(w, rows, sizeof *at->abs);
-    if (w->net->nodes[k].kind == AX_NET_RELU)
+    if (ax_net_neurons(w->net->nodes[k].kind))
         take_relax(w, rx, n8);
     else
         *m = take(w, n8, sizeof **m);
@@ -391,7 +391,7 @@ static void multiply(const struct bwork *w, uint32_t s,
     }
 }
 
-/* The relaxation at relu node s. */
+/* The relaxation at node s of neurons. */
 static void relax(struct bwork *w, uint32_t s, const struct batch *b)
 {
     const struct bnode *node = &w->net->nodes[s];
@@ -411,9 +411,11 @@ static void relax(struct bwork *w, uint32_t s, const struct batch *b)
         ax_i128 g;
         int wide = b->rows ? widest_multiplier(w, s, &b->rows[r], at->q[r])
                            : -1;
-        int sh = kernel_relax(&g, nu + r * n8, e, n8, rx,
-                              table ? table + first : NULL,
-                              wide < 0 ? 26 : 25, wide);
+        int sh = node->kind == AX_NET_SIGMOID
+                     ? kernel_smooth(&g, nu + r * n8, e, n8, rx)
+                     : kernel_relax(&g, nu + r * n8, e, n8, rx,
+                                    table ? table + first : NULL,
+                                    wide < 0 ? 26 : 25, wide);
 
         at->q[r] -= sh;
         if (wide >= 0) {
@@ -439,14 +441,14 @@ static void descend(struct bwork *w, const struct bbox *box, uint32_t k,
     size_t x8 = w->net->nodes[0].n8;
 
     for (uint32_t s = k + 1; s-- > 0;) {
-        bool relu = w->net->nodes[s].kind == AX_NET_RELU;
+        bool neurons = ax_net_neurons(w->net->nodes[s].kind);
 
         if (!w->at[s].is)
             continue;
-        for (size_t r = 0; !relu && r < b->n; r++)
+        for (size_t r = 0; !neurons && r < b->n; r++)
             for (int g = 0; g < w->at[s].joined[r]; g++)
                 add64(w, &w->c[r], -(ax_i128)w->sum_m[s], w->at[s].q[r] + 16);
-        if (relu)
+        if (neurons)
             relax(w, s, b);
         else if (s > 0)
             affine(w, s, b->n);
@@ -514,6 +516,13 @@ static void bound_variables(struct bwork *w, const struct bbox *box,
     descend(w, box, k, &b);
 }
 
+static inline int64_t clamp64(ax_i128 v)
+{
+    return v > INT64_MAX / 2    ? INT64_MAX / 2
+           : v < -INT64_MAX / 2 ? -INT64_MAX / 2
+                                : (int64_t)v;
+}
+
 static inline int bits128(ax_i128 v)
 {
     unsigned __int128 x = (unsigned __int128)(v < 0 ? -v - 1 : v);
@@ -576,6 +585,43 @@ static void relax_node(struct bwork *w, uint32_t k, struct bstate *st,
         add_m(w, &w->sum_m[k], (uint64_t)m[j]);
 }
 
+/* The lines about the sigmoid of neuron j. */
+static void enclose(struct relax *rx, uint32_t j, const struct smooth *s)
+{
+    rx->loose[rx->n_loose++] = j;
+    rx->idx[rx->n_idx++] = j;
+    rx->chord[j] = s->slope;
+    rx->l[j] = s->low;
+    rx->u[j] = s->up;
+    rx->mask[j] = s->most;
+}
+
+#define SMOOTH_SCALE 28
+#define SMOOTH_M     ((int64_t)1 << 16)
+
+/* Relaxation of sigmoid node k, all of whose n neurons have bounds. */
+static void relax_smooth(struct bwork *w, uint32_t k, struct bstate *st,
+                         size_t n)
+{
+    struct relax *rx = &w->relax[k];
+    const int by = 64 - SMOOTH_SCALE;
+
+    rx->t = SMOOTH_SCALE;
+    rx->n_idx = rx->n_loose = 0;
+    for (size_t r = 0; r < n; r++) {
+        int64_t l = clamp64(w->lower[r] >> by);
+        int64_t u = clamp64(-((-w->upper[r]) >> by));
+        struct smooth s;
+
+        smooth_between(&s, l, u > l ? u : l);
+        enclose(rx, (uint32_t)r, &s);
+        st->m[w->net->first[k] + r] = SMOOTH_M;
+    }
+    w->sum_m[k] = 0;
+    for (size_t r = 0; r < n; r++)
+        add_m(w, &w->sum_m[k], (uint64_t)SMOOTH_M);
+}
+
 static void settle(struct bwork *w, uint32_t k, struct bstate *st, size_t n)
 {
     uint8_t *status = st->status + w->net->first[k];
@@ -600,8 +646,8 @@ static void settle(struct bwork *w, uint32_t k, struct bstate *st, size_t n)
     }
 }
 
-static void bound_relu(struct bwork *w, const struct bbox *box, uint32_t k,
-                       struct bstate *st)
+static void bound_neurons(struct bwork *w, const struct bbox *box, uint32_t k,
+                          struct bstate *st)
 {
     const struct bnode *node = &w->net->nodes[k];
     const uint8_t *status = st->status + w->net->first[k];
@@ -627,6 +673,10 @@ static void bound_relu(struct bwork *w, const struct bbox *box, uint32_t k,
     }
     if (w->bad)
         return;
+    if (node->kind == AX_NET_SIGMOID) {
+        relax_smooth(w, k, st, n);
+        return;
+    }
     settle(w, k, st, n);
     relax_node(w, k, st, n);
 }
@@ -648,8 +698,8 @@ static uint64_t ceil_shift(ax_i128 v, int by)
 static int64_t m_of(const struct bwork *w, const struct bstate *st,
                     uint32_t k, size_t j)
 {
-    return w->net->nodes[k].kind == AX_NET_RELU ? st->m[w->net->first[k] + j]
-                                                : w->m[k][j];
+    return ax_net_neurons(w->net->nodes[k].kind) ? st->m[w->net->first[k] + j]
+                                                 : w->m[k][j];
 }
 
 /* The sum over the terms of row i of (|W'| + 1) M_v, or of M_v. */
@@ -717,8 +767,8 @@ bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
         add_m(w, &w->sum_m[0], (uint64_t)top);
     }
     for (uint32_t k = 1; k + 1 < net->n_nodes && !w->bad; k++) {
-        if (net->nodes[k].kind == AX_NET_RELU)
-            bound_relu(w, box, k, st);
+        if (ax_net_neurons(net->nodes[k].kind))
+            bound_neurons(w, box, k, st);
         else
             bound_linear(w, k, st);
     }
@@ -739,6 +789,12 @@ void bound_keep(const struct bwork *w, struct bbounds *b)
 
         b->sum[k] = w->sum_m[k];
         b->t[k] = rx->t;
+        for (uint32_t i = 0;
+             net->nodes[k].kind == AX_NET_SIGMOID && i < rx->n_loose; i++)
+            b->smooth[net->first[k] + i] = (struct smooth){
+                rx->chord[i], rx->l[i], rx->u[i], rx->mask[i]};
+        if (net->nodes[k].kind != AX_NET_RELU)
+            continue;
         for (uint32_t i = 0; i < rx->n_loose; i++) {
             b->l[net->first[k] + rx->loose[i]] = (int32_t)rx->l[rx->loose[i]];
             b->u[net->first[k] + rx->loose[i]] = (int32_t)rx->u[rx->loose[i]];
@@ -758,9 +814,14 @@ void bound_use(struct bwork *w, const struct bbounds *b,
         struct relax *rx = &w->relax[k];
 
         w->sum_m[k] = b->sum[k];
+        rx->t = b->t[k];
+        if (net->nodes[k].kind == AX_NET_SIGMOID) {
+            rx->n_idx = rx->n_loose = 0;
+            for (uint32_t j = 0; j < net->nodes[k].n; j++)
+                enclose(rx, j, &b->smooth[net->first[k] + j]);
+        }
         if (net->nodes[k].kind != AX_NET_RELU)
             continue;
-        rx->t = b->t[k];
         relax_stable(rx, status, net->nodes[k].n);
         for (uint32_t j = 0; j < net->nodes[k].n; j++)
             if (status[j] == UNSTABLE)

@@ -8,14 +8,16 @@
 #include "ax/net.h"
 #include "ax/prop.h"
 #include "kernel.h"
+#include "smooth.h"
 
 enum status { UNSTABLE, ACTIVE, INACTIVE };
 
-/* What a box inherits and hands on. Neurons are the variables of relu nodes,
- * one node after the other, bnet.first[k] on. */
+/* What a box inherits and hands on. Neurons are the variables of relu and
+ * sigmoid nodes, one node after the other, bnet.first[k] on; a sigmoid is
+ * always unstable. */
 struct bstate {
     uint32_t n_unstable;
-    int64_t *m;      /* [neurons] M of relu nodes */
+    int64_t *m;      /* [neurons] M */
     uint8_t *status; /* [neurons] */
     uint64_t *sum_m; /* [n_nodes] SM of unit and weighted nodes; UINT64_MAX
                         where it is infinite */
@@ -37,7 +39,7 @@ struct bnode {
     int scale;
     int64_t *bq; /* [n8] or NULL */
     int b_scale;
-    uint32_t *arg_node, *arg; /* [n] of a relu node: v_i */
+    uint32_t *arg_node, *arg; /* [n] of a node of neurons: v_i */
 };
 
 /* The network as the bounds want it. Borrows the ax_net. */
@@ -45,10 +47,11 @@ struct bnet {
     const struct ax_net *net;
     uint32_t n_nodes;
     struct bnode *nodes;
-    size_t *first; /* [n_nodes]: index of a relu node's first neuron */
+    size_t *first; /* [n_nodes]: index of a node's first neuron */
     size_t neurons;
     size_t widest8;
-    int32_t *ones; /* W' of relu nodes */
+    int32_t *ones; /* W' of nodes of neurons */
+    bool smooth;   /* there are sigmoids among them */
 };
 
 ax_status bnet_new(struct bnet **out, const struct ax_net *net,
@@ -67,9 +70,10 @@ void bstate_copy(struct bstate *to, const struct bstate *from,
  * split at neurons and inherit them. */
 struct bbounds {
     uint64_t sum_m0;
-    int *t;         /* [n_nodes] */
-    uint64_t *sum;  /* [n_nodes] SM of relu nodes */
-    int32_t *l, *u; /* [neurons]; 0 if not unstable */
+    int *t;                /* [n_nodes] */
+    uint64_t *sum;         /* [n_nodes] SM of relu nodes */
+    int32_t *l, *u;        /* [neurons]; 0 if not unstable */
+    struct smooth *smooth; /* [neurons] of sigmoids; none if there are none */
 };
 
 /* AX_ENOMEM. One piece of memory: free() it. */

@@ -41,7 +41,7 @@ ax_status dual_new(struct dual **out, const struct bnet *net,
     d->net = net;
     d->lane = lane;
     d->neurons = n;
-    d->l = calloc(2 * n + 1, sizeof *d->l);
+    d->l = calloc(3 * n + 1, sizeof *d->l);
     d->lo = calloc(2 * n_x + 1, sizeof *d->lo);
     d->status = calloc(n + 1, sizeof *d->status);
     d->alpha = lanes_alloc(4 * n);
@@ -54,6 +54,7 @@ ax_status dual_new(struct dual **out, const struct bnet *net,
         return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
     }
     d->u = d->l + n;
+    d->slope = d->u + n;
     d->hi = d->lo + n_x;
     d->beta = d->alpha + n;
     d->mu = d->beta + n;
@@ -89,13 +90,15 @@ void dual_box(struct dual *d, const struct bbounds *b,
     const struct bnet *net = d->net;
 
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        for (uint32_t i = 0;
-             net->nodes[k].kind == AX_NET_RELU && i < net->nodes[k].n; i++) {
-            size_t j = net->first[k] + i;
-
-            d->l[j] = (float)ldexp(b->l[j], -b->t[k]);
-            d->u[j] = (float)ldexp(b->u[j], -b->t[k]);
-        }
+        for (size_t i = 0, j = net->first[k]; i < net->nodes[k].n; i++, j++)
+            if (net->nodes[k].kind == AX_NET_RELU) {
+                d->l[j] = (float)ldexp(b->l[j], -b->t[k]);
+                d->u[j] = (float)ldexp(b->u[j], -b->t[k]);
+            } else if (net->nodes[k].kind == AX_NET_SIGMOID) {
+                d->l[j] = (float)ldexp((double)b->smooth[j].low, -28);
+                d->u[j] = (float)ldexp((double)b->smooth[j].up, -28);
+                d->slope[j] = (float)ldexp((double)b->smooth[j].slope, -28);
+            }
     for (uint32_t i = 0; i < net->nodes[0].n; i++) {
         d->lo[i] = (float)ldexp((double)g->lo[i], -g->p);
         d->hi[i] = (float)ldexp((double)g->hi[i], -g->p);
@@ -132,6 +135,26 @@ CLONES static void relax_down(struct lanes *e, struct lanes *value,
         }
         e->x[p] = nu;
     }
+}
+
+/* The same at a sigmoid. */
+CLONES static void smooth_down(struct lanes *e, struct lanes *value,
+                               float slope, float low, float up)
+{
+    for (int p = 0; p < POINTS; p++) {
+        float mu = e->x[p];
+
+        value->x[p] += mu * (mu >= 0 ? low : up);
+        e->x[p] = mu * slope;
+    }
+}
+
+CLONES static void smooth_up(struct lanes *y, const struct lanes *v,
+                             const struct lanes *mu, float slope, float low,
+                             float up)
+{
+    for (int p = 0; p < POINTS; p++)
+        y->x[p] = slope * v->x[p] + (mu->x[p] >= 0 ? low : up);
 }
 
 /* The value of a relaxed neuron. */
@@ -196,15 +219,19 @@ void dual_backward(struct dual *d, uint32_t k)
 
         const struct live *live = &d->live[s];
 
-        for (uint32_t r = 0; node->kind == AX_NET_RELU && r < live->n; r++) {
+        for (uint32_t r = 0; ax_net_neurons(node->kind) && r < live->n; r++) {
             uint32_t i = live->list[r];
+            size_t n = first + i;
 
-            d->mu[first + i] = d->e[s][i];
-            relax_down(&d->e[s][i], &d->value, d->status[first + i],
-                       &d->alpha[first + i], &d->beta[first + i],
-                       d->l[first + i], d->u[first + i]);
+            d->mu[n] = d->e[s][i];
+            if (node->kind == AX_NET_RELU)
+                relax_down(&d->e[s][i], &d->value, d->status[n], &d->alpha[n],
+                           &d->beta[n], d->l[n], d->u[n]);
+            else
+                smooth_down(&d->e[s][i], &d->value, d->slope[n], d->l[n],
+                            d->u[n]);
         }
-        if (node->kind != AX_NET_RELU)
+        if (!ax_net_neurons(node->kind))
             add_bias(&d->value, d->e[s], node->b, live);
         for (uint32_t i = 0; live->n && i < node->n_layers; i++)
             lanes_backward(d->e[node->layers[i].source], &node->layers[i],
@@ -218,20 +245,24 @@ void dual_forward(struct dual *d, uint32_t k)
     for (uint32_t s = 1; s < k; s++) {
         const struct lane_node *node = &d->lane->nodes[s];
         size_t first = d->net->first[s];
-        bool relu = node->kind == AX_NET_RELU;
-        struct lanes *to = relu ? d->v + first : d->y[s];
+        bool neurons = ax_net_neurons(node->kind);
+        struct lanes *to = neurons ? d->v + first : d->y[s];
         const struct live *live = &d->live[s];
 
         begin(to, node->b, live);
         for (uint32_t i = 0; live->n && i < node->n_layers; i++)
             lanes_forward(to, &node->layers[i], d->y[node->layers[i].source],
                           live);
-        for (uint32_t r = 0; relu && r < live->n; r++) {
+        for (uint32_t r = 0; neurons && r < live->n; r++) {
             uint32_t i = live->list[r];
+            size_t n = first + i;
 
-            relax_up(&d->y[s][i], &to[i], &d->mu[first + i],
-                     d->status[first + i], &d->alpha[first + i],
-                     d->l[first + i], d->u[first + i]);
+            if (node->kind == AX_NET_RELU)
+                relax_up(&d->y[s][i], &to[i], &d->mu[n], d->status[n],
+                         &d->alpha[n], d->l[n], d->u[n]);
+            else
+                smooth_up(&d->y[s][i], &to[i], &d->mu[n], d->slope[n],
+                          d->l[n], d->u[n]);
         }
     }
 }

@@ -23,7 +23,9 @@ struct dual {
     const struct lane_net *lane;
     struct live *live; /* [n_nodes] all, unless the caller says less */
     size_t neurons;
-    float *l, *u;   /* [neurons] bounds of unstable neurons */
+    float *l, *u;   /* [neurons] bounds of unstable neurons; of a sigmoid what
+                       its lines have at 0 */
+    float *slope;   /* [neurons] of the lines of a sigmoid */
     float *lo, *hi; /* [n_x] the box */
     /* Set by the caller: */
     uint8_t (*status)[POINTS]; /* [neurons] */

@@ -173,9 +173,12 @@ static void find(struct inner *in, uint32_t k)
 
     in->node = k;
     in->n = in->n_loose = 0;
-    for (size_t j = 0; j < first; j++)
-        if (in->status[j] == UNSTABLE)
-            in->loose[in->n_loose++] = (uint32_t)j;
+    for (uint32_t s = 1; s < k; s++)
+        for (size_t i = 0, j = net->first[s];
+             net->nodes[s].kind == AX_NET_RELU && i < net->nodes[s].n;
+             i++, j++)
+            if (in->status[j] == UNSTABLE)
+                in->loose[in->n_loose++] = (uint32_t)j;
     for (uint32_t i = 0; i < net->nodes[k].n; i++)
         if (in->status[first + i] == UNSTABLE)
             in->rows[in->n++] = i;

@@ -236,6 +236,23 @@ int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
     return sh;
 }
 
+int kernel_smooth(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
+                  const struct relax *rx)
+{
+    int sh = bits_of(e, n8 / LANES) - 26;
+    int down = sh > 0 ? sh : 0, up = sh < 0 ? -sh : 0;
+
+    *g = 0;
+    for (size_t j = 0; j < n8; j++) {
+        int64_t mu = (e[j] >> down) * ((int64_t)1 << up);
+
+        nu[j] = (mu * rx->chord[j]) >> 28;
+        if (mu != 0)
+            *g += (__int128)mu * (mu > 0 ? rx->l[j] : rx->u[j]) - rx->mask[j];
+    }
+    return sh;
+}
+
 CLONES int kernel_narrow(int64_t *e, size_t n8)
 {
     int bits = bits_of(e, n8 / LANES), sh = bits > 26 ? bits - 26 : 0;

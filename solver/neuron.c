@@ -241,9 +241,9 @@ static bool close_sub(const struct bnb *b, struct worker *w, struct sub *s,
         w->own[root->loose[i]] = (uint8_t)lrintf(
             TABLE_ONE * ascent_alpha(&w->ascent, i, p));
     closed = refutes(b, w, s, w->own);
-    for (uint32_t i = 0; i < root->n_loose; i++)
-        if (w->state.status[root->loose[i]] == UNSTABLE)
-            w->own[n++] = w->own[root->loose[i]];
+    for (size_t j = 0; j < b->se->net->neurons; j++)
+        if (w->state.status[j] == UNSTABLE)
+            w->own[n++] = w->own[j];
     s->n_table = n;
     if (closed && !copy_bytes(&s->table, w->own, n))
         s->outcome = SUB_NO_MEMORY;
@@ -600,16 +600,17 @@ static ax_status keep_table(struct bnb *b, struct sub *s, struct ax_err *err)
     struct root *root = &b->root;
     uint8_t *table = malloc(b->se->net->neurons + 1);
 
-    s->table = malloc(root->n_loose + 1u);
+    s->table = malloc(b->se->net->neurons + 1);
     if (!table || !s->table) {
         free(table);
         return ax_fail(err, AX_ENOMEM, "no memory for slopes");
     }
     memset(table, 255, b->se->net->neurons);
     for (uint32_t i = 0; i < root->n_loose; i++)
-        s->table[i] = table[root->loose[i]] = (uint8_t)lrintf(TABLE_ONE *
-                                                              s->alpha[i]);
-    s->n_table = root->n_loose;
+        table[root->loose[i]] = (uint8_t)lrintf(TABLE_ONE * s->alpha[i]);
+    for (size_t j = 0; j < b->se->net->neurons; j++)
+        if (root->state.status[j] == UNSTABLE)
+            s->table[s->n_table++] = table[j];
     free(root->slopes[number_of(b, s)]);
     root->slopes[number_of(b, s)] = table;
     return AX_OK;

@@ -1,6 +1,7 @@
 /* Evaluation of a network at POINTS points side by side, and back. */
 #include "point.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,21 @@ CLONES static void mask(struct lanes *da, const struct lanes *a, size_t n)
     for (size_t i = 0; i < n; i++)
         for (int p = 0; p < POINTS; p++)
             da[i].x[p] = a[i].x[p] > 0 ? da[i].x[p] : 0.0f;
+}
+
+static void sigmoid(struct lanes *a, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int p = 0; p < POINTS; p++)
+            a[i].x[p] = 1 / (1 + expf(-a[i].x[p]));
+}
+
+CLONES static void sigmoid_back(struct lanes *da, const struct lanes *a,
+                                size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int p = 0; p < POINTS; p++)
+            da[i].x[p] *= a[i].x[p] * (1 - a[i].x[p]);
 }
 
 CLONES static void spread(struct lanes *a, const float *b, size_t n)
@@ -112,6 +128,8 @@ const float *points_forward(struct points *p)
                           p->a[node->layers[i].source], &p->live[k]);
         if (node->kind == AX_NET_RELU)
             rectify(p->a[k], node->n);
+        else if (node->kind == AX_NET_SIGMOID)
+            sigmoid(p->a[k], node->n);
     }
     return p->a[p->net->n_nodes - 1]->x;
 }
@@ -125,6 +143,8 @@ float *points_backward(struct points *p)
 
         if (node->kind == AX_NET_RELU)
             mask(p->da[k], p->a[k], node->n);
+        else if (node->kind == AX_NET_SIGMOID)
+            sigmoid_back(p->da[k], p->a[k], node->n);
         for (uint32_t i = 0; i < node->n_layers; i++)
             lanes_backward(p->da[node->layers[i].source], &node->layers[i],
                            p->da[k], &p->live[k]);

@@ -154,6 +154,21 @@ static void say_stop(struct ax_prove_result *out, const struct search *se)
 /* Few inputs are split, of many the neurons' signs. */
 #define INPUTS_SPLIT 16
 
+/* How many inputs are not fixed, in the group that has most. */
+static uint32_t open_inputs(const struct ax_prop *prop)
+{
+    uint32_t most = 0;
+
+    for (uint32_t g = 0; g < prop->n_groups; g++) {
+        uint32_t n = 0;
+
+        for (uint32_t i = 0; i < prop->n_x; i++)
+            n += prop->groups[g].lo64[i] + 1 < prop->groups[g].hi64[i];
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 /* The search, with h hunting if it is not NULL. */
 static ax_status branch(struct ax_prove_result *out, struct search *se,
                         const struct ax_net *net, const struct lane_net *lane,
@@ -173,8 +188,8 @@ static ax_status branch(struct ax_prove_result *out, struct search *se,
         se->pause = pause_search;
     }
     if (strategy == AX_STRATEGY_AUTO)
-        strategy = net->nodes[0].n <= INPUTS_SPLIT ? AX_STRATEGY_INPUT
-                                                   : AX_STRATEGY_NEURON;
+        strategy = open_inputs(se->prop) <= INPUTS_SPLIT ? AX_STRATEGY_INPUT
+                                                         : AX_STRATEGY_NEURON;
     out->engine = strategy == AX_STRATEGY_INPUT ? "input" : "neuron";
     st = strategy == AX_STRATEGY_INPUT ? search_run(se, err)
                                        : neuron_run(se, lane, err);

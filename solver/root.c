@@ -52,11 +52,14 @@ ax_status root_start(struct root *r, const struct search *se, uint32_t group,
 static void find_loose(struct root *r, const struct bnet *net)
 {
     r->n_loose = 0;
-    for (uint32_t j = 0; j < net->neurons; j++)
-        if (r->state.status[j] == UNSTABLE) {
-            r->place[j] = r->n_loose;
-            r->loose[r->n_loose++] = j;
-        }
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        for (size_t i = 0, j = net->first[k];
+             net->nodes[k].kind == AX_NET_RELU && i < net->nodes[k].n;
+             i++, j++)
+            if (r->state.status[j] == UNSTABLE) {
+                r->place[j] = r->n_loose;
+                r->loose[r->n_loose++] = (uint32_t)j;
+            }
 }
 
 /* Bound the rows of one conjunction. */

@@ -10,7 +10,7 @@ struct root {
     struct bbox box;
     struct bstate state;
     struct bbounds *bounds;
-    uint32_t n_loose, *loose; /* unstable neurons */
+    uint32_t n_loose, *loose; /* unstable neurons of relu nodes */
     uint32_t *place;          /* [neurons] where they are in loose */
     uint32_t *first_row;      /* [n_conj] number of a conjunction's first */
     uint32_t n_rows;

@@ -20,7 +20,8 @@ typedef int64_t vec __attribute__((vector_size(64)));
  * mu < 0 a neuron passes on mu below >> 28, else mu & above. */
 struct state {
     int64_t *l, *u;         /* 0 if the neuron is not unstable */
-    int64_t *below, *above; /* active 2^28, -1; inactive 0, 0 */
+    int64_t *below, *above; /* active 2^28, -1; inactive 0, 0. Of sigmoids the
+                               four are low, up, slope, most of its lines */
     int64_t t, sum_m;       /* SM < 2^62 */
     int64_t *own;           /* room for nu */
     const int64_t *nu;      /* of the row that goes down now, at scale q, */
@@ -64,7 +65,7 @@ struct work *work_new(struct run *r, const struct net *net)
         uint64_t n = up8(net->nodes[k].n);
         most = n > most ? n : most;
         s->own = get(r, n, sizeof *s->own);
-        if (net->nodes[k].kind != RELU)
+        if (net->nodes[k].kind < RELU)
             continue;
         s->l = get(r, 4 * n, sizeof *s->l);
         s->u = s->l + n;
@@ -305,6 +306,20 @@ CLONES static i128 relax(const struct state *s, const int64_t *e, uint64_t n,
     return total;
 }
 
+/* The same along the lines about sigmoids. */
+static i128 follow(const struct state *s, const int64_t *e, uint64_t n,
+                   int down, int up, int64_t *nu)
+{
+    i128 total = 0;
+    for (uint64_t j = 0; j < n; j++) {
+        int64_t mu = (e[j] >> down) * (1 << up);
+        nu[j] = (mu * s->below[j]) >> 28;
+        if (mu != 0)
+            total += (i128)mu * (mu > 0 ? s->l[j] : s->u[j]) - s->above[j];
+    }
+    return total;
+}
+
 /* beta of a multiplier at scale q, of a row whose integers have n bits: (2048
  * + m) 2^x; its number of bits, or itself if that is at most 25. */
 static int64_t beta_exponent(uint32_t code, int n, int64_t q)
@@ -356,8 +371,9 @@ static i128 relaxation(struct run *r, struct work *w, uint32_t k,
     s->nu = s->own;
     down = sh < 0 ? 0 : sh < 63 ? sh : 63;
     up = sh < 0 ? -sh : 0; /* at most 26 */
-    g = relax(s, e, n->n, down, up, s->own);
-    for (uint32_t i = 0; p->slope && i < n->n; i++) {
+    g = n->kind == RELU ? relax(s, e, n->n, down, up, s->own)
+                        : follow(s, e, n->n, down, up, s->own);
+    for (uint32_t i = 0; n->kind == RELU && p->slope && i < n->n; i++) {
         uint8_t a = p->slope[n->base + i];
         if (s->u[i] > 0 && a != 255 && e[i] >= 0) /* unstable */
             s->own[i] = ((e[i] >> down) * (1 << up) * a) >> 7;
@@ -400,7 +416,7 @@ static struct bound descend(struct run *r, struct work *w,
         e = join(w, k, first, &q, &shifts);
         if (!e)
             continue;
-        for (; n->kind != RELU && shifts > 0; shifts--)
+        for (; n->kind < RELU && shifts > 0; shifts--)
             out.c = plus(r, out.c, cost(r, w, k, q));
         if (k == 0) {
             out.e = e;
@@ -408,7 +424,7 @@ static struct bound descend(struct run *r, struct work *w,
             break;
         }
         s->visited = true;
-        if (n->kind == RELU) {
+        if (n->kind >= RELU) {
             out.c = plus(r, out.c, relaxation(r, w, k, e, q, p));
             continue;
         }
@@ -455,6 +471,17 @@ static void fill(struct state *s, uint64_t i, uint8_t status, int64_t l,
         s->below[i] = s->above[i] = 0;
 }
 
+/* Neuron i of a sigmoid node, its variable between low and up. */
+static void fill_lines(struct state *s, uint64_t i, i128 low, i128 up)
+{
+    i128 l = low >> 36, u = -(-up >> 36);
+    struct lines y = lines_between(l, u > l ? u : l);
+    s->l[i] = y.low;
+    s->u[i] = y.up;
+    s->below[i] = y.slope;
+    s->above[i] = y.most;
+}
+
 /* The lower bound of v, or of -v, for one variable of node k. */
 static i128 unit_row(struct run *r, struct work *w, const struct box *b,
                      uint32_t var, int64_t sign, const uint8_t *slope)
@@ -470,8 +497,9 @@ static i128 unit_row(struct run *r, struct work *w, const struct box *b,
 
 /* The neurons of node k, number first and on: bounds of those that are
  * unstable so far, and what follows from them. */
-static void bound_relu(struct run *r, struct work *w, struct box *b,
-                       uint32_t k, uint64_t first, const struct table *tables)
+static void bound_neurons(struct run *r, struct work *w, struct box *b,
+                          uint32_t k, uint64_t first,
+                          const struct table *tables)
 {
     const struct node *n = &w->net->nodes[k];
     struct state *s = &w->state[k];
@@ -486,6 +514,11 @@ static void bound_relu(struct run *r, struct work *w, struct box *b,
                                    slopes(tables, 2 * (first + i)));
         up = w->up[i] = -unit_row(r, w, b, n->t[i].var, -1,
                                   slopes(tables, 2 * (first + i) + 1));
+        if (n->kind == SIGMOID) {
+            m[i] = 1 << 16;
+            fill_lines(s, i, low, up);
+            continue;
+        }
         most = up > 0 ? -(-up >> 48) : 0;
         m[i] = most < m[i] ? (int64_t)most : m[i];
         if (low >= 0)
@@ -497,8 +530,8 @@ static void bound_relu(struct run *r, struct work *w, struct box *b,
         if (status[i] == INACTIVE)
             m[i] = 0;
     }
-    s->t = 64 - sh;
-    for (uint64_t i = 0; i < n->n; i++)
+    s->t = n->kind == RELU ? 64 - sh : 28;
+    for (uint64_t i = 0; n->kind == RELU && i < n->n; i++)
         fill(s, i, status[i], (int64_t)(w->low[i] >> sh),
              (int64_t) - (-w->up[i] >> sh));
 }
@@ -558,11 +591,11 @@ void box_bounds(struct run *r, struct work *w, struct box *b,
     }
     for (uint32_t k = 0; k + 1 < w->net->n_nodes; k++) {
         const struct node *n = &w->net->nodes[k];
-        if (n->kind == RELU)
-            bound_relu(r, w, b, k, first, tables);
+        if (n->kind >= RELU)
+            bound_neurons(r, w, b, k, first, tables);
         else if (k > 0)
             bound_linear(r, b, n);
-        first += n->kind == RELU ? n->n : 0;
+        first += n->kind >= RELU ? n->n : 0;
         sum_up(r, &w->state[k], b->m + n->base, n->n);
     }
 }
@@ -571,19 +604,23 @@ void bounds_keep(struct run *r, const struct work *w, struct bounds *to)
 {
     const struct net *net = w->net;
     if (!to->l) {
-        to->l = get(r, 2ull * net->n_vars + 2ull * net->n_nodes, 8);
+        to->l = get(r, 4ull * net->n_vars + 2ull * net->n_nodes, 8);
         to->u = to->l + net->n_vars;
-        to->t = to->u + net->n_vars;
+        to->below = to->u + net->n_vars;
+        to->above = to->below + net->n_vars;
+        to->t = to->above + net->n_vars;
         to->sum_m = to->t + net->n_nodes;
     }
     for (uint32_t k = 0; k < net->n_nodes; k++) {
         const struct node *n = &net->nodes[k];
         to->t[k] = w->state[k].t;
         to->sum_m[k] = w->state[k].sum_m;
-        if (n->kind != RELU)
-            continue;
-        memcpy(to->l + n->base, w->state[k].l, n->n * sizeof *to->l);
-        memcpy(to->u + n->base, w->state[k].u, n->n * sizeof *to->u);
+        for (uint32_t i = 0; n->kind >= RELU && i < n->n; i++) {
+            to->l[n->base + i] = w->state[k].l[i];
+            to->u[n->base + i] = w->state[k].u[i];
+            to->below[n->base + i] = w->state[k].below[i];
+            to->above[n->base + i] = w->state[k].above[i];
+        }
     }
 }
 
@@ -594,9 +631,15 @@ void bounds_use(struct work *w, const struct box *b,
         const struct node *n = &w->net->nodes[k];
         w->state[k].t = from->t[k];
         w->state[k].sum_m = from->sum_m[k];
-        for (uint32_t i = 0; n->kind == RELU && i < n->n; i++)
-            fill(&w->state[k], i, b->status[n->base + i],
-                 from->l[n->base + i], from->u[n->base + i]);
+        for (uint32_t i = 0; n->kind >= RELU && i < n->n; i++) {
+            struct state *s = &w->state[k];
+            fill(s, i, b->status[n->base + i], from->l[n->base + i],
+                 from->u[n->base + i]);
+            if (n->kind == SIGMOID) {
+                s->below[i] = from->below[n->base + i];
+                s->above[i] = from->above[n->base + i];
+            }
+        }
     }
 }
 

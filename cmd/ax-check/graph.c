@@ -58,7 +58,7 @@ struct graph {
     uint64_t n_terms, room, row, steps; /* steps: of loops, in all */
 };
 
-static const struct num one = {1, 0}, minus_one = {-1, 0};
+static const struct num zero = {0, 0}, one = {1, 0}, minus_one = {-1, 0};
 
 static void need(struct graph *g, bool ok, const char *what)
 {
@@ -188,7 +188,6 @@ static void node_begin(struct graph *g, enum kind kind, uint64_t n)
 
 static void add_bias(struct graph *g, struct num v)
 {
-    need(g, g->node->kind != RELU, "of a constant");
     g->node->b[g->row] = num_add(g, g->node->b[g->row], v);
 }
 
@@ -640,21 +639,42 @@ static void broadcast(struct graph *g, struct operand *o, uint64_t *size,
     }
 }
 
-/* One term for each element of x: Relu, or Neg. */
-static struct array *each(struct graph *g, const struct array *x, bool relu)
+/* One term w v for each element of x, and b. */
+static struct array *each(struct graph *g, const struct array *x,
+                          enum kind kind, struct num w, struct num b)
 {
-    node_begin(g, relu ? RELU : UNIT, x->n);
+    node_begin(g, kind, x->n);
     for (uint64_t i = 0; i < x->n; i++) {
-        need(g, !relu || var_of(x, i) != CONSTANT, "of a constant");
-        add_term(g, x, i, relu ? one : minus_one);
+        need(g, kind < RELU || var_of(x, i) != CONSTANT, "of a constant");
+        add_term(g, x, i, w);
+        if (b.m != 0)
+            add_bias(g, b);
         end_row(g);
     }
     return made(g, x->dims, x->rank);
 }
 
+static struct array *rectified(struct graph *g, const struct array *x)
+{
+    return each(g, x, RELU, one, zero);
+}
+
 static void op_each(struct graph *g, struct array **out)
 {
-    out[0] = each(g, in(g, 0), bytes_are(g->op->op, "Relu"));
+    bool neg = bytes_are(g->op->op, "Neg");
+    enum kind kind = neg                            ? UNIT
+                     : bytes_are(g->op->op, "Relu") ? RELU
+                                                    : SIGMOID;
+    out[0] = each(g, in(g, 0), kind, neg ? minus_one : one, zero);
+}
+
+/* 2 sigmoid(2 x) - 1 */
+static void op_tanh(struct graph *g, struct array **out)
+{
+    const struct num two = {1, 1};
+    struct array *x = each(g, in(g, 0), WEIGHTED, two, zero);
+    x = each(g, x, SIGMOID, one, zero);
+    out[0] = each(g, x, WEIGHTED, two, minus_one);
 }
 
 /* Two arrays that broadcast, as loops over what they become. */
@@ -701,7 +721,7 @@ static void op_mul(struct graph *g, struct array **out)
 static struct array *extreme(struct graph *g, const struct array *a,
                              const struct array *b, bool max)
 {
-    struct array *r = each(g, sum(g, a, b, minus_one), true);
+    struct array *r = rectified(g, sum(g, a, b, minus_one));
     return max ? sum(g, b, r, one) : sum(g, a, r, minus_one);
 }
 
@@ -727,7 +747,7 @@ static void op_clip(struct graph *g, struct array **out)
 /* r + r - x, r = max(0, x) */
 static void op_abs(struct graph *g, struct array **out)
 {
-    const struct array *x = in(g, 0), *r = each(g, x, true);
+    const struct array *x = in(g, 0), *r = rectified(g, x);
     struct nest n = {.loops = 0}, m = {.loops = 0};
     both(g, r, x, &n.a, &m.a, &n);
     m.loops = n.loops++;
@@ -755,7 +775,7 @@ static void op_leaky(struct graph *g, struct array **out)
     rest.c = get(g->r, a.n, sizeof *rest.c);
     for (uint64_t i = 0; i < a.n; i++)
         rest.c[i] = num_add(g, one, num_mul(g, a.c[i], minus_one));
-    r = each(g, x, true);
+    r = rectified(g, x);
     both(g, x, &a, &n.a, &n.b, &n);
     both(g, r, &rest, &m.a, &m.b, &m);
     need(g,
@@ -783,7 +803,7 @@ static struct array *play(struct graph *g, const struct array *all,
             add_term(g, all, k + 1, minus_one);
             end_row(g);
         }
-    r = each(g, made(g, &pairs, 1), true);
+    r = rectified(g, made(g, &pairs, 1));
     node_begin(g, UNIT, left);
     for (uint64_t i = 0, k = 0, pair = 0; i < n; end[i++] = to)
         for (; k < end[i]; to++) {
@@ -1082,10 +1102,12 @@ static const struct op {
     {"ReduceSum", 2, 1, " axes keepdims noop_with_empty_axes ", op_reduce},
     {"Relu", 1, 1, "", op_each},
     {"Reshape", 2, 1, "", op_reshape},
+    {"Sigmoid", 1, 1, "", op_each},
     {"Slice", 5, 1, "", op_slice},
     {"Split", 2, UINT32_MAX, " axis ", op_split},
     {"Squeeze", 2, 1, "", op_squeeze},
     {"Sub", 2, 1, "", op_sum},
+    {"Tanh", 1, 1, "", op_tanh},
     {"Transpose", 1, 1, " perm ", op_transpose},
     {"Unsqueeze", 2, 1, "", op_squeeze},
 };

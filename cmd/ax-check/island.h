@@ -167,7 +167,13 @@ struct term { /* m 2^e times a variable; m odd, |m| < 2^53 */
     uint32_t var;
 };
 
-enum kind { INPUT, UNIT, WEIGHTED, RELU };
+enum kind {
+    INPUT,
+    UNIT,
+    WEIGHTED,
+    RELU,
+    SIGMOID
+}; /* of neurons: from RELU */
 
 struct block { /* the terms of a node over one source */
     uint32_t node, source;
@@ -216,10 +222,20 @@ struct box {
     uint8_t *status;  /* [n_vars], of neurons */
 };
 
+/* slope v + low <= sigmoid(v) <= slope v + up for l <= v <= u, |v| <= most,
+ * all at scale 28; sigmoid is at most 2 off. */
+struct lines {
+    int64_t slope, low, up, most;
+};
+
+int64_t sigmoid(int64_t x);
+struct lines lines_between(i128 l, i128 u);
+
 /* What a box that is fresh has found out, for those that inherit it. */
 struct bounds {
-    int64_t *l, *u;     /* [n_vars], of unstable neurons */
-    int64_t *t, *sum_m; /* [n_nodes] */
+    int64_t *l, *u;         /* [n_vars], of unstable neurons */
+    int64_t *below, *above; /* [n_vars], of sigmoids */
+    int64_t *t, *sum_m;     /* [n_nodes] */
 };
 
 struct table { /* of slopes, by variable; the next one is older */

@@ -198,7 +198,7 @@ void net_quantise(struct run *r, struct net *net)
     for (uint32_t k = 0; k < net->n_nodes; k++)
         for (uint32_t i = 0; i < net->nodes[k].n; i++) {
             net->owner[net->nodes[k].base + i] = k;
-            if (net->nodes[k].kind == RELU)
+            if (net->nodes[k].kind >= RELU)
                 net->neuron[net->n_neurons++] = net->nodes[k].base + i;
         }
     for (uint32_t k = 1; k < net->n_nodes; k++) {

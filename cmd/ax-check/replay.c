@@ -71,6 +71,19 @@ static struct interval scale(struct run *r, struct interval v, i128 m,
     return out;
 }
 
+/* 1 / (1 + e^-v), which increases; beyond 64 it is flat. */
+static struct interval rising(struct interval v)
+{
+    i128 far = (i128)64 << 64, a = v.lo < -far  ? -far
+                                   : v.lo > far ? far
+                                                : v.lo;
+    i128 b = v.hi < -far ? -far : v.hi > far ? far : v.hi;
+    a = sigmoid((int64_t)(a >> 36)) - 2;
+    b = sigmoid((int64_t) - (-b >> 36)) + 2;
+    return (struct interval){a < 0 ? 0 : a * ((i128)1 << 36),
+                             b * ((i128)1 << 36)};
+}
+
 static void evaluate(struct run *r, const struct node *n, struct interval *v)
 {
     for (uint64_t i = 0; i < n->n; i++) {
@@ -89,7 +102,7 @@ static void evaluate(struct run *r, const struct node *n, struct interval *v)
             sum.lo = 0;
         if (n->kind == RELU && sum.hi < 0)
             sum.hi = 0;
-        v[n->base + i] = sum;
+        v[n->base + i] = n->kind == SIGMOID ? rising(sum) : sum;
     }
 }
 

@@ -248,8 +248,11 @@ static void split(struct walker *w, struct level *l, uint32_t kind,
                (z & 1 ? -(int64_t)(z / 2) - 1 : (int64_t)(z / 2));
         if (z >> 62 || s->v < lo || s->v > hi) /* |.| < 2^63 */
             refuse(w->r, REJECTED, "a split outside of the box");
-    } else if (kind == FORK ? which == 0
-                            : l->box.status[net->neuron[which]] != UNSTABLE) {
+    } else if (kind == FORK
+                   ? which == 0
+                   : l->box.status[net->neuron[which]] != UNSTABLE ||
+                         net->nodes[net->owner[net->neuron[which]]].kind !=
+                             RELU) {
         refuse(w->r, REJECTED, "a neuron is not unstable, or an empty fork");
     } else if (l->fresh == (int32_t)w->depth && !l->kept) {
         bounds_keep(w->r, w->work, &l->bounds); /* children may inherit */

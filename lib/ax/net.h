@@ -18,7 +18,11 @@ enum ax_net_kind {
     AX_NET_UNIT,     /* y_i = sum of +-v + b_i */
     AX_NET_WEIGHTED, /* y_i = (sum of w v) / d_i + b_i */
     AX_NET_RELU,     /* y_i = max(0, v_i) */
+    AX_NET_SIGMOID,  /* y_i = 1 / (1 + e^-v_i) */
 };
+
+/* y_i is a function of one v_i? Those variables are the neurons. */
+bool ax_net_neurons(enum ax_net_kind k);
 
 enum ax_block_form {
     AX_BLOCK_SAME,   /* row i names variable i of the source, w = 1 */
@@ -32,12 +36,12 @@ struct ax_block {
     enum ax_block_form form;
     /* Sparse: row i is [row_ptr[i], row_ptr[i+1]) of col, w and wq. In a
      * weighted node columns increase and no w is 0; in a unit node a column
-     * may occur several times; a row of a relu node has one term, in one of
-     * the blocks. */
+     * may occur several times; a row of a node of neurons has one term, in
+     * one of the blocks. */
     uint64_t *row_ptr;
     uint32_t *col;
     double *w;   /* weighted: exact, m 2^e with |m| < 2^53; or NULL */
-    int32_t *wq; /* W'; of unit nodes 1 or -1; NULL in relu nodes and SAME */
+    int32_t *wq; /* W'; of unit nodes 1 or -1; NULL where 1: neurons, SAME */
 };
 
 /* m 2^e, m odd, or m = 0 and e = 0; |m| < 2^100. */
@@ -73,17 +77,25 @@ ax_status ax_net_lower(struct ax_net **out, const struct ax_model *m,
 void ax_net_free(struct ax_net *net);
 
 /* Is x (n_x floats) a counterexample, over the reals? Exact, in rationals
- * (GMP). On AX_OK *group and *conj name the first conjunction that it
- * makes true, as written (< and > strict). AX_NO: it is none.
- * AX_EFORMAT: a number is not finite. */
+ * (GMP); for a network with a sigmoid in enclosing intervals. On AX_OK *group
+ * and *conj name the first conjunction that it makes true, as written (< and
+ * > strict). AX_NO: it is none, or it is too close to tell. AX_EFORMAT: a
+ * number is not finite. */
 ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
                          const float *x, uint32_t *group, uint32_t *conj,
                          struct ax_err *err) AX_MUST_CHECK;
 
-/* Outputs at x, each rounded to the nearest double, from the exact values;
+/* Outputs at x, each rounded to the nearest double, from the exact values,
+ * or, for a network with a sigmoid, a double in a narrow enclosure of it;
  * y [outputs]. */
 ax_status ax_net_exact(const struct ax_net *net, const float *x, double *y,
                        struct ax_err *err) AX_MUST_CHECK;
+
+/* S of ax-cert(5): 1 / (1 + e^-x) at scale 28 for x at scale 28, off by at
+ * most 2. */
+#define AX_SIGMOID_ONE   ((int64_t)1 << 28)
+#define AX_SIGMOID_ERROR 2
+int64_t ax_sigmoid(int64_t x);
 
 AX_END_API
 

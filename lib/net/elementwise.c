@@ -70,11 +70,11 @@ ax_status net_neg(struct lowering *l, struct array *out)
     return net_end(l, out);
 }
 
-ax_status net_rectify(struct lowering *l, struct array *out,
-                      const struct array *in)
+ax_status net_apply(struct lowering *l, enum ax_net_kind kind,
+                    struct array *out, const struct array *in)
 {
     AX_TRY(net_shape(l, out, in->rank, in->dims));
-    AX_TRY(net_begin(l, AX_NET_RELU, out, false));
+    AX_TRY(net_begin(l, kind, out, false));
     for (size_t i = 0; i < out->n; i++) {
         if (array_var(in, i) == NO_VARIABLE)
             return net_refuse(l, "element %zu of its input is a constant", i);
@@ -87,6 +87,35 @@ ax_status net_rectify(struct lowering *l, struct array *out,
 ax_status net_relu(struct lowering *l, struct array *out)
 {
     return net_rectify(l, out, net_input(l, 0));
+}
+
+ax_status net_sigmoid(struct lowering *l, struct array *out)
+{
+    return net_apply(l, AX_NET_SIGMOID, out, net_input(l, 0));
+}
+
+/* out = w in + b, by elements. */
+static ax_status stretch(struct lowering *l, struct array *out,
+                         const struct array *in, double w, double b)
+{
+    AX_TRY(net_shape(l, out, in->rank, in->dims));
+    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, false));
+    for (size_t i = 0; i < out->n; i++) {
+        AX_TRY(net_term(l, in, i, w));
+        AX_TRY(net_bias(l, b, 1));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
+/* tanh(x) = 2 sigmoid(2 x) - 1 */
+ax_status net_tanh(struct lowering *l, struct array *out)
+{
+    struct array twice, s;
+
+    AX_TRY(stretch(l, &twice, net_input(l, 0), 2, 0));
+    AX_TRY(net_apply(l, AX_NET_SIGMOID, &s, &twice));
+    return stretch(l, out, &s, 2, -1);
 }
 
 ax_status net_mul(struct lowering *l, struct array *out)

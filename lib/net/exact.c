@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ax/arena.h"
 #include "ax/net.h"
+#include "lowering.h"
 
 _Static_assert(GMP_NUMB_BITS == 64, "limbs of 64 bits");
 
@@ -501,7 +501,7 @@ static ax_status evaluate_node(struct replay *r, uint32_t k)
     return AX_OK;
 }
 
-static ax_status check_finite(const float *x, uint32_t n, struct ax_err *err)
+ax_status net_check_finite(const float *x, uint32_t n, struct ax_err *err)
 {
     for (uint32_t i = 0; i < n; i++)
         if (!isfinite(x[i]))
@@ -516,7 +516,7 @@ static ax_status read_inputs(struct replay *r, const float *x)
     struct span span = {0};
     size_t limbs;
 
-    AX_TRY(check_finite(x, n, r->err));
+    AX_TRY(net_check_finite(x, n, r->err));
     for (uint32_t i = 0; i < n; i++)
         widen(&span, (double)x[i]);
     limbs = (size_t)(span.high - span.low + 24) / 64 + 1;
@@ -635,7 +635,7 @@ static ax_status holds(struct replay *r, bool *out, const struct ax_row *c,
     return AX_OK;
 }
 
-static bool inside(const struct ax_conj *c, const float *x, uint32_t n)
+bool net_inside(const struct ax_conj *c, const float *x, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         if ((double)x[i] < c->lo_in[i] || (double)x[i] > c->hi_in[i])
@@ -650,11 +650,11 @@ static ax_status refutes(struct replay *r, const struct ax_prop *p,
 {
     struct exact *y = &r->values[r->net->n_nodes - 1], at = {0};
 
-    AX_TRY(check_finite(x, p->n_x, r->err));
+    AX_TRY(net_check_finite(x, p->n_x, r->err));
     for (uint32_t g = 0; g < p->n_groups; g++)
         for (uint32_t c = 0; c < p->groups[g].n_conj; c++) {
             const struct ax_conj *cj = &p->groups[g].conj[c];
-            bool all = inside(cj, x, p->n_x);
+            bool all = net_inside(cj, x, p->n_x);
 
             if (all && !at.mag) {
                 AX_TRY(evaluate(r, x));
@@ -704,6 +704,8 @@ ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
                        "%u and %u",
                        p->n_x, p->n_y, net->nodes[0].n,
                        net->nodes[net->n_nodes - 1].n);
+    if (net_has_sigmoid(net))
+        return net_enclosed_refutes(net, p, x, group, conj, err);
     st = open_replay(&r, net, err);
     if (st == AX_OK)
         st = refutes(&r, p, x, group, conj);
@@ -715,9 +717,12 @@ ax_status ax_net_exact(const struct ax_net *net, const float *x, double *y,
                        struct ax_err *err)
 {
     struct replay r;
-    ax_status st = open_replay(&r, net, err);
+    ax_status st;
     const struct exact *out;
 
+    if (net_has_sigmoid(net))
+        return net_enclosed(net, x, y, err);
+    st = open_replay(&r, net, err);
     if (st == AX_OK)
         st = evaluate(&r, x);
     out = st == AX_OK ? &r.values[net->n_nodes - 1] : NULL;

@@ -45,10 +45,12 @@ static const struct {
     [AX_OP_ReduceSum] = {net_reduce, 1},
     [AX_OP_Relu] = {net_relu, 1},
     [AX_OP_Reshape] = {net_reshape, 0},
+    [AX_OP_Sigmoid] = {net_sigmoid, 1},
     [AX_OP_Slice] = {net_slice, 0},
     [AX_OP_Split] = {net_split, 0},
     [AX_OP_Squeeze] = {net_squeeze, 0},
     [AX_OP_Sub] = {net_sub, 2},
+    [AX_OP_Tanh] = {net_tanh, 1},
     [AX_OP_Transpose] = {net_transpose, 0},
     [AX_OP_Unsqueeze] = {net_unsqueeze, 0},
 };

@@ -110,6 +110,7 @@ ax_status net_joined(struct lowering *l, struct array *out,
 /* elementwise.c, products.c and windows.c: these make a node; piecewise.c and
  * net_max_pool: several. */
 net_operator net_add, net_sub, net_neg, net_relu, net_mul, net_div;
+net_operator net_sigmoid, net_tanh;
 net_operator net_abs, net_clip, net_leaky_relu, net_max, net_min, net_prelu;
 net_operator net_max_pool, net_global_max_pool;
 net_operator net_matmul, net_gemm;
@@ -119,9 +120,14 @@ net_operator net_conv, net_average_pool, net_global_average_pool, net_reduce;
 ax_status net_combine(struct lowering *l, enum ax_net_kind kind,
                       struct array *out, const struct array *a, double wa,
                       const struct array *b, double wb) AX_MUST_CHECK;
-/* out = max(0, in), a relu node. */
-ax_status net_rectify(struct lowering *l, struct array *out,
-                      const struct array *in) AX_MUST_CHECK;
+/* out = a function of each element of in, a node of neurons. */
+ax_status net_apply(struct lowering *l, enum ax_net_kind kind,
+                    struct array *out, const struct array *in) AX_MUST_CHECK;
+static inline ax_status net_rectify(struct lowering *l, struct array *out,
+                                    const struct array *in)
+{
+    return net_apply(l, AX_NET_RELU, out, in);
+}
 /* Both in the shape to which they broadcast. */
 ax_status net_alike(struct lowering *l, struct array *a, struct array *b,
                     const struct array *x, const struct array *y)
@@ -149,6 +155,21 @@ static inline void net_row(struct lowering *l)
     l->row_end[l->row++] = l->n_terms;
 }
 ax_status net_end(struct lowering *l, struct array *out) AX_MUST_CHECK;
+
+/* exact.c. Is x in the box of a conjunction, as written? */
+bool net_inside(const struct ax_conj *c, const float *x, uint32_t n);
+ax_status net_check_finite(const float *x, uint32_t n, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* enclose.c. As ax_net_refutes and ax_net_exact, for networks with functions
+ * that have no exact values; needs no more than AX_OK or AX_NO to say. */
+bool net_has_sigmoid(const struct ax_net *net);
+ax_status net_enclosed_refutes(const struct ax_net *net,
+                               const struct ax_prop *p, const float *x,
+                               uint32_t *group, uint32_t *conj,
+                               struct ax_err *err) AX_MUST_CHECK;
+ax_status net_enclosed(const struct ax_net *net, const float *x, double *y,
+                       struct ax_err *err) AX_MUST_CHECK;
 
 /* quantise.c */
 ax_status net_quantise(struct lowering *l) AX_MUST_CHECK;

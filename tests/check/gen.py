@@ -394,6 +394,20 @@ def soup(kind):
         m.node('MaxPool', ['q'], ['z'], kernel_shape=[3, 2],
                strides=[1, 1], pads=[0, 0, 0, 1])
         return ending(m, 'z', 6)
+    if kind == 'sigmoid':       # some of whose bounds are equal, and far out
+        m.const('c', [3, 2], [0.0, 1.0, -3.0, 0.5, 1e4, 1e12])
+        m.node('Mul', ['x', 'c'], ['a'])
+        m.node('Sigmoid', ['a'], ['s'])
+        m.const('w', [2, 2], weights(4, 4.0))
+        m.node('MatMul', ['s', 'w'], ['b'])
+        m.node('Sigmoid', ['b'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'tanh':
+        m.node('Tanh', ['x'], ['t'])
+        m.const('c', [2], weights(2, 5.0))
+        m.node('Add', ['t', 'c'], ['u'])
+        m.node('Tanh', ['u'], ['z'])
+        return ending(m, 'z', 12)
     if kind == 'maxglobal':
         m.node('GlobalMaxPool', ['x'], ['z'])
         return ending(m, 'z', 2)
@@ -427,7 +441,7 @@ for kind in ('conv1d', 'conv', 'pool', 'transpose', 'elementwise', 'slice',
              'split', 'gather', 'pad', 'reduce', 'squeeze', 'batch', 'left',
              'mean', 'thirds', 'linear2', 'input', 'max', 'min', 'clip',
              'clip-above', 'abs', 'leaky', 'prelu', 'maxpool', 'maxpool3',
-             'maxglobal'):
+             'maxglobal', 'sigmoid', 'tanh'):
     tight_root('op-' + kind, soup(kind))
 
 leaf = b'\0'

@@ -9,6 +9,9 @@ from math import floor, prod
 from container import PACK, SIZE
 
 
+NEURONS = 'relu', 'sigmoid'
+
+
 class NotCertifiable(Exception):
     pass
 
@@ -234,6 +237,8 @@ def compute(op, ins, a, ints):
     x, one = ins[0], F(1)
     if op == 'Relu':
         return rectified(x)
+    if op == 'Sigmoid':
+        return rectified(x, 'sigmoid')
     if op == 'Neg':
         return Rows('unit', x.dims, [([(-one, v)], one, []) for v in x.v])
     if op in ('Add', 'Sub'):
@@ -330,8 +335,13 @@ def maxima(dims, lists, node):
     return Array(dims, [w[0] for w in lists])
 
 
-def rectified(x):
-    return Rows('relu', x.dims, [([(F(1), v)], F(1), []) for v in x.v])
+def rectified(x, kind='relu'):
+    return Rows(kind, x.dims, [([(F(1), v)], F(1), []) for v in x.v])
+
+
+def stretched(x, w, b):
+    return Rows('weighted', x.dims, [([(F(w), v)], F(1), [F(b)] if b else [])
+                                     for v in x.v])
 
 
 def total(kind, a, wa, b, wb):
@@ -366,6 +376,9 @@ def pieces(op, ins, a, ints, n_out, node):
         return node(Rows('unit', x.dims, [
             ([(F(1), u), (F(1), u), (F(-1), v)], F(1), [])
             for u, v in zip(r.v, x.v)]))
+    if op == 'Tanh':
+        t = node(stretched(x, 2, 0))
+        return node(stretched(node(rectified(t, 'sigmoid')), 2, -1))
     if op in ('LeakyRelu', 'PRelu'):
         slope = ins[1] if op == 'PRelu' else \
             Array([], [F(a.get('alpha', struct.unpack('f', struct.pack(
@@ -428,6 +441,8 @@ def evaluate(model, x):
     def make(rows):
         y = [sum((w * v for w, v in terms), F(0)) / d + sum(added)
              for terms, d, added in rows.rows]
+        if rows.kind == 'sigmoid':
+            raise NotCertifiable('no exact value')
         return [max(F(0), v) for v in y] if rows.kind == 'relu' else y
     return walk(model, [F(v) for v in x], make)
 
@@ -460,7 +475,7 @@ def clog2(n):
 
 class Node:
     """terms[i] are pairs (w / d, variable), w / d an exact fraction; quant
-    holds W' instead. For relu nodes terms[i] is [(1, v_i)]."""
+    holds W' instead. For nodes of neurons terms[i] is [(1, v_i)]."""
 
     def __init__(self, kind, n):
         self.kind, self.n = kind, n
@@ -498,8 +513,8 @@ class Node:
                 self.b[i] += p
                 in_range(self.b[i], 100)
             named = [v for _, v in self.terms[i]]
-            if self.kind == 'relu' and not named:
-                raise NotCertifiable('Relu of a constant')
+            if self.kind in NEURONS and not named:
+                raise NotCertifiable('Relu or Sigmoid of a constant')
             if self.kind == 'weighted' and len(set(named)) < len(named):
                 raise NotCertifiable('a variable twice in a row')
         self.top = max(e_max) if e_max else 0
@@ -553,7 +568,7 @@ class Net:
             node.quantise(readers)
         self.n = [node.n for node in self.nodes]
         self.relus = [k for k, node in enumerate(self.nodes)
-                      if node.kind == 'relu']
+                      if node.kind in NEURONS]
         # The neurons, as they are numbered in a certificate.
         self.neurons = [(k, j) for k in self.relus for j in range(self.n[k])]
 

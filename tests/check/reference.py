@@ -7,7 +7,7 @@ from fractions import Fraction as F
 from math import ceil, floor
 
 from container import sha
-from network import Net, NotCertifiable, evaluate
+from network import NEURONS, Net, NotCertifiable, evaluate
 from vnnlib import BadProperty, read_property, unsafe
 
 sys.setrecursionlimit(30000)
@@ -55,6 +55,7 @@ class Box:
         self.m = {}                 # M_k; one that is not here is infinite
         self.t, self.relax = {}, {}     # t_k; (l, u, c) of unstable neurons
         self.fresh = False
+        self.lines = {}             # of the neurons of sigmoid nodes
         self.tables = {}            # target: {neuron: slope}
 
     def copy(self):
@@ -64,6 +65,7 @@ class Box:
         b.status = {k: list(v) for k, v in self.status.items()}
         b.split, b.m, b.t = list(self.split), dict(self.m), dict(self.t)
         b.relax, b.tables = dict(self.relax), dict(self.tables)
+        b.lines = dict(self.lines)
         return b
 
     def sm(self, k):
@@ -106,7 +108,7 @@ class Bound:
             low = min(q, q2)
             e = [(a >> (q - low)) + (b >> (q2 - low)) for a, b in zip(e, e2)]
             q = low
-        if g and self.net.nodes[s].kind != 'relu':
+        if g and self.net.nodes[s].kind not in NEURONS:
             self.c.add(g * to64(-self.box.sm(s), q + 16))
         assert all(abs(v) < 2 ** 63 for v in e)
         return e, q
@@ -117,7 +119,7 @@ class Bound:
         if self.betas:
             betas = {j: b for (k, j), b in self.betas.items() if k == s}
         sh = max(bits(v) for v in e) - 26
-        if node.kind != 'relu':
+        if node.kind not in NEURONS:
             sh = max(0, sh)
         if betas:
             most = max([bits(v) for v in e] +
@@ -126,7 +128,9 @@ class Bound:
         mu = [v >> sh if sh >= 0 else v << -sh for v in e]
         q -= sh
         scale = q
-        if node.kind == 'relu':
+        if node.kind == 'sigmoid':
+            nu = self.follow(s, mu, q)
+        elif node.kind == 'relu':
             nu = self.relax(s, mu, q, {j: b(q) for j, b in betas.items()})
         else:
             nu, scale = mu, q + node.scale
@@ -147,6 +151,16 @@ class Bound:
             self.c.add(to64(sum(v * b for v, b in zip(nu, node.bq)),
                             q + node.bscale))
             self.c.add(to64(-((a + 1) >> 1), q + node.bscale))
+
+    def follow(self, s, mu, q):
+        """The lines about sigmoids."""
+        nu, total = [], 0
+        for m, (slope, low, up, most) in zip(mu, self.box.lines[s]):
+            nu.append((m * slope) >> 28)
+            if m:
+                total += m * (low if m > 0 else up) - most
+        self.c.add(to64(total, q + 28))
+        return nu
 
     def relax(self, s, mu, q, betas):
         nu, total = [], 0
@@ -177,8 +191,8 @@ def box_bounds(net, box):
     box.set_m(0, [shift_up(max(abs(a), abs(b)), box.p, 16)
                   for a, b in zip(box.lo, box.hi)])
     for k, node in list(enumerate(net.nodes))[1:-1]:
-        if node.kind == 'relu':
-            relu_bounds(net, box, k, node)
+        if node.kind in NEURONS:
+            neuron_bounds(net, box, k, node)
         elif k not in box.m:
             more = int(node.kind == 'weighted')
             m = [shift_up(sum((abs(w) + more) * box.m[p][j]
@@ -191,7 +205,44 @@ def box_bounds(net, box):
     box.fresh = True
 
 
-def relu_bounds(net, box, k, node):
+def sigmoid(x):
+    """S, 1 / (1 + e^-x) at scale 28."""
+    if x < 0:
+        return 2 ** 28 - sigmoid(-x)
+    if x >= 2 ** 33:
+        return 2 ** 28
+    f, p = (x % 2 ** 28) << 32, 2 ** 60
+    for k in range(16, 0, -1):
+        p = 2 ** 60 - ((f * p) >> 60) // k
+    for _ in range(x >> 28):
+        p = (p * 424136118829305329) >> 60
+    return 2 ** 88 // (2 ** 60 + p)
+
+
+def lines(lo, up):
+    """Slope, low, up and most between two bounds."""
+    if lo < -2 ** 34 or up > 2 ** 34:
+        return 0, 0, 2 ** 28, 0
+
+    def s(d):
+        return sigmoid(d) * (2 ** 28 - sigmoid(d))
+
+    def above(p):
+        return sigmoid(p) + 2 - ((slope * p) >> 28)
+    chord = 2 ** 26 if lo == up else \
+        (max(0, sigmoid(up) - sigmoid(lo)) << 28) // (up - lo)
+    d = 0
+    for b in range(32, -1, -1):
+        if s(d + 2 ** b) >= chord << 28:
+            d += 2 ** b
+    slope, most = s(d) >> 28, max(abs(lo), abs(up))
+    off = (most >> 25) + 1
+    high = [above(lo), above(up)] + [above(d)] * (lo < d < up)
+    deep = [above(-lo), above(-up)] + [above(d)] * (lo < -d < up)
+    return slope, 2 ** 28 - max(deep) - off, max(high) + off, most
+
+
+def neuron_bounds(net, box, k, node):
     status, low, high = list(box.status[k]), {}, {}
     m = list(box.m.get(k, [None] * node.n))
     for j, ((_, (p, i)),) in enumerate(node.terms):
@@ -200,12 +251,22 @@ def relu_bounds(net, box, k, node):
         one = [int(i == x) for x in range(net.n[p])]
         low[j] = Bound(net, box, p, one, (k, j, 0)).c.v
         high[j] = -Bound(net, box, p, [-v for v in one], (k, j, 1)).c.v
+        if node.kind == 'sigmoid':
+            m[j] = 2 ** 16
+            continue
         top = max(0, shift_up(high[j], 64, 16))
         m[j] = top if m[j] is None else min(m[j], top)
         if low[j] >= 0:
             status[j] = 'active'
         elif high[j] <= 0:
             status[j], m[j] = 'inactive', 0
+    if node.kind == 'sigmoid':
+        box.lines[k] = []
+        for j in range(node.n):
+            lo = low[j] >> 36
+            box.lines[k].append(lines(lo, max(lo, -(-high[j] >> 36))))
+        box.set_m(k, m)
+        return
     left = [j for j in low if status[j] == 'unstable']
     sh = max([0] + [max(bits(low[j]), bits(high[j])) - 29 for j in left])
     box.t[k], box.relax[k] = 64 - sh, {}
@@ -369,7 +430,8 @@ class Tree:
             if arg >= len(self.net.neurons):
                 raise Reject('neuron')
             k, j = self.net.neurons[arg]
-            if box.status[k][j] != 'unstable':
+            if box.status[k][j] != 'unstable' or \
+                    self.net.nodes[k].kind == 'sigmoid':
                 raise Reject('not unstable')
             children = []
             for status in 'active', 'inactive':

@@ -499,8 +499,8 @@ static void refuses_operators(void)
     uint32_t v;
 
     build_new();
-    out_(op_(AX_OP_Sigmoid, 1, in_(2, 1, 1)));
-    refused(AX_EUNSUPPORTED, "node 'n' (Sigmoid): this operator cannot be");
+    out_(op_(AX_OP_Softmax, 1, in_(2, 1, 1)));
+    refused(AX_EUNSUPPORTED, "node 'n' (Softmax): this operator cannot be");
     build_new();
     v = in_(2, 1, 2);
     out_(op_(AX_OP_Mul, 2, v, v));

@@ -1,0 +1,191 @@
+/* Values of a network in intervals of doubles that enclose them, where there
+ * are no exact ones: a sum is computed in plain doubles and widened by a
+ * bound of all its rounding (Higham, Accuracy and Stability of Numerical
+ * Algorithms, section 4.2). */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "lowering.h"
+
+struct interval {
+    double lo, hi;
+};
+
+struct enclosure {
+    const struct ax_net *net;
+    struct interval **v; /* [n_nodes] */
+    struct interval *room;
+};
+
+bool net_has_sigmoid(const struct ax_net *net)
+{
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        if (net->nodes[k].kind == AX_NET_SIGMOID)
+            return true;
+    return false;
+}
+
+/* A sum in the making: both ends, the sum of all magnitudes, the terms. */
+struct sum {
+    double lo, hi, abs;
+    uint64_t n;
+};
+
+static void add(struct sum *s, double w, struct interval v)
+{
+    s->lo += w * (w < 0 ? v.hi : v.lo);
+    s->hi += w * (w < 0 ? v.lo : v.hi);
+    s->abs += fabs(w) * fmax(fabs(v.lo), fabs(v.hi));
+    s->n++;
+}
+
+/* Each of n products and n sums is off by 2^-53 of what it is at most, and by
+ * what underflows; twice that also covers how abs was rounded. */
+static struct interval widened(const struct sum *s)
+{
+    double off = ((double)s->n + 4) * DBL_EPSILON * 2 * s->abs +
+                 ((double)s->n + 4) * DBL_MIN;
+
+    return (struct interval){s->lo - off, s->hi + off};
+}
+
+static void add_block(struct sum *s, const struct enclosure *e,
+                      const struct ax_block *b, uint32_t i)
+{
+    const struct interval *v = e->v[b->source];
+    uint32_t n = e->net->nodes[b->source].n;
+
+    if (b->form == AX_BLOCK_SAME)
+        add(s, 1, v[i]);
+    for (uint32_t j = 0; b->form == AX_BLOCK_DENSE && j < n; j++)
+        add(s, b->w[(size_t)i * n + j], v[j]);
+    for (uint64_t t = b->form == AX_BLOCK_SPARSE ? b->row_ptr[i] : 1;
+         b->form == AX_BLOCK_SPARSE && t < b->row_ptr[i + 1]; t++)
+        add(s, b->w ? b->w[t] : b->wq ? (double)b->wq[t] : 1, v[b->col[t]]);
+}
+
+/* The sigmoid increases; its argument goes to scale 28, outwards. */
+static struct interval sigmoid(struct interval v)
+{
+    const double most = 64, one = AX_SIGMOID_ONE;
+    double lo = fmin(fmax(v.lo, -most), most);
+    double hi = fmin(fmax(v.hi, -most), most);
+    int64_t a = ax_sigmoid((int64_t)floor(lo * one)) - AX_SIGMOID_ERROR;
+    int64_t b = ax_sigmoid((int64_t)ceil(hi * one)) + AX_SIGMOID_ERROR;
+
+    return (struct interval){fmax((double)a / one, 0),
+                             fmin((double)b / one, 1)};
+}
+
+static struct interval row(const struct enclosure *e, uint32_t k, uint32_t i)
+{
+    const struct ax_net_node *node = &e->net->nodes[k];
+    struct interval y, b = {1, 1};
+    struct sum s = {0};
+
+    for (uint32_t n = 0; n < node->n_blocks; n++)
+        add_block(&s, e, &node->blocks[n], i);
+    if (node->div) {
+        double d = node->div[i];
+
+        y = widened(&s);
+        s = (struct sum){0};
+        add(&s, 1,
+            d < 0 ? (struct interval){y.hi / d, y.lo / d}
+                  : (struct interval){y.lo / d, y.hi / d});
+    }
+    if (node->bias)
+        add(&s, ldexp((double)node->bias[i].m, node->bias[i].e), b);
+    y = widened(&s);
+    if (!isfinite(y.lo) || !isfinite(y.hi)) /* not a number, perhaps */
+        y = (struct interval){-INFINITY, INFINITY};
+    if (node->kind == AX_NET_RELU)
+        y = (struct interval){fmax(y.lo, 0), fmax(y.hi, 0)};
+    return node->kind == AX_NET_SIGMOID ? sigmoid(y) : y;
+}
+
+static void enclosure_end(struct enclosure *e)
+{
+    free(e->room);
+    free(e->v);
+}
+
+static ax_status evaluate(struct enclosure *e, const struct ax_net *net,
+                          const float *x, struct ax_err *err)
+{
+    size_t n = 0;
+
+    *e = (struct enclosure){.net = net};
+    AX_TRY(net_check_finite(x, net->nodes[0].n, err));
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        n += net->nodes[k].n;
+    e->v = calloc(net->n_nodes, sizeof *e->v);
+    e->room = calloc(n + 1, sizeof *e->room);
+    if (!e->v || !e->room) {
+        enclosure_end(e);
+        return ax_fail(err, AX_ENOMEM, "%s", ax_status_text(AX_ENOMEM));
+    }
+    n = 0;
+    for (uint32_t k = 0; k < net->n_nodes; k++) {
+        e->v[k] = e->room + n;
+        n += net->nodes[k].n;
+        for (uint32_t i = 0; i < net->nodes[k].n; i++)
+            e->v[k][i] = k ? row(e, k, i)
+                           : (struct interval){(double)x[i], (double)x[i]};
+    }
+    return AX_OK;
+}
+
+/* Is the row surely true? */
+static bool holds(const struct enclosure *e, const struct ax_row *r)
+{
+    const struct interval *y = e->v[e->net->n_nodes - 1], one = {1, 1};
+    struct sum s = {0};
+
+    for (uint32_t i = 0; i < r->n_y; i++)
+        add(&s, r->y_coef[i], y[r->y_index[i]]);
+    for (uint32_t i = 0; i < r->n_x; i++)
+        add(&s, r->x_coef[i], e->v[0][r->x_index[i]]);
+    add(&s, -r->d, one); /* off by half a unit, as a product is */
+    return widened(&s).hi < 0;
+}
+
+ax_status net_enclosed_refutes(const struct ax_net *net,
+                               const struct ax_prop *p, const float *x,
+                               uint32_t *group, uint32_t *conj,
+                               struct ax_err *err)
+{
+    struct enclosure e;
+
+    AX_TRY(evaluate(&e, net, x, err));
+    for (uint32_t g = 0; g < p->n_groups; g++)
+        for (uint32_t c = 0; c < p->groups[g].n_conj; c++) {
+            const struct ax_conj *cj = &p->groups[g].conj[c];
+            bool all = net_inside(cj, x, p->n_x);
+
+            for (uint32_t i = 0; all && i < cj->n_rows; i++)
+                all = holds(&e, cj->rows[i]);
+            if (all) {
+                *group = g;
+                *conj = c;
+                enclosure_end(&e);
+                return AX_OK;
+            }
+        }
+    enclosure_end(&e);
+    return AX_NO;
+}
+
+ax_status net_enclosed(const struct ax_net *net, const float *x, double *y,
+                       struct ax_err *err)
+{
+    uint32_t last = net->n_nodes - 1;
+    struct enclosure e;
+
+    AX_TRY(evaluate(&e, net, x, err));
+    for (uint32_t i = 0; i < net->nodes[last].n; i++)
+        y[i] = (e.v[last][i].lo + e.v[last][i].hi) / 2;
+    enclosure_end(&e);
+    return AX_OK;
+}
