@@ -7,10 +7,28 @@
 
 #define BYTES (BIT(AX_U8) | BIT(AX_I8))
 
+#define SHORTS (BIT(AX_I16) | BIT(AX_U16))
+#define FEW_BITS (BIT(AX_U2) | BIT(AX_I2) | BIT(AX_U4) | BIT(AX_I4))
+#define NARROW                                                        \
+    (BIT(AX_F8_E4M3FN) | BIT(AX_F8_E4M3FNUZ) | BIT(AX_F8_E5M2) |      \
+     BIT(AX_F8_E5M2FNUZ) | BIT(AX_F4_E2M1))
+
 static void limits(ax_dtype t, float *lo, float *hi)
 {
-    *lo = t == AX_I8 ? -128 : t == AX_I16 ? -32768 : 0;
-    *hi = t == AX_I8 ? 127 : t == AX_U8 ? 255 : t == AX_I16 ? 32767 : 65535;
+    static const struct {
+        ax_dtype dtype;
+        float lo, hi;
+    } all[] = {
+        {AX_U8, 0, 255}, {AX_I8, -128, 127}, {AX_U16, 0, 65535},
+        {AX_U4, 0, 15},  {AX_I4, -8, 7},     {AX_I16, -32768, 32767},
+        {AX_U2, 0, 3},   {AX_I2, -2, 1},
+    };
+    size_t k = 0;
+
+    while (all[k].dtype != t)
+        k++;
+    *lo = all[k].lo;
+    *hi = all[k].hi;
 }
 
 /* Round x, ties to even, add the zero point, saturate. */
@@ -24,81 +42,121 @@ static int64_t quantized(float x, int64_t zero, ax_dtype t)
     return (int64_t)(v < lo ? lo : v > hi ? hi : v);
 }
 
-/* How scales run over a tensor: one for all, or one an index of an axis. */
+/* How scales run over a tensor: one for all, one an index of an axis, or one
+ * for a block of these. */
 struct scales {
     const struct ax_tensor *scale, *zero;
     size_t n, inner; /* scales; elements that one holds for in a row */
+    size_t block, blocks, along; /* block is not 0: indexes of one, how many
+                                    there are, indexes of the axis */
 };
+
+static ax_status blocks_init(struct scales *s, const struct ax_call *c,
+                             int64_t block, int axis, struct ax_err *err)
+{
+    const struct ax_tensor *x = c->in[0];
+
+    s->block = (size_t)block;
+    s->along = (size_t)x->dims[axis];
+    s->blocks = s->along / s->block + (s->along % s->block != 0);
+    if (s->scale->rank != x->rank)
+        return ax_fail(err, AX_ESHAPE,
+                       "scales of %d dimensions for %d in blocks",
+                       s->scale->rank, x->rank);
+    for (int d = 0; d < x->rank; d++)
+        if (s->scale->dims[d] !=
+            (d == axis ? (int64_t)s->blocks : x->dims[d]))
+            return ax_fail(err, AX_ESHAPE,
+                           "%lld scales in dimension %d do not fit blocks of "
+                           "%lld",
+                           (long long)s->scale->dims[d], d,
+                           (long long)block);
+    return AX_OK;
+}
 
 static ax_status scales_init(struct scales *s, const struct ax_call *c,
                              uint32_t scale, uint32_t zero, int64_t dflt,
                              struct ax_err *err)
 {
+    int64_t block = ax_node_int(c->node, "block_size", 0);
     const struct ax_tensor *x = c->in[0];
     int axis = 0;
 
     AX_TRY(ref_want(c, scale, REALS, err));
-    s->scale = c->in[scale];
+    *s = (struct scales){.scale = c->in[scale], .inner = 1};
     s->zero = ax_call_has(c, zero) ? c->in[zero] : NULL;
     s->n = ax_tensor_count(s->scale);
-    s->inner = 1;
     if (s->zero && ax_tensor_count(s->zero) != s->n)
         return ax_fail(err, AX_ESHAPE, "%zu scales and %zu zero points", s->n,
                        ax_tensor_count(s->zero));
-    if (ax_node_int(c->node, "block_size", 0))
-        return ax_fail(err, AX_EUNSUPPORTED, "attribute block_size");
-    if (s->n == 1)
+    if (block < 0)
+        return ax_fail(err, AX_EFORMAT, "attribute block_size has %lld",
+                       (long long)block);
+    if (s->n == 1 && !block)
         return AX_OK;
     AX_TRY(ref_axis(&axis, ax_node_int(c->node, "axis", dflt), x->rank, err));
+    s->inner = (size_t)ref_product(x->dims, axis + 1, x->rank);
+    if (block)
+        return blocks_init(s, c, block, axis, err);
     if ((int64_t)s->n != x->dims[axis])
         return ax_fail(err, AX_ESHAPE,
                        "%zu scales for %lld indexes of axis "
                        "%d",
                        s->n, (long long)x->dims[axis], axis);
-    s->inner = (size_t)ref_product(x->dims, axis + 1, x->rank);
     return AX_OK;
 }
 
-static void scale_at(const struct scales *s, size_t i, float *scale,
-                     int64_t *zero)
+static size_t scale_index(const struct scales *s, size_t i)
 {
-    size_t k = s->n == 1 ? 0 : i / s->inner % s->n;
-    double v;
+    size_t row = i / s->inner;
 
-    ax_get_f64(&v, s->scale->dtype, s->scale->data, k, 1);
-    *scale = (float)v;
-    *zero = 0;
-    if (s->zero)
-        ax_get_i64(zero, s->zero->dtype, s->zero->data, k, 1);
+    if (s->block)
+        return (row / s->along * s->blocks + row % s->along / s->block) *
+                   s->inner +
+               i % s->inner;
+    return s->n == 1 ? 0 : row % s->n;
+}
+
+static void scale_at(const struct scales *s, size_t i, float *scale,
+                     double *zero)
+{
+    size_t k = scale_index(s, i);
+
+    *scale = (float)ref_number(s->scale, k);
+    *zero = s->zero ? ref_number(s->zero, k) : 0;
 }
 
 static ax_status quantize(struct ax_call *c, struct ax_err *err)
 {
+    const uint32_t known = BYTES | SHORTS | FEW_BITS | NARROW;
+    int64_t asked = ax_node_int(c->node, "output_dtype", AX_U8);
     const struct ax_tensor *x;
     struct scales s;
-    ax_dtype to = AX_U8;
 
     AX_TRY(ref_want(c, 0, REALS | BIT(AX_I32), err));
     AX_TRY(scales_init(&s, c, 1, 2, 1, err));
     x = c->in[0];
     if (s.zero) {
-        AX_TRY(ref_want(c, 2, BYTES | BIT(AX_I16) | BIT(AX_U16), err));
-        to = s.zero->dtype;
-    } else if (ax_node_int(c->node, "output_dtype", AX_U8) != AX_U8) {
-        to = (ax_dtype)ax_node_int(c->node, "output_dtype", AX_U8);
-        if (to != AX_I8 && to != AX_I16 && to != AX_U16)
-            return ax_fail(err, AX_EUNSUPPORTED, "output_dtype %d", (int)to);
+        AX_TRY(ref_want(c, 2, known, err));
+        asked = (int64_t)s.zero->dtype;
+    } else if (asked < 1 || asked > 31 || !(known & BIT(asked))) {
+        return ax_fail(err, AX_EUNSUPPORTED, "output_dtype %lld",
+                       (long long)asked);
     }
-    AX_TRY(ax_call_out(c, 0, to, x->rank, x->dims, err));
+    AX_TRY(ax_call_out(c, 0, (ax_dtype)asked, x->rank, x->dims, err));
     for (size_t i = 0; i < ax_tensor_count(x); i++) {
-        int64_t zero, q;
-        float scale;
-        double v;
+        double zero;
+        float scale, v;
+        int64_t q;
 
         scale_at(&s, i, &scale, &zero);
-        ax_get_f64(&v, x->dtype, x->data, i, 1);
-        q = quantized((float)v / scale, zero, to);
-        ax_put_i64(to, c->out[0]->data, i, &q, 1);
+        v = (float)ref_number(x, i) / scale;
+        if (NARROW & BIT(asked)) {
+            ref_put(c->out[0], i, (double)v + zero);
+            continue;
+        }
+        q = quantized(v, (int64_t)zero, (ax_dtype)asked);
+        ax_put_i64((ax_dtype)asked, c->out[0]->data, i, &q, 1);
     }
     return AX_OK;
 }
@@ -107,21 +165,24 @@ static ax_status dequantize(struct ax_call *c, struct ax_err *err)
 {
     const struct ax_tensor *x;
     struct scales s;
+    int64_t to;
 
-    AX_TRY(
-        ref_want(c, 0, BYTES | BIT(AX_I16) | BIT(AX_U16) | BIT(AX_I32), err));
+    AX_TRY(ref_want(c, 0, BYTES | SHORTS | FEW_BITS | NARROW | BIT(AX_I32),
+                    err));
     AX_TRY(scales_init(&s, c, 1, 2, 1, err));
     x = c->in[0];
-    AX_TRY(ax_call_out(c, 0, s.scale->dtype, x->rank, x->dims, err));
+    to = ax_node_int(c->node, "output_dtype", (int64_t)s.scale->dtype);
+    if (to < 1 || to > 31 || !(REALS & BIT(to)))
+        return ax_fail(err, AX_EUNSUPPORTED, "output_dtype %lld",
+                       (long long)to);
+    AX_TRY(ax_call_out(c, 0, (ax_dtype)to, x->rank, x->dims, err));
     for (size_t i = 0; i < ax_tensor_count(x); i++) {
-        int64_t zero, q;
+        double zero;
         float scale;
-        double v;
 
         scale_at(&s, i, &scale, &zero);
-        ax_get_i64(&q, x->dtype, x->data, i, 1);
-        v = (double)((float)(q - zero) * scale);
-        ax_put_f64(s.scale->dtype, c->out[0]->data, i, &v, 1);
+        ref_put(c->out[0], i,
+                (double)((float)(ref_number(x, i) - zero) * scale));
     }
     return AX_OK;
 }
@@ -163,7 +224,7 @@ static ax_status one_scale(float *out, const struct ax_call *c, uint32_t i,
 {
     double v;
 
-    AX_TRY(ref_want(c, i, BIT(AX_F32), err));
+    AX_TRY(ref_want(c, i, BIT(AX_F32) | BIT(AX_F16), err));
     AX_TRY(ref_scalar(&v, c, i, 1, err));
     *out = (float)v;
     return AX_OK;

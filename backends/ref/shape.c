@@ -163,11 +163,30 @@ static ax_status size(struct ax_call *c, struct ax_err *err)
     return AX_OK;
 }
 
+/* The floating-point types that attributes speak of. */
+static bool is_narrow(ax_dtype t)
+{
+    return ax_dtype_class(t) == AX_CLASS_REAL && ax_dtype_size(t) == 1;
+}
+
 static ax_status cast_to(struct ax_call *c, ax_dtype to, struct ax_err *err)
 {
+    const char *mode = ax_node_string(c->node, "round_mode", "up");
+
     if (to == c->in[0]->dtype)
         return identity(c, err);
+    if (strcmp(mode, "up") != 0 && strcmp(mode, "down") != 0 &&
+        strcmp(mode, "nearest") != 0)
+        return ax_fail(err, AX_EUNSUPPORTED, "round_mode '%.80s'", mode);
     AX_TRY(ax_call_out(c, 0, to, c->in[0]->rank, c->in[0]->dims, err));
+    if (is_narrow(to)) {
+        bool saturate = ax_node_int(c->node, "saturate", 1) != 0;
+
+        for (size_t i = 0; i < ax_tensor_count(c->in[0]); i++)
+            ((uint8_t *)c->out[0]->data)[i] = ax_narrow_round(
+                to, ref_number(c->in[0], i), saturate, mode[0]);
+        return AX_OK;
+    }
     ax_cast(to, c->out[0]->data, c->in[0]->dtype, c->in[0]->data,
             ax_tensor_count(c->in[0]));
     return AX_OK;
@@ -212,8 +231,7 @@ static ax_status range(struct ax_call *c, struct ax_err *err)
 
     for (uint32_t i = 0; i < 3; i++) {
         AX_TRY(ref_want(c, i,
-                        BIT(AX_F32) | BIT(AX_F64) | BIT(AX_I16) |
-                            BIT(AX_I32) | BIT(AX_I64),
+                        REALS | BIT(AX_I16) | BIT(AX_I32) | BIT(AX_I64),
                         err));
         AX_TRY(ref_same_dtype(c, 0, i, err));
     }

@@ -54,6 +54,9 @@ struct onnx_shown onnx_show(const ProtobufCBinaryData *b);
 /* Is the field this text? */
 bool onnx_is(const ProtobufCBinaryData *b, const char *text);
 
+/* Bits that an element takes in a file: 8 also for all that take more. */
+unsigned onnx_bits(ax_dtype t);
+
 /* Decode a tensor; *out is new and owned. Large data of the message are
  * freed as soon as they were copied. FOLDER is where external data lie, or
  * NULL. AX_EFORMAT, AX_EUNSUPPORTED, AX_ENOINPUT, AX_EIO, AX_ENOMEM. */

@@ -11,15 +11,56 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ax/element.h"
 #include "formats/onnx/onnx.h"
 
 /* ---- fields of the message ---- */
 
-/* Narrow types travel in int32_data; floats of 16 bits as their bits. */
+unsigned onnx_bits(ax_dtype t)
+{
+    switch (t) {
+    case AX_U4:
+    case AX_I4:
+    case AX_F4_E2M1:
+        return 4;
+    case AX_U2:
+    case AX_I2:
+        return 2;
+    default:
+        return 8;
+    }
+}
+
+/* Bytes that n elements take in a file. */
+static size_t file_size(ax_dtype t, size_t n)
+{
+    size_t each = 8 / onnx_bits(t);
+
+    return each == 1 ? n * ax_dtype_size(t) : n / each + (n % each != 0);
+}
+
+/* The bytes of a file at the start of t's data become its elements. */
+static void spread(struct ax_tensor *t)
+{
+    unsigned bits = onnx_bits(t->dtype), each = 8 / bits;
+    unsigned char *v = t->data;
+    bool has_sign = ax_dtype_class(t->dtype) == AX_CLASS_SIGNED;
+
+    for (size_t i = t->nbytes; each > 1 && i-- > 0;) {
+        unsigned x = v[i / each] >> bits * (i % each) & ((1u << bits) - 1);
+
+        if (has_sign && x >> (bits - 1))
+            x |= 0xffu << bits;
+        v[i] = (unsigned char)x;
+    }
+}
+
+/* Narrow types travel in int32_data; floats of 16 bits as their bits, types
+ * of fewer bits than 8 as the bytes of a file. */
 static ax_status from_int32(struct ax_tensor *t, const int32_t *v,
                             struct ax_err *err)
 {
-    static const struct {
+    const struct {
         ax_dtype dtype;
         int32_t min, max;
     } ranges[] = {
@@ -27,8 +68,11 @@ static ax_status from_int32(struct ax_tensor *t, const int32_t *v,
         {AX_U16, 0, 0xffff}, {AX_I16, -0x8000, 0x7fff},
         {AX_F16, 0, 0xffff}, {AX_BF16, 0, 0xffff},
         {AX_BOOL, 0, 1},     {AX_I32, INT32_MIN, INT32_MAX},
+        {t->dtype, 0, 0xff}, /* the others: their bits */
     };
-    size_t n = ax_tensor_count(t), size = ax_dtype_size(t->dtype), k = 0;
+    size_t n = file_size(t->dtype, ax_tensor_count(t)) /
+               ax_dtype_size(t->dtype);
+    size_t size = ax_dtype_size(t->dtype), k = 0;
 
     while (ranges[k].dtype != t->dtype)
         k++;
@@ -43,6 +87,7 @@ static ax_status from_int32(struct ax_tensor *t, const int32_t *v,
             ((unsigned char *)t->data)[i * size + b] = (unsigned char)(bits >>
                                                                        8 * b);
     }
+    spread(t);
     return AX_OK;
 }
 
@@ -97,7 +142,7 @@ static ax_status from_field(struct ax_tensor *out, const Onnx__TensorProto *p,
 {
     const struct field f = field_of(p, dtype);
 
-    if (f.n != n)
+    if (f.n != (onnx_bits(dtype) == 8 ? n : file_size(dtype, n)))
         return ax_fail(err, AX_EFORMAT,
                        "has %zu elements in %s, its shape wants %zu", f.n,
                        f.name, n);
@@ -129,7 +174,7 @@ static ax_status from_raw(struct ax_tensor *out, const Onnx__TensorProto *p,
                           ax_dtype dtype, const int64_t *dims, size_t n,
                           struct ax_err *err)
 {
-    size_t want = n * ax_dtype_size(dtype);
+    size_t want = file_size(dtype, n);
 
     if (p->raw_data.len != want)
         return ax_fail(err, AX_EFORMAT,
@@ -138,6 +183,7 @@ static ax_status from_raw(struct ax_tensor *out, const Onnx__TensorProto *p,
     AX_TRY(ax_tensor_new(out, dtype, (int)p->n_dims, dims, err));
     if (want)
         memcpy(out->data, p->raw_data.data, want);
+    spread(out);
     return check_bools(out, err);
 }
 
@@ -229,13 +275,13 @@ static ax_status open_below(int *fd, const char *folder, char *location,
     return AX_OK;
 }
 
-static ax_status read_at(int fd, struct ax_tensor *t, uint64_t offset,
-                         struct ax_err *err)
+static ax_status read_at(int fd, struct ax_tensor *t, size_t n,
+                         uint64_t offset, struct ax_err *err)
 {
     size_t done = 0;
 
-    while (done < t->nbytes) {
-        ssize_t k = pread(fd, (char *)t->data + done, t->nbytes - done,
+    while (done < n) {
+        ssize_t k = pread(fd, (char *)t->data + done, n - done,
                           (off_t)(offset + done));
 
         if (k < 0 && errno == EINTR)
@@ -246,6 +292,7 @@ static ax_status read_at(int fd, struct ax_tensor *t, uint64_t offset,
             return ax_fail(err, AX_EFORMAT, "external data are cut short");
         done += (size_t)k;
     }
+    spread(t);
     return check_bools(t, err);
 }
 
@@ -253,7 +300,7 @@ static ax_status from_file(struct ax_tensor *out, const Onnx__TensorProto *p,
                            const struct external *x, int fd, ax_dtype dtype,
                            const int64_t *dims, size_t n, struct ax_err *err)
 {
-    uint64_t want = n * ax_dtype_size(dtype), size;
+    uint64_t want = file_size(dtype, n), size;
     struct stat sb;
 
     if (fstat(fd, &sb) != 0)
@@ -274,7 +321,7 @@ static ax_status from_file(struct ax_tensor *out, const Onnx__TensorProto *p,
                        "wants %" PRIu64,
                        x->length, want);
     AX_TRY(ax_tensor_new(out, dtype, (int)p->n_dims, dims, err));
-    return read_at(fd, out, x->offset, err);
+    return read_at(fd, out, (size_t)want, x->offset, err);
 }
 
 static ax_status from_external(struct ax_tensor *out,

@@ -189,6 +189,22 @@ static void between(struct pool *pool, const struct ax_graph *g,
 
 /* ---- tensors ---- */
 
+/* Several elements to a byte, the first in the lowest bits. */
+static ProtobufCBinaryData packed(struct pool *pool,
+                                  const struct ax_tensor *t)
+{
+    unsigned bits = onnx_bits(t->dtype), each = 8 / bits;
+    size_t n = t->nbytes / each + (t->nbytes % each != 0);
+    unsigned char *out = take(pool, n, 1);
+
+    for (size_t i = 0; out && i < t->nbytes; i++) {
+        unsigned x = ((const unsigned char *)t->data)[i] & ((1u << bits) - 1);
+
+        out[i / each] |= (unsigned char)(x << bits * (i % each));
+    }
+    return bytes(out, out ? n : 0);
+}
+
 static void tensor(struct pool *pool, Onnx__TensorProto *out,
                    const char *name, const struct ax_tensor *t)
 {
@@ -202,7 +218,8 @@ static void tensor(struct pool *pool, Onnx__TensorProto *out,
     out->has_name = 1;
     out->name = text(name);
     out->has_raw_data = 1;
-    out->raw_data = bytes(t->data, t->nbytes);
+    out->raw_data = onnx_bits(t->dtype) == 8 ? bytes(t->data, t->nbytes)
+                                             : packed(pool, t);
 }
 
 static void initializers(struct pool *pool, const struct ax_model *m,
@@ -447,11 +464,41 @@ static int ir_version(int opset)
     return v;
 }
 
+/* The first opset that has this element type. */
+static int type_since(ax_dtype t)
+{
+    static const unsigned char first[] = {
+        [AX_F8_E4M3FN] = 19,   [AX_F8_E4M3FNUZ] = 19, [AX_F8_E5M2] = 19,
+        [AX_F8_E5M2FNUZ] = 19, [AX_U4] = 21,          [AX_I4] = 21,
+        [AX_F4_E2M1] = 23,     [AX_F8_E8M0] = 24,     [AX_U2] = 25,
+        [AX_I2] = 25,
+    };
+
+    return (size_t)t < sizeof first ? first[t] : 0;
+}
+
+static ax_status raise_to_types(int *opset, const struct ax_graph *g,
+                                int wanted, struct ax_err *err)
+{
+    for (uint32_t i = 0; i < g->n_values; i++) {
+        int first = type_since(g->values[i].dtype);
+
+        if (first > *opset && wanted)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "value '%.200s' of type %s needs operator set %d",
+                           g->values[i].name,
+                           ax_dtype_name(g->values[i].dtype), first);
+        *opset = first > *opset ? first : *opset;
+    }
+    return AX_OK;
+}
+
 /* Raise *opset to the first one that has all nodes, which must be the one
  * that is WANTED if that is not 0. */
 static ax_status raise_opset(int *opset, const struct ax_graph *g, int wanted,
                              struct ax_err *err)
 {
+    AX_TRY(raise_to_types(opset, g, wanted, err));
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct ax_node *n = &g->nodes[i];
         int first = onnx_node_since(n);

@@ -10,9 +10,9 @@
 AX_BEGIN_API
 
 typedef enum ax_class {
-    AX_CLASS_REAL,     /* float16, bfloat16, float32, float64 */
-    AX_CLASS_SIGNED,   /* int8 to int64 */
-    AX_CLASS_UNSIGNED, /* uint8 to uint64, bool */
+    AX_CLASS_REAL,     /* every floating-point type */
+    AX_CLASS_SIGNED,   /* int2 to int64 */
+    AX_CLASS_UNSIGNED, /* uint2 to uint64, bool */
 } ax_class;
 
 ax_class ax_dtype_class(ax_dtype t);
@@ -26,8 +26,9 @@ void ax_get_i64(int64_t *out, ax_dtype t, const void *data, size_t first,
                 size_t n);
 
 /* Write n elements from index FIRST on. From double: real types round to
- * nearest, ties to even, once; integers are cut towards zero and saturate, a
- * NaN gives 0; bool is "not zero". From int64: integers wrap, bool is "not
+ * nearest, ties to even, once; integers are cut towards zero and saturate
+ * (those of fewer bits than 8 wrap, as the tests of ONNX have it), a NaN
+ * gives 0; bool is "not zero". From int64: integers wrap, bool is "not
  * zero", real types round to nearest. */
 void ax_put_f64(ax_dtype t, void *data, size_t first, const double *in,
                 size_t n);
@@ -39,6 +40,15 @@ float ax_f16_value(uint16_t bits);
 uint16_t ax_f16_round(double x);
 float ax_bf16_value(uint16_t bits);
 uint16_t ax_bf16_round(double x);
+
+/* One number of the floating-point types of 8 and 4 bits (AX_F8_*, AX_F4_*).
+ * Rounding is to nearest, ties to even; what is too large becomes the largest
+ * number, or, if not to be saturated, infinity or NaN, whichever there is.
+ * Of AX_F8_E8M0, which has powers of two alone, MODE is 'u' for up, 'd' for
+ * down, 'n' for nearest, and what is negative becomes NaN. ax_put_f64
+ * saturates and rounds up. */
+double ax_narrow_value(ax_dtype t, uint8_t bits);
+uint8_t ax_narrow_round(ax_dtype t, double x, bool saturate, char mode);
 
 /* Every element of SRC as type DTYPE, in a new tensor of the same shape.
  * uint64 to a real type and back keep their value. AX_ENOMEM. */

@@ -17,7 +17,10 @@ AX_BEGIN_API
 #define AX_RANK_MAX 8
 
 /* One row per element type: name in C, number in ONNX TensorProto and in
- * the container, name for people, bytes an element (0: no fixed size). */
+ * the container, name for people, bytes an element (0: no fixed size). Types
+ * of fewer bits than 8 have a byte for each element, in memory and in the
+ * container: the number in its low bits, what is above them without
+ * meaning. */
 /* clang-format off */
 #define AX_DTYPES(X)                  \
     X(AX_F32,   1, "float32",  4)     \
@@ -32,7 +35,17 @@ AX_BEGIN_API
     X(AX_F64,  11, "float64",  8)     \
     X(AX_U32,  12, "uint32",   4)     \
     X(AX_U64,  13, "uint64",   8)     \
-    X(AX_BF16, 16, "bfloat16", 2)
+    X(AX_BF16, 16, "bfloat16", 2)     \
+    X(AX_F8_E4M3FN,   17, "float8_e4m3fn",   1) \
+    X(AX_F8_E4M3FNUZ, 18, "float8_e4m3fnuz", 1) \
+    X(AX_F8_E5M2,     19, "float8_e5m2",     1) \
+    X(AX_F8_E5M2FNUZ, 20, "float8_e5m2fnuz", 1) \
+    X(AX_U4,   21, "uint4",    1)     \
+    X(AX_I4,   22, "int4",     1)     \
+    X(AX_F4_E2M1, 23, "float4_e2m1", 1) \
+    X(AX_F8_E8M0, 24, "float8_e8m0", 1) \
+    X(AX_U2,   25, "uint2",    1)     \
+    X(AX_I2,   26, "int2",     1)
 /* clang-format on */
 
 typedef enum ax_dtype {

@@ -2,6 +2,14 @@
  * opset 17. */
 #include "graph/infer.h"
 
+/* The type that an attribute asks for, or DFLT. */
+static ax_dtype asked_for(const struct infer *s, ax_dtype dflt)
+{
+    int64_t t = ax_node_int(s->node, "output_dtype", 0);
+
+    return t > 0 && t < 32 && ax_dtype_size((ax_dtype)t) ? (ax_dtype)t : dflt;
+}
+
 /* The type of input k, or DFLT if the input is absent. */
 static ax_dtype type_of(const struct infer *s, uint32_t k, ax_dtype dflt)
 {
@@ -11,14 +19,14 @@ static ax_dtype type_of(const struct infer *s, uint32_t k, ax_dtype dflt)
 ax_status infer_quantize(struct infer *s, struct ax_err *err)
 {
     AX_TRY(infer_like(s, err));
-    infer_out(s, 0)->dtype = type_of(s, 2, AX_U8);
+    infer_out(s, 0)->dtype = type_of(s, 2, asked_for(s, AX_U8));
     return AX_OK;
 }
 
 ax_status infer_dequantize(struct infer *s, struct ax_err *err)
 {
     AX_TRY(infer_like(s, err));
-    infer_out(s, 0)->dtype = type_of(s, 1, AX_DTYPE_NONE);
+    infer_out(s, 0)->dtype = asked_for(s, type_of(s, 1, AX_DTYPE_NONE));
     return AX_OK;
 }
 

@@ -15,7 +15,15 @@ ax_class ax_dtype_class(ax_dtype t)
     case AX_BF16:
     case AX_F32:
     case AX_F64:
+    case AX_F8_E4M3FN:
+    case AX_F8_E4M3FNUZ:
+    case AX_F8_E5M2:
+    case AX_F8_E5M2FNUZ:
+    case AX_F8_E8M0:
+    case AX_F4_E2M1:
         return AX_CLASS_REAL;
+    case AX_I2:
+    case AX_I4:
     case AX_I8:
     case AX_I16:
     case AX_I32:
@@ -88,6 +96,14 @@ uint16_t ax_bf16_round(double x)
                       (signbit(x) ? 0x8000u : 0));
 }
 
+/* The number in the low bits of a byte. */
+static int low_bits(unsigned x, int bits, bool has_sign)
+{
+    int n = (int)(x & ((1u << bits) - 1));
+
+    return has_sign && n >> (bits - 1) ? n - (1 << bits) : n;
+}
+
 /* The same loop for every type in memory. */
 #define EACH(type, expr)                             \
     do {                                             \
@@ -116,6 +132,13 @@ void ax_get_f64(double *out, ax_dtype t, const void *data, size_t first,
     case AX_U16:  EACH(uint16_t, x); break;
     case AX_U32:  EACH(uint32_t, x); break;
     case AX_U64:  EACH(uint64_t, (double)x); break;
+    case AX_I4:   EACH(uint8_t, low_bits(x, 4, true)); break;
+    case AX_U4:   EACH(uint8_t, low_bits(x, 4, false)); break;
+    case AX_I2:   EACH(uint8_t, low_bits(x, 2, true)); break;
+    case AX_U2:   EACH(uint8_t, low_bits(x, 2, false)); break;
+    case AX_F8_E4M3FN: case AX_F8_E4M3FNUZ: case AX_F8_E5M2:
+    case AX_F8_E5M2FNUZ: case AX_F8_E8M0: case AX_F4_E2M1:
+        EACH(uint8_t, ax_narrow_value(t, x)); break;
     default: break;
     }
     /* clang-format on */
@@ -148,6 +171,13 @@ void ax_get_i64(int64_t *out, ax_dtype t, const void *data, size_t first,
     case AX_U16:  EACH(uint16_t, x); break;
     case AX_U32:  EACH(uint32_t, x); break;
     case AX_U64:  EACH(uint64_t, (int64_t)x); break;
+    case AX_I4:   EACH(uint8_t, low_bits(x, 4, true)); break;
+    case AX_U4:   EACH(uint8_t, low_bits(x, 4, false)); break;
+    case AX_I2:   EACH(uint8_t, low_bits(x, 2, true)); break;
+    case AX_U2:   EACH(uint8_t, low_bits(x, 2, false)); break;
+    case AX_F8_E4M3FN: case AX_F8_E4M3FNUZ: case AX_F8_E5M2:
+    case AX_F8_E5M2FNUZ: case AX_F8_E8M0: case AX_F4_E2M1:
+        EACH(uint8_t, cut(ax_narrow_value(t, x))); break;
     default: break;
     }
     /* clang-format on */
@@ -193,6 +223,13 @@ void ax_put_f64(ax_dtype t, void *data, size_t first, const double *in,
     case AX_U16:  EACH(uint16_t, clamp(in[i], 0, UINT16_MAX)); break;
     case AX_U32:  EACH(uint32_t, clamp(in[i], 0, UINT32_MAX)); break;
     case AX_U64:  EACH(uint64_t, cut_unsigned(in[i])); break;
+    case AX_I4: EACH(uint8_t, low_bits((unsigned)cut(in[i]), 4, true)); break;
+    case AX_U4: EACH(uint8_t, cut(in[i]) & 15); break;
+    case AX_I2: EACH(uint8_t, low_bits((unsigned)cut(in[i]), 2, true)); break;
+    case AX_U2: EACH(uint8_t, cut(in[i]) & 3); break;
+    case AX_F8_E4M3FN: case AX_F8_E4M3FNUZ: case AX_F8_E5M2:
+    case AX_F8_E5M2FNUZ: case AX_F8_E8M0: case AX_F4_E2M1:
+        EACH(uint8_t, ax_narrow_round(t, in[i], true, 'u')); break;
     default: break;
     }
     /* clang-format on */
@@ -212,6 +249,13 @@ void ax_put_i64(ax_dtype t, void *data, size_t first, const int64_t *in,
     case AX_I16: case AX_U16: EACH(uint16_t, in[i]); break;
     case AX_I32: case AX_U32: EACH(uint32_t, in[i]); break;
     case AX_I64: case AX_U64: EACH(uint64_t, in[i]); break;
+    case AX_I4: EACH(uint8_t, low_bits((unsigned)in[i], 4, true)); break;
+    case AX_U4: EACH(uint8_t, in[i] & 15); break;
+    case AX_I2: EACH(uint8_t, low_bits((unsigned)in[i], 2, true)); break;
+    case AX_U2: EACH(uint8_t, in[i] & 3); break;
+    case AX_F8_E4M3FN: case AX_F8_E4M3FNUZ: case AX_F8_E5M2:
+    case AX_F8_E5M2FNUZ: case AX_F8_E8M0: case AX_F4_E2M1:
+        EACH(uint8_t, ax_narrow_round(t, (double)in[i], true, 'u')); break;
     default: break;
     }
     /* clang-format on */

@@ -318,13 +318,27 @@ static ax_status write_header(FILE *f, const struct ax_tensor *t,
     return AX_OK;
 }
 
+/* The type that takes one that numpy does not know: what is not exact in
+ * eight bits of a whole number is a float32. */
+static ax_dtype nearest(ax_dtype t)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].dtype == t)
+            return t;
+    return ax_dtype_class(t) == AX_CLASS_REAL     ? AX_F32
+           : ax_dtype_class(t) == AX_CLASS_SIGNED ? AX_I8
+                                                  : AX_U8;
+}
+
 ax_status ax_npy_write(FILE *f, const struct ax_tensor *t, struct ax_err *err)
 {
-    if (t->dtype == AX_BF16) {
+    ax_dtype known = nearest(t->dtype);
+
+    if (known != t->dtype) {
         struct ax_tensor wide;
         ax_status st;
 
-        AX_TRY(ax_tensor_cast(&wide, t, AX_F32, err));
+        AX_TRY(ax_tensor_cast(&wide, t, known, err));
         st = ax_npy_write(f, &wide, err);
         ax_tensor_free(&wide);
         return st;
