@@ -7,10 +7,10 @@
 
 #define BYTES (BIT(AX_U8) | BIT(AX_I8))
 
-#define SHORTS (BIT(AX_I16) | BIT(AX_U16))
+#define SHORTS   (BIT(AX_I16) | BIT(AX_U16))
 #define FEW_BITS (BIT(AX_U2) | BIT(AX_I2) | BIT(AX_U4) | BIT(AX_I4))
-#define NARROW                                                        \
-    (BIT(AX_F8_E4M3FN) | BIT(AX_F8_E4M3FNUZ) | BIT(AX_F8_E5M2) |      \
+#define NARROW                                                   \
+    (BIT(AX_F8_E4M3FN) | BIT(AX_F8_E4M3FNUZ) | BIT(AX_F8_E5M2) | \
      BIT(AX_F8_E5M2FNUZ) | BIT(AX_F4_E2M1))
 
 static void limits(ax_dtype t, float *lo, float *hi)
@@ -69,8 +69,7 @@ static ax_status blocks_init(struct scales *s, const struct ax_call *c,
             return ax_fail(err, AX_ESHAPE,
                            "%lld scales in dimension %d do not fit blocks of "
                            "%lld",
-                           (long long)s->scale->dims[d], d,
-                           (long long)block);
+                           (long long)s->scale->dims[d], d, (long long)block);
     return AX_OK;
 }
 

@@ -230,8 +230,7 @@ static ax_status range(struct ax_call *c, struct ax_err *err)
     int64_t n;
 
     for (uint32_t i = 0; i < 3; i++) {
-        AX_TRY(ref_want(c, i,
-                        REALS | BIT(AX_I16) | BIT(AX_I32) | BIT(AX_I64),
+        AX_TRY(ref_want(c, i, REALS | BIT(AX_I16) | BIT(AX_I32) | BIT(AX_I64),
                         err));
         AX_TRY(ref_same_dtype(c, 0, i, err));
     }

@@ -51,6 +51,7 @@ FN(f_softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
 FN(f_softsign, x / (1 + fabs(x)))
 FN(f_mish, x * tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))))
 FN(f_hard_swish, x * fmax(0, fmin(1, x / 6 + 0.5)))
+FN(f_swish, x / (1 + exp(-p[0] * x)))
 FN(f_leaky, x < 0 ? p[0] * x : x)
 FN(f_elu, x < 0 ? p[0] * expm1(x) : x)
 FN(f_selu, p[1] * (x <= 0 ? p[0] * expm1(x) : x))
@@ -275,6 +276,7 @@ const struct ax_kernel ref_unary[] = {
     ROW("Softplus", .real = f_softplus),
     ROW("Softsign", .real = f_softsign),
     ROW("Sqrt", .real = f_sqrt),
+    ROW("Swish", .real = f_swish, .param = {{"alpha", 1.0f}}),
     ROW("Tan", .real = f_tan),
     ROW("Tanh", .real = f_tanh),
     ROW("ThresholdedRelu", .real = f_thresholded,

@@ -467,6 +467,55 @@ static ax_status split(struct onnx_reader *r, struct ax_node *n,
     return AX_OK;
 }
 
+/* The axis of DFT was an attribute with another default. */
+static ax_status dft(struct onnx_reader *r, struct ax_node *n,
+                     const Onnx__NodeProto *p, struct ax_err *err)
+{
+    struct ax_tensor t;
+    int64_t axis = 1;
+    uint32_t v;
+
+    if (r->opset >= 20)
+        return AX_OK;
+    if (n->n_in > 2 || n->n_out == 0 || n->out[0] == AX_NONE)
+        return ax_fail(err, AX_EFORMAT,
+                       "wants at most 2 inputs, and an "
+                       "output");
+    for (size_t i = 0; i < p->n_attribute; i++)
+        if (onnx_is(&p->attribute[i]->name, "axis"))
+            axis = p->attribute[i]->i;
+    AX_TRY(ax_tensor_new(&t, AX_I64, 0, NULL, err));
+    memcpy(t.data, &axis, sizeof axis);
+    AX_TRY(onnx_new_constant(r, &v, n->out[0], "axis", &t, err));
+    return set_input(n, 2, v, err);
+}
+
+/* The modes of GridSample were named after images, "bilinear" the default,
+ * which is left out. */
+static ax_status grid_sample(const struct onnx_reader *r, struct ax_node *n,
+                             struct ax_err *err)
+{
+    for (uint32_t i = 0; r->opset < 20 && i < n->n_attrs; i++) {
+        if (strcmp(n->attrs[i].name, "mode") != 0)
+            continue;
+        if (strcmp(n->attrs[i].s, "bicubic") == 0)
+            memcpy(n->attrs[i].s, "cubic", sizeof "cubic");
+        else if (strcmp(n->attrs[i].s, "nearest") != 0)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "attribute 'mode': is '%.80s'", n->attrs[i].s);
+    }
+    return AX_OK;
+}
+
+static ax_status roi_align(const struct onnx_reader *r, struct ax_node *n,
+                           struct ax_err *err)
+{
+    char how[] = "coordinate_transformation_mode",
+         plain[] = "output_half_pixel";
+
+    return r->opset < 16 ? add_word(n, how, plain, err) : AX_OK;
+}
+
 static ax_status special(struct onnx_reader *r, struct ax_node *n,
                          Onnx__NodeProto *p, struct ax_err *err)
 {
@@ -477,8 +526,14 @@ static ax_status special(struct onnx_reader *r, struct ax_node *n,
     case AX_OP_LogSoftmax:
     case AX_OP_Hardmax:
         return old_softmax(r, n, err);
+    case AX_OP_DFT:
+        return dft(r, n, p, err);
     case AX_OP_Dropout:
         return dropout(r, n, err);
+    case AX_OP_GridSample:
+        return grid_sample(r, n, err);
+    case AX_OP_RoiAlign:
+        return roi_align(r, n, err);
     case AX_OP_Upsample:
         return upsample(n, err);
     case AX_OP_Split:
@@ -541,6 +596,11 @@ static ax_status operator_of(ax_op *out, int *opset,
     snprintf(full, sizeof full, "%s%s%s", onnx ? "" : domain.s,
              onnx ? "" : ".", type.s);
     *out = is_zipmap(p) ? AX_OP_Identity : ax_op_by_name(full);
+    if (onnx && onnx_is(&p->op_type, "Scatter") && *opset >= 9 &&
+        *opset <= 10) { /* its name before it was ScatterElements */
+        *out = AX_OP_ScatterElements;
+        return AX_OK;
+    }
     if (*out == AX_OP_NONE || !onnx_is(&p->op_type, type.s) ||
         (!is_zipmap(p) && !onnx_reads(*out, *opset)))
         return ax_fail(err, AX_EUNSUPPORTED,

@@ -419,6 +419,10 @@ static infer_rule *const rules[AX_OP_COUNT] = {
     [AX_OP_MeanVarianceNormalization] = infer_like,
     [AX_OP_RotaryEmbedding] = infer_like,
     [AX_OP_TensorScatter] = infer_like,
+    [AX_OP_CumProd] = infer_like,
+    [AX_OP_ReverseSequence] = infer_like,
+    [AX_OP_SwiGLU] = infer_like,
+    [AX_OP_Swish] = infer_like,
 
     [AX_OP_ConvInteger] = infer_conv_integer,
     [AX_OP_DequantizeLinear] = infer_dequantize,

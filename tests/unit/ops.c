@@ -23,10 +23,29 @@ static const struct {
     const char *name;
     ax_dtype dtype;
 } types[] = {
-    {"f32", AX_F32},   {"f64", AX_F64}, {"f16", AX_F16}, {"bf16", AX_BF16},
-    {"i8", AX_I8},     {"i16", AX_I16}, {"i32", AX_I32}, {"i64", AX_I64},
-    {"u8", AX_U8},     {"u16", AX_U16}, {"u32", AX_U32}, {"u64", AX_U64},
+    {"f32", AX_F32},
+    {"f64", AX_F64},
+    {"f16", AX_F16},
+    {"bf16", AX_BF16},
+    {"i8", AX_I8},
+    {"i16", AX_I16},
+    {"i32", AX_I32},
+    {"i64", AX_I64},
+    {"u8", AX_U8},
+    {"u16", AX_U16},
+    {"u32", AX_U32},
+    {"u64", AX_U64},
     {"bool", AX_BOOL},
+    {"e4m3fn", AX_F8_E4M3FN},
+    {"e4m3fnuz", AX_F8_E4M3FNUZ},
+    {"e5m2", AX_F8_E5M2},
+    {"e5m2fnuz", AX_F8_E5M2FNUZ},
+    {"e8m0", AX_F8_E8M0},
+    {"e2m1", AX_F4_E2M1},
+    {"u4", AX_U4},
+    {"i4", AX_I4},
+    {"u2", AX_U2},
+    {"i2", AX_I2},
 };
 
 /* A model of one node, and what it should give. */
@@ -392,7 +411,8 @@ int main(int argc, char **argv)
     static const char *const files[] = {
         "elementwise.txt", "matrix.txt", "window.txt",    "shape.txt",
         "reduce.txt",      "quant.txt",  "recurrent.txt", "ml.txt",
-        "attention.txt",   "loss.txt",   "norm.txt",
+        "attention.txt",   "loss.txt",   "norm.txt",      "sample.txt",
+        "signal.txt",      "select.txt",
     };
     const char *top = getenv("srcdir");
     char path[4096];

@@ -263,6 +263,47 @@ static void test_idx(void)
     OK(ax_idx_read(&t, file, 6, &err) == AX_EFORMAT);
 }
 
+/* Every number of 8 and 4 bits goes to double and back; what lies beyond the
+ * largest, and what has no number. */
+static void narrow_types(void)
+{
+    static const struct {
+        ax_dtype type;
+        unsigned codes;
+        double top;
+        uint8_t over; /* 1e6, not saturated */
+    } all[] = {
+        {AX_F8_E4M3FN, 256, 448, 0x7f},  {AX_F8_E4M3FNUZ, 256, 240, 0x80},
+        {AX_F8_E5M2, 256, 57344, 0x7c},  {AX_F8_E5M2FNUZ, 256, 57344, 0x80},
+        {AX_F8_E8M0, 255, 0x1p127, 147}, {AX_F4_E2M1, 16, 6, 7},
+    };
+
+    for (size_t k = 0; k < sizeof all / sizeof all[0]; k++) {
+        const ax_dtype type = all[k].type;
+        bool same = true;
+        double top = 0;
+
+        for (unsigned i = 0; i < all[k].codes; i++) {
+            double x = ax_narrow_value(type, (uint8_t)i);
+
+            same &= isnan(x) || ax_narrow_round(type, x, false, 'n') == i;
+            top = isfinite(x) && x > top ? x : top;
+        }
+        OK(same);
+        OK(top == all[k].top);
+        OK(ax_narrow_round(type, 1e6, false, 'u') == all[k].over);
+        OK(ax_narrow_value(type, ax_narrow_round(type, (double)INFINITY, true,
+                                                 'u')) == top);
+    }
+    OK(ax_narrow_round(AX_F8_E4M3FN, 464, false, 'n') == 0x7e);
+    OK(ax_narrow_round(AX_F8_E4M3FN, 464.5, false, 'n') == 0x7f);
+    OK(ax_narrow_round(AX_F8_E4M3FN, 0x1p-10, true, 'n') == 0);
+    OK(ax_narrow_round(AX_F8_E4M3FN, 0x1.8p-10, true, 'n') == 1);
+    OK(ax_narrow_round(AX_F8_E8M0, 3, true, 'u') == 129);
+    OK(ax_narrow_round(AX_F8_E8M0, 3, true, 'd') == 128);
+    OK(ax_narrow_round(AX_F8_E8M0, 2.9, true, 'n') == 128);
+}
+
 /* Narrow floats: all of float16 is its own rounding, and ties go to even. */
 static void test_narrow(void)
 {
@@ -294,5 +335,6 @@ int main(void)
     test_csv_write();
     test_idx();
     test_narrow();
+    narrow_types();
     return tap_done();
 }
