@@ -22,6 +22,20 @@ void must(struct run *r, bool ok, const char *what)
         refuse(r, MALFORMED, "%s", what);
 }
 
+int bits(i128 m)
+{
+    unsigned __int128 u = (unsigned __int128)m;
+    int n = 0;
+    for (u = m < 0 ? -u : u; u >> 32 > 0; n += 32)
+        u >>= 32;
+    return n + (u > 0 ? 64 - __builtin_clzll((uint64_t)u) : 0);
+}
+
+uint64_t up8(uint64_t n)
+{
+    return (n + 7) / 8 * 8;
+}
+
 bool bytes_are(struct bytes a, const char *text)
 {
     return a.n == strlen(text) && memcmp(a.p, text, a.n) == 0;

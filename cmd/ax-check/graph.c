@@ -1,47 +1,26 @@
 /* graph.c - the graph of a model as the nodes of ax-cert(5), NETWORK: what
  * every operator of ONNX, opset 17, computes.
  *
- * A value is an array of constants and variables. Nearly all operators are
- * one loop nest: for every index of the output, and then for every index that
- * is summed over, an element of a, times an element of b if there is a b;
- * what is outside of a counts as zero. Where the element is, is affine in
- * the indexes. Those that only move elements about make no node. */
+ * A value is an array of constants and variables. Operators that move
+ * elements about make a new array of them; each of the others makes nodes,
+ * row by row, of the terms that its elements have. */
 #include "island.h"
 
 #include <string.h>
 
-enum { LOOPS_MAX = 2 * RANK_MAX, E_MIN = -1000, E_MAX = 900 };
-enum { NODES_MAX = 8192 };
+enum { E_MIN = -1000, E_MAX = 900, NODES_MAX = 8192 };
 #define ELEMENTS_MAX (1ull << 26) /* of a value, and of all variables */
 #define STEPS_MAX    (1ull << 33) /* minutes */
 #define TERMS_MAX    (1ull << 28) /* of a node: 4 GiB */
-#define CONSTANT     UINT32_MAX   /* no variable */
 #define ONE          0x3f800000   /* a float32 */
 
 struct array {
     uint32_t rank;
     uint64_t dims[RANK_MAX], n;
-    uint32_t *var; /* NULL: all are constants */
-    struct num *c; /* of constants; NULL: none is one */
+    struct num *x;
 };
 
-/* Index d of x is first[d] + sum over loops i of by[d][i] i; for d = table_at
- * it is then looked up in the table, if there is one. */
-struct operand {
-    const struct array *x;
-    int64_t first[RANK_MAX], by[RANK_MAX][LOOPS_MAX], *table;
-    uint32_t table_at;
-};
-
-struct nest {
-    struct operand a, b; /* b.x may be NULL */
-    struct num k;        /* times that */
-    struct num outside;  /* of a view; elsewhere it counts as zero */
-    uint32_t loops;      /* the first of them are over the output */
-    uint64_t size[LOOPS_MAX];
-};
-
-struct ints {
+struct ints { /* an input; t is NULL if it is absent */
     uint64_t n;
     int64_t *v;
     const struct tensor *t;
@@ -50,7 +29,7 @@ struct ints {
 struct graph {
     struct run *r;
     struct net *net;
-    const struct model *m;
+    struct model *m;
     const struct operator* op; /* at hand, or NULL */
     struct array **values;     /* [values] made so far */
     struct array **in;         /* [op->n_in], NULL where absent or integers */
@@ -58,7 +37,8 @@ struct graph {
     uint64_t n_terms, room, row, steps; /* steps: of loops, in all */
 };
 
-static const struct num zero = {0, 0}, one = {1, 0}, minus_one = {-1, 0};
+const struct num one = {1, 0, 0};
+static const struct num minus_one = {-1, 0, 0};
 
 static void need(struct graph *g, bool ok, const char *what)
 {
@@ -71,25 +51,20 @@ static void need(struct graph *g, bool ok, const char *what)
                n ? (const char *)n->name.p : "", what);
 }
 
-/* ---- numbers ---- */
-
-int num_bits(i128 m)
+static bool is_op(const struct graph *g, const char *name)
 {
-    unsigned __int128 u = m < 0 ? -(unsigned __int128)m
-                                : (unsigned __int128)m;
-    uint64_t high = (uint64_t)(u >> 64), low = (uint64_t)u;
-    return high  ? 128 - __builtin_clzll(high)
-           : low ? 64 - __builtin_clzll(low)
-                 : 0;
+    return bytes_are(g->op->op, name);
 }
+
+/* ---- numbers ---- */
 
 static struct num num_make(struct graph *g, i128 m, int64_t e)
 {
     for (; m != 0 && !(m & 1); e++)
         m >>= 1;
-    need(g, num_bits(m) <= 100 && (m == 0 || (e >= E_MIN && e <= E_MAX)),
+    need(g, bits(m) <= 100 && (m == 0 || (e >= E_MIN && e <= E_MAX)),
          "a value does not fit in 100 bits or the range of exponents");
-    return (struct num){m, m ? e : 0};
+    return (struct num){m, m ? (int32_t)e : 0, 0};
 }
 
 static struct num num_add(struct graph *g, struct num a, struct num b)
@@ -99,14 +74,14 @@ static struct num num_add(struct graph *g, struct num a, struct num b)
     if (a.e < b.e)
         return num_add(g, b, a);
     /* A result of up to 100 bits needs no more than this. */
-    need(g, num_bits(a.m) + a.e - b.e <= 126, "a sum does not fit");
+    need(g, bits(a.m) + a.e - b.e <= 126, "a sum does not fit");
     return num_make(g, a.m * ((i128)1 << (a.e - b.e)) + b.m, b.e);
 }
 
 static struct num num_mul(struct graph *g, struct num a, struct num b)
 {
-    need(g, num_bits(a.m) + num_bits(b.m) <= 126, "a product does not fit");
-    return num_make(g, a.m * b.m, a.e + b.e);
+    need(g, bits(a.m) + bits(b.m) <= 126, "a product does not fit");
+    return num_make(g, a.m * b.m, (int64_t)a.e + b.e);
 }
 
 /* From the bits of a number with mant bits of fraction, exp of exponent. */
@@ -125,15 +100,16 @@ static struct num num_float(struct graph *g, uint64_t v, int mant, int exp)
 static struct array *array_new(struct graph *g, const uint64_t *dims,
                                uint32_t rank)
 {
-    struct array *x = get(g->r, 1, sizeof *x);
-    x->rank = rank;
-    x->n = 1;
+    struct array *a = get(g->r, 1, sizeof *a);
+    a->rank = rank;
+    a->n = 1;
     for (uint32_t i = 0; i < rank; i++) {
-        need(g, dims[i] > 0 && dims[i] <= ELEMENTS_MAX / x->n,
+        need(g, dims[i] > 0 && dims[i] <= ELEMENTS_MAX / a->n,
              "a tensor is empty or too large");
-        x->n *= x->dims[i] = dims[i];
+        a->n *= a->dims[i] = dims[i];
     }
-    return x;
+    a->x = get(g->r, a->n, sizeof *a->x);
+    return a;
 }
 
 static bool floats(uint32_t dtype)
@@ -143,70 +119,92 @@ static bool floats(uint32_t dtype)
 
 static struct array *constant(struct graph *g, const struct tensor *t)
 {
-    struct array *x = array_new(g, t->dims, t->rank);
+    struct array *a = array_new(g, t->dims, t->rank);
     int size = t->dtype == 1 ? 4 : t->dtype == 10 ? 2 : 8;
     int mant = size == 4 ? 23 : size == 2 ? 10 : 52;
-    x->c = get(g->r, x->n, sizeof *x->c);
     for (uint64_t i = 0; i < t->n; i++)
-        x->c[i] = num_float(g, little(t->data.p + (size_t)size * i, size),
+        a->x[i] = num_float(g, little(t->data.p + (size_t)size * i, size),
                             mant, 8 * size - 1 - mant);
-    return x;
+    return a;
 }
 
-/* The variable that element i is, or CONSTANT. */
-static uint32_t var_of(const struct array *x, uint64_t i)
+/* New variables. Each node's begin at a multiple of 8. */
+static struct array *variables(struct graph *g, const uint64_t *dims,
+                               uint32_t rank)
 {
-    return x->var ? x->var[i] : CONSTANT;
-}
-
-static bool all_constant(const struct array *x)
-{
-    bool all = true;
-    for (uint64_t i = 0; i < x->n; i++)
-        all &= var_of(x, i) == CONSTANT;
-    return all;
+    struct array *a = array_new(g, dims, rank);
+    need(g, a->n <= ELEMENTS_MAX - g->net->n_vars, "too many variables");
+    for (uint64_t i = 0; i < a->n; i++)
+        a->x[i].var = g->net->n_vars++;
+    return a;
 }
 
 /* ---- nodes in the making ---- */
 
-static void node_begin(struct graph *g, enum kind kind, uint64_t n)
+/* Begin a node: its variables. */
+static struct array *node_begin(struct graph *g, enum kind kind,
+                                const uint64_t *dims, uint32_t rank)
 {
     struct net *net = g->net;
-    need(g, net->n_nodes < NODES_MAX && n <= ELEMENTS_MAX - net->n_vars,
-         "too many nodes or variables");
+    struct array *y;
+    need(g, net->n_nodes < NODES_MAX, "too many nodes");
+    net->n_vars = (uint32_t)up8(net->n_vars);
     g->node = &net->nodes[net->n_nodes++];
-    *g->node = (struct node){.kind = kind,
-                             .n = (uint32_t)n,
-                             .base = net->n_vars,
-                             .at = get(g->r, n + 1, 8),
-                             .t = get(g->r, 1, sizeof(struct term)),
-                             .b = get(g->r, n, sizeof(struct num))};
-    net->n_vars += (uint32_t)n;
+    *g->node = (struct node){.kind = kind, .base = net->n_vars};
+    y = variables(g, dims, rank);
+    g->node->n = (uint32_t)y->n;
+    g->node->at = get(g->r, y->n + 1, 8);
+    g->node->b = get(g->r, y->n, sizeof *g->node->b);
+    g->node->t = get(g->r, 1, sizeof *g->node->t);
     g->n_terms = g->row = 0;
     g->room = 1;
+    return y;
 }
 
-static void add_bias(struct graph *g, struct num v)
+static void count_step(struct graph *g)
 {
-    g->node->b[g->row] = num_add(g, g->node->b[g->row], v);
+    need(g, g->steps++ < STEPS_MAX, "more than 2^33 steps");
 }
 
-/* w times element i of x; what is constant goes to the bias, divided. */
-static void add_term(struct graph *g, const struct array *x, uint64_t i,
-                     struct num w)
+/* w x; what is constant goes to the bias, divided. */
+static void add_term(struct graph *g, struct num x, struct num w)
 {
     struct node *n = g->node;
-    uint32_t var = var_of(x, i);
-    if (w.m != 0 && var == CONSTANT) {
-        struct num d = n->d ? n->d[g->row] : one, v = num_mul(g, w, x->c[i]);
+    count_step(g);
+    need(g, n->kind != RELU || x.var != 0, "of a constant");
+    if (w.m != 0 && x.var == 0) {
+        struct num d = n->d ? n->d[g->row] : one, v = num_mul(g, w, x);
         need(g, v.m % d.m == 0, "a constant is not divided exactly");
-        add_bias(g, num_make(g, v.m / d.m, v.e - d.e));
+        v = num_make(g, v.m / d.m, (int64_t)v.e - d.e);
+        n->b[g->row] = num_add(g, n->b[g->row], v);
     } else if (w.m != 0) {
-        need(g, g->n_terms < TERMS_MAX && num_bits(w.m) <= 53,
+        need(g, g->n_terms < TERMS_MAX && bits(w.m) <= 53,
              "too many terms, or a weight of more than 53 bits");
         n->t = grow(g->r, n->t, g->n_terms, &g->room, sizeof *n->t);
-        n->t[g->n_terms++] = (struct term){(int64_t)w.m, (int32_t)w.e, var};
+        n->t[g->n_terms++] = (struct term){(int64_t)w.m, w.e, x.var};
     }
+}
+
+/* k a b, of which one is constant. */
+static void add_product(struct graph *g, struct num a, struct num b,
+                        struct num k)
+{
+    need(g, a.var == 0 || b.var == 0, "no factor is constant");
+    add_term(g, b.var ? b : a, num_mul(g, k, b.var ? a : b));
+}
+
+/* The row at hand is divided by d; that comes before its terms. */
+static void divide(struct graph *g, struct num d)
+{
+    struct node *n = g->node;
+    need(g, d.m != 0 && d.var == 0 && bits(d.m) <= 53,
+         "a divisor is 0, not constant or too long");
+    if (!n->d) {
+        n->d = get(g->r, n->n, sizeof *n->d);
+        for (uint32_t i = 0; i < n->n; i++)
+            n->d[i] = one;
+    }
+    n->d[g->row] = d;
 }
 
 static void end_row(struct graph *g)
@@ -214,116 +212,20 @@ static void end_row(struct graph *g)
     g->node->at[++g->row] = g->n_terms;
 }
 
-/* The variables of the node that was made. */
-static struct array *made(struct graph *g, const uint64_t *dims,
-                          uint32_t rank)
-{
-    struct array *x = array_new(g, dims, rank);
-    x->var = get(g->r, x->n, sizeof *x->var);
-    for (uint64_t i = 0; i < x->n; i++)
-        x->var[i] = g->node->base + (uint32_t)i;
-    return x;
-}
-
-/* ---- loop nests ---- */
-
-/* Where the element is; false if outside. Indexes are below 2^26 and steps
- * below 2^32, so nothing overflows. */
-static bool find(const struct operand *o, const uint64_t *at, uint32_t loops,
-                 uint64_t *where)
-{
-    *where = 0;
-    for (uint32_t d = 0; d < o->x->rank; d++) {
-        int64_t i = o->first[d];
-        for (uint32_t n = 0; n < loops; n++)
-            i += o->by[d][n] * (int64_t)at[n];
-        if (o->table && d == o->table_at)
-            i = o->table[i];
-        if (i < 0 || (uint64_t)i >= o->x->dims[d])
-            return false;
-        *where = *where * o->x->dims[d] + (uint64_t)i;
-    }
-    return true;
-}
-
-static bool step(uint64_t *at, const uint64_t *size, uint32_t from,
-                 uint32_t to)
-{
-    for (; to-- > from; at[to] = 0)
-        if (++at[to] < size[to])
-            return true;
-    return false;
-}
-
-/* The terms of one row: all of the nest below the indexes of the output. */
-static void nest_row(struct graph *g, const struct nest *n, uint64_t *at,
-                     uint32_t outer)
-{
-    uint64_t i, j;
-    do {
-        bool swap;
-        need(g, g->steps++ < STEPS_MAX, "more than 2^33 steps");
-        if (!find(&n->a, at, n->loops, &i))
-            continue;
-        if (!n->b.x) {
-            add_term(g, n->a.x, i, n->k);
-        } else if (find(&n->b, at, n->loops, &j)) {
-            swap = var_of(n->b.x, j) != CONSTANT; /* the weight is in a */
-            need(g, !swap || var_of(n->a.x, i) == CONSTANT,
-                 "no factor is constant");
-            add_term(g, swap ? n->b.x : n->a.x, swap ? j : i,
-                     num_mul(g, n->k, swap ? n->a.x->c[i] : n->b.x->c[j]));
-        }
-    } while (step(at, n->size, outer, n->loops));
-}
-
-/* Make a node of the shape dims, whose elements are the first outer loops of
- * the nests, which are added; the second may be NULL. */
-static struct array *run_nests(struct graph *g, enum kind kind,
-                               const uint64_t *dims, uint32_t rank,
-                               uint32_t outer, const struct nest *first,
-                               const struct nest *second)
-{
-    struct array *shape = array_new(g, dims, rank);
-    uint64_t at[LOOPS_MAX] = {0};
-    node_begin(g, kind, shape->n);
-    for (uint64_t e = 0; e < shape->n; e++) {
-        nest_row(g, first, at, outer);
-        if (second)
-            nest_row(g, second, at, outer);
-        end_row(g);
-        step(at, first->size, 0, outer);
-    }
-    return made(g, dims, rank);
-}
-
-/* The elements that the nest finds, and n->outside; that makes no node. */
-static struct array *view(struct graph *g, const struct nest *n)
-{
-    struct array *y = array_new(g, n->size, n->loops);
-    const struct array *x = n->a.x;
-    uint64_t at[LOOPS_MAX] = {0}, i;
-    y->var = get(g->r, y->n, sizeof *y->var);
-    y->c = get(g->r, y->n, sizeof *y->c);
-    for (uint64_t e = 0; e < y->n; e++, step(at, n->size, 0, n->loops)) {
-        bool inside = find(&n->a, at, n->loops, &i);
-        y->var[e] = inside ? var_of(x, i) : CONSTANT;
-        if (y->var[e] == CONSTANT)
-            y->c[e] = inside ? x->c[i] : n->outside;
-    }
-    return y;
-}
-
 /* ---- attributes and inputs ---- */
 
+/* What is not read is not understood, see apply(). */
 static const struct attr *attr(struct graph *g, const char *name,
                                uint32_t kind)
 {
-    for (uint32_t i = 0; i < g->op->n_attrs; i++)
-        if (bytes_are(g->op->attrs[i].name, name)) {
-            need(g, g->op->attrs[i].kind == kind, "attribute: wrong kind");
-            return &g->op->attrs[i];
-        }
+    for (uint32_t i = 0; i < g->op->n_attrs; i++) {
+        struct attr *a = &g->op->attrs[i];
+        if (!bytes_are(a->name, name))
+            continue;
+        need(g, a->kind == kind, "attribute: wrong kind");
+        a->read = true;
+        return a;
+    }
     return NULL;
 }
 
@@ -333,15 +235,20 @@ static int64_t attr_int(struct graph *g, const char *name, int64_t other)
     return a ? a->i : other;
 }
 
-/* Number i of a list of n, from 0 to INT32_MAX; other without the list. */
-static int64_t attr_item(struct graph *g, const char *name, uint32_t i,
-                         uint32_t n, int64_t other)
+/* A list of n numbers from 0 to INT32_MAX; of others, if it is absent or has
+ * no name. */
+static const int64_t *attr_list(struct graph *g, const char *name, uint32_t n,
+                                int64_t other)
 {
-    const struct attr *a = attr(g, name, 4);
-    need(g,
-         !a || (a->n_ints == n && a->ints[i] >= 0 && a->ints[i] <= INT32_MAX),
-         "attribute: wrong list");
-    return a ? a->ints[i] : other;
+    const struct attr *a = name ? attr(g, name, 4) : NULL;
+    int64_t *list = get(g->r, n, sizeof *list);
+    need(g, !a || a->n_ints == n, "attribute: wrong list");
+    for (uint32_t i = 0; i < n; i++) {
+        list[i] = a ? a->ints[i] : other;
+        need(g, list[i] >= 0 && list[i] <= INT32_MAX,
+             "attribute: wrong list");
+    }
+    return list;
 }
 
 static struct num attr_num(struct graph *g, const char *name, uint32_t other)
@@ -350,23 +257,35 @@ static struct num attr_num(struct graph *g, const char *name, uint32_t other)
     return num_float(g, a ? a->bits : other, 23, 8);
 }
 
+static bool has(const struct graph *g, uint32_t i)
+{
+    return i < g->op->n_in && g->op->in[i] > 0;
+}
+
 static struct array *in(struct graph *g, uint32_t i)
 {
     need(g, i < g->op->n_in && g->in[i],
-         "an input is not there or of "
-         "another type");
+         "an input is not there or of another type");
     return g->in[i];
 }
 
-/* Constant input i, integers; t is NULL if it is absent. Numbers beyond 32
- * bits, "to the end", come nearer with no change of meaning. */
+static struct array *constant_in(struct graph *g, uint32_t i)
+{
+    struct array *a = in(g, i);
+    for (uint64_t k = 0; k < a->n; k++)
+        need(g, a->x[k].var == 0, "an input is not constant");
+    return a;
+}
+
+/* Constant input i, integers. Numbers beyond 32 bits, "to the end", come
+ * nearer with no change of meaning. */
 static struct ints ints_in(struct graph *g, uint32_t i)
 {
-    uint32_t v = i < g->op->n_in ? g->op->in[i] : 0, t;
     struct ints out = {0, NULL, NULL};
-    if (v == 0)
+    uint32_t t;
+    if (!has(g, i))
         return out;
-    t = g->m->values[v - 1].tensor_plus_1;
+    t = g->m->values[g->op->in[i] - 1].tensor_plus_1;
     need(g, t > 0, "an input of integers is not constant");
     out.t = &g->m->tensors[t - 1];
     need(g, out.t->dtype == 6 || out.t->dtype == 7, "int64 or int32 wanted");
@@ -400,35 +319,69 @@ static uint32_t axes(struct graph *g, const int64_t *v, uint64_t n,
     return set;
 }
 
-/* A nest over all of input 0: loop d is dimension d. */
-static struct nest whole(struct graph *g)
-{
-    struct nest n = {.a.x = in(g, 0), .k = {1, 0}, .loops = in(g, 0)->rank};
-    for (uint32_t d = 0; d < n.loops; d++) {
-        n.a.by[d][d] = 1;
-        n.size[d] = n.a.x->dims[d];
-    }
-    return n;
-}
+/* ---- operators that move elements ---- */
 
-/* Input 0 in another shape. */
-static struct array *reshaped(struct graph *g, const uint64_t *dims,
-                              uint32_t rank)
+/* The same elements in another shape. */
+static struct array *reshaped(struct graph *g, const struct array *a,
+                              const uint64_t *dims, uint32_t rank)
 {
     struct array *y = array_new(g, dims, rank);
-    need(g, in(g, 0)->n == y->n, "the numbers of elements differ");
-    y->var = in(g, 0)->var;
-    y->c = in(g, 0)->c;
+    need(g, a->n == y->n, "the numbers of elements differ");
+    memcpy(y->x, a->x, a->n * sizeof *a->x);
     return y;
 }
 
-/* ---- operators that move elements ---- */
+/* Along axis d the elements from, from + by, ... of a, n of them; with a
+ * table, those that it has there. Outside of a there is other. */
+static struct array *pick(struct graph *g, const struct array *a, uint32_t d,
+                          uint64_t n, int64_t from, int64_t by,
+                          const int64_t *table, struct num other)
+{
+    uint64_t dims[RANK_MAX] = {0}, inner = 1;
+    struct array *y;
+    memcpy(dims, a->dims, sizeof dims);
+    dims[d] = n;
+    y = array_new(g, dims, a->rank);
+    for (uint32_t i = d + 1; i < a->rank; i++)
+        inner *= dims[i];
+    for (uint64_t k = 0; k < y->n; k++) {
+        uint64_t outer = k / inner / n, i = k / inner % n;
+        int64_t at = from + by * (int64_t)i;
+        at = table ? table[at] : at;
+        y->x[k] = at < 0 || at >= (int64_t)a->dims[d]
+                      ? other
+                      : a->x[(outer * a->dims[d] + (uint64_t)at) * inner +
+                             k % inner];
+    }
+    return y;
+}
+
+/* Dimension d of the result is dimension perm[d] of a. */
+static struct array *permuted(struct graph *g, const struct array *a,
+                              const uint32_t *perm)
+{
+    uint64_t dims[RANK_MAX], step[RANK_MAX], size = 1;
+    struct array *y;
+    for (uint32_t d = a->rank; d-- > 0; size *= a->dims[d])
+        step[d] = size;
+    for (uint32_t d = 0; d < a->rank; d++)
+        dims[d] = a->dims[perm[d]];
+    y = array_new(g, dims, a->rank);
+    for (uint64_t k = 0; k < y->n; k++) {
+        uint64_t rest = k, at = 0;
+        for (uint32_t d = a->rank; d-- > 0; rest /= dims[d])
+            at += rest % dims[d] * step[perm[d]];
+        y->x[k] = a->x[at];
+    }
+    return y;
+}
 
 static void op_identity(struct graph *g, struct array **out)
 {
-    uint32_t v = g->op->n_in > 2 ? g->op->in[2] : 0, t = 0;
-    if (v > 0) { /* Dropout: training_mode, a boolean */
-        t = g->m->values[v - 1].tensor_plus_1;
+    if (is_op(g, "Dropout"))
+        attr(g, "seed", 1);
+    if (has(g, 2)) { /* Dropout: training_mode, a boolean */
+        uint32_t t = g->m->values[g->op->in[2] - 1].tensor_plus_1;
         need(g,
              t > 0 && g->m->tensors[t - 1].data.n == 1 &&
                  *g->m->tensors[t - 1].data.p == 0,
@@ -439,67 +392,64 @@ static void op_identity(struct graph *g, struct array **out)
 
 static void op_flatten(struct graph *g, struct array **out)
 {
-    const struct array *x = in(g, 0);
+    const struct array *a = in(g, 0);
     int64_t at = attr_int(g, "axis", 1);
     uint64_t dims[2] = {1, 1};
-    need(g, at >= -(int64_t)x->rank && at <= (int64_t)x->rank,
+    need(g, at >= -(int64_t)a->rank && at <= (int64_t)a->rank,
          "no such axis");
-    for (uint32_t d = 0; d < x->rank; d++)
-        dims[d >= (at < 0 ? at + x->rank : at)] *= x->dims[d];
-    out[0] = reshaped(g, dims, 2);
+    for (uint32_t d = 0; d < a->rank; d++)
+        dims[d >= (at < 0 ? at + a->rank : at)] *= a->dims[d];
+    out[0] = reshaped(g, a, dims, 2);
 }
 
 static void op_reshape(struct graph *g, struct array **out)
 {
-    const struct array *x = in(g, 0);
+    const struct array *a = in(g, 0);
     struct ints shape = ints_in(g, 1);
     uint64_t dims[RANK_MAX], known = 1, open = RANK_MAX;
     need(g, shape.t && shape.n <= RANK_MAX, "wrong shape");
     for (uint32_t i = 0; i < shape.n; i++) {
-        dims[i] = shape.v[i] == 0 && i < x->rank ? x->dims[i]
+        dims[i] = shape.v[i] == 0 && i < a->rank ? a->dims[i]
                                                  : (uint64_t)shape.v[i];
         if (shape.v[i] == -1 && open == RANK_MAX)
             open = i;
         else /* not 0, not negative, nothing overflows */
-            need(g, dims[i] - 1 < x->n / known, "wrong shape");
+            need(g, dims[i] - 1 < a->n / known, "wrong shape");
         known *= shape.v[i] == -1 ? 1 : dims[i];
     }
     if (open < RANK_MAX)
-        dims[open] = x->n / known;
-    out[0] = reshaped(g, dims, (uint32_t)shape.n);
+        dims[open] = a->n / known;
+    out[0] = reshaped(g, a, dims, (uint32_t)shape.n);
 }
 
 static void op_squeeze(struct graph *g, struct array **out)
 {
-    const struct array *x = in(g, 0);
-    bool un = bytes_are(g->op->op, "Unsqueeze");
-    struct ints a = ints_in(g, 1);
-    uint32_t rank = x->rank + (un ? (uint32_t)a.n : 0), n = 0, from = 0, set;
+    const struct array *a = in(g, 0);
+    bool un = is_op(g, "Unsqueeze");
+    struct ints at = ints_in(g, 1);
+    uint32_t rank = a->rank + (un ? (uint32_t)at.n : 0), n = 0, from = 0, set;
     uint64_t dims[RANK_MAX];
-    need(g, a.n <= RANK_MAX && rank <= RANK_MAX, "the rank is too large");
-    set = axes(g, a.v, a.n, rank);
+    need(g, at.n <= RANK_MAX && rank <= RANK_MAX, "the rank is too large");
+    set = axes(g, at.v, at.n, rank);
     for (uint32_t d = 0; d < rank; d++)
         if (un)
-            dims[n++] = set >> d & 1 ? 1 : x->dims[from++];
-        else if (a.t ? !(set >> d & 1) : x->dims[d] != 1)
-            dims[n++] = x->dims[d];
-    out[0] = reshaped(g, dims, n);
+            dims[n++] = set >> d & 1 ? 1 : a->dims[from++];
+        else if (at.t ? !(set >> d & 1) : a->dims[d] != 1)
+            dims[n++] = a->dims[d];
+    out[0] = reshaped(g, a, dims, n);
 }
 
 static void op_transpose(struct graph *g, struct array **out)
 {
-    struct nest n = whole(g);
-    const struct attr *a = attr(g, "perm", 4);
-    need(g, !a || a->n_ints == n.loops, "perm is of the wrong length");
-    if (a)
-        axes(g, a->ints, a->n_ints, n.loops);
-    memset(n.a.by, 0, sizeof n.a.by);
-    for (uint32_t d = 0; d < n.loops; d++) {
-        uint32_t from = a ? axis(g, a->ints[d], n.loops) : n.loops - 1 - d;
-        n.a.by[from][d] = 1;
-        n.size[d] = n.a.x->dims[from];
-    }
-    out[0] = view(g, &n);
+    const struct array *a = in(g, 0);
+    const struct attr *list = attr(g, "perm", 4);
+    uint32_t perm[RANK_MAX];
+    need(g, !list || list->n_ints == a->rank, "perm is of the wrong length");
+    if (list)
+        axes(g, list->ints, list->n_ints, a->rank);
+    for (uint32_t d = 0; d < a->rank; d++)
+        perm[d] = list ? axis(g, list->ints[d], a->rank) : a->rank - 1 - d;
+    out[0] = permuted(g, a, perm);
 }
 
 static int64_t clamp(int64_t v, int64_t n, int64_t lo, int64_t hi)
@@ -510,148 +460,118 @@ static int64_t clamp(int64_t v, int64_t n, int64_t lo, int64_t hi)
 
 static void op_slice(struct graph *g, struct array **out)
 {
-    struct nest n = whole(g);
     struct ints from = ints_in(g, 1), to = ints_in(g, 2), at = ints_in(g, 3);
     struct ints by = ints_in(g, 4);
+    out[0] = in(g, 0);
     need(g,
-         from.n == to.n && from.n <= n.loops && (!at.t || at.n == from.n) &&
-             (!by.t || by.n == from.n),
+         from.n == to.n && from.n <= out[0]->rank &&
+             (!at.t || at.n == from.n) && (!by.t || by.n == from.n),
          "lists of different lengths");
-    axes(g, at.v, at.n, n.loops);
+    axes(g, at.v, at.n, out[0]->rank);
     for (uint32_t i = 0; i < from.n; i++) {
-        uint32_t d = at.t ? axis(g, at.v[i], n.loops) : i;
-        int64_t size = (int64_t)n.size[d], s = by.t ? by.v[i] : 1, a, b;
+        uint32_t d = at.t ? axis(g, at.v[i], out[0]->rank) : i;
+        int64_t n = (int64_t)out[0]->dims[d], s = by.t ? by.v[i] : 1, a, b;
         need(g, s != 0, "a step is 0");
-        a = clamp(from.v[i], size, 0, size - (s < 0));
-        b = clamp(to.v[i], size, -(s < 0), size - (s < 0));
-        n.a.first[d] = a;
-        n.a.by[d][d] = s;
-        n.size[d] = (b > a) == (s > 0) && a != b
-                        ? (uint64_t)((b - a + s - (s > 0 ? 1 : -1)) / s)
-                        : 0;
+        a = clamp(from.v[i], n, 0, n - (s < 0));
+        b = clamp(to.v[i], n, -(s < 0), n - (s < 0));
+        n = (b - a + s - (s > 0 ? 1 : -1)) / s;
+        out[0] = pick(g, out[0], d, n > 0 ? (uint64_t)n : 0, a, s, NULL, one);
     }
-    out[0] = view(g, &n);
 }
 
 static void op_pad(struct graph *g, struct array **out)
 {
-    struct nest n = whole(g);
     struct ints p = ints_in(g, 1), at = ints_in(g, 3);
-    uint64_t n_axes = at.t ? at.n : n.loops;
-    axes(g, at.v, at.n, n.loops);
-    need(g, p.n == 2 * n_axes, "pads and axes do not agree");
-    if (g->op->n_in > 2 && g->op->in[2] > 0) {
-        const struct array *value = in(g, 2);
-        need(g, value->n == 1 && all_constant(value), "no constant value");
-        n.outside = value->c[0];
+    struct num other = {0, 0, 0};
+    uint64_t n;
+    out[0] = in(g, 0);
+    n = at.t ? at.n : out[0]->rank;
+    axes(g, at.v, at.n, out[0]->rank);
+    need(g, p.n == 2 * n, "pads and axes do not agree");
+    if (has(g, 2)) {
+        other = *constant_in(g, 2)->x;
+        need(g, in(g, 2)->n == 1, "no constant value");
     }
-    for (uint32_t i = 0; i < n_axes; i++) {
-        uint32_t d = at.t ? axis(g, at.v[i], n.loops) : i;
-        int64_t size = (int64_t)n.size[d] + p.v[i] + p.v[i + n_axes];
-        n.a.first[d] = -p.v[i];
-        n.size[d] = size < 0 ? 0 : (uint64_t)size;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t d = at.t ? axis(g, at.v[i], out[0]->rank) : i;
+        int64_t size = (int64_t)out[0]->dims[d] + p.v[i] + p.v[i + n];
+        out[0] = pick(g, out[0], d, size < 0 ? 0 : (uint64_t)size, -p.v[i], 1,
+                      NULL, other);
     }
-    out[0] = view(g, &n);
 }
 
 static void op_gather(struct graph *g, struct array **out)
 {
-    const struct array *x = in(g, 0);
-    uint32_t a = axis(g, attr_int(g, "axis", 0), x->rank);
+    const struct array *a = in(g, 0);
+    uint32_t d = axis(g, attr_int(g, "axis", 0), a->rank), rank = 0;
     struct ints idx = ints_in(g, 1);
-    struct nest n = {
-        .a.x = x, .k = {1, 0}, .a.table_at = a, .a.table = idx.v};
-    int64_t stride = 1;
-    need(g, idx.t && x->rank - 1 + idx.t->rank <= RANK_MAX, "wrong indices");
+    uint64_t dims[RANK_MAX];
+    need(g, idx.t && a->rank - 1 + idx.t->rank <= RANK_MAX, "wrong indices");
     for (uint64_t i = 0; i < idx.n; i++) {
-        idx.v[i] += idx.v[i] < 0 ? (int64_t)x->dims[a] : 0;
-        need(g, idx.v[i] >= 0 && idx.v[i] < (int64_t)x->dims[a],
+        idx.v[i] += idx.v[i] < 0 ? (int64_t)a->dims[d] : 0;
+        need(g, idx.v[i] >= 0 && idx.v[i] < (int64_t)a->dims[d],
              "an index is out of range");
     }
-    for (uint32_t d = 0; d < x->rank; d++) {
-        n.a.by[d][n.loops] = d != a;
-        for (uint32_t i = 0; i < (d == a ? idx.t->rank : 1); i++)
-            n.size[n.loops++] = d == a ? idx.t->dims[i] : x->dims[d];
-    }
-    for (uint32_t i = a + idx.t->rank; i-- > a; stride *= (int64_t)n.size[i])
-        n.a.by[a][i] = stride;
-    out[0] = view(g, &n);
+    for (uint32_t i = 0; i < a->rank; i++)
+        for (uint32_t k = 0; k < (i == d ? idx.t->rank : 1); k++)
+            dims[rank++] = i == d ? idx.t->dims[k] : a->dims[i];
+    out[0] = reshaped(g, pick(g, a, d, idx.n, 0, 1, idx.v, one), dims, rank);
 }
 
 static void op_split(struct graph *g, struct array **out)
 {
-    struct nest n = whole(g);
-    uint32_t a = axis(g, attr_int(g, "axis", 0), n.loops);
-    uint64_t all = n.size[a], parts = g->op->n_out, at = 0;
+    const struct array *a = in(g, 0);
+    uint32_t d = axis(g, attr_int(g, "axis", 0), a->rank);
+    uint64_t all = a->dims[d], parts = g->op->n_out, at = 0;
     struct ints sizes = ints_in(g, 1);
     need(g, sizes.t ? sizes.n == parts : all % parts == 0, "wrong sizes");
     for (uint64_t i = 0; i < parts; i++) {
-        n.a.first[a] = (int64_t)at;
-        n.size[a] = sizes.t ? (uint64_t)sizes.v[i] : all / parts;
-        need(g, n.size[a] <= all - at, "wrong sizes");
-        at += n.size[a];
-        out[i] = view(g, &n);
+        uint64_t n = sizes.t ? (uint64_t)sizes.v[i] : all / parts;
+        need(g, n <= all - at, "wrong sizes");
+        out[i] = pick(g, a, d, n, (int64_t)at, 1, NULL, one);
+        at += n;
     }
     need(g, at == all, "wrong sizes");
 }
 
 static void op_concat(struct graph *g, struct array **out)
 {
-    struct nest n = whole(g);
-    uint32_t a = axis(g, attr_int(g, "axis", RANK_MAX), n.loops);
-    uint64_t before = 1, o = 0;
-    for (uint32_t i = 1; i < g->op->n_in; i++) {
-        need(g, in(g, i)->rank == n.loops, "shapes do not agree");
-        for (uint32_t d = 0; d < n.loops; d++)
-            need(g, d == a || in(g, i)->dims[d] == n.size[d],
+    const struct array *a = in(g, 0);
+    uint32_t axis_of = axis(g, attr_int(g, "axis", RANK_MAX), a->rank);
+    uint64_t dims[RANK_MAX] = {0}, before = 1, o = 0;
+    for (uint32_t i = 0; i < g->op->n_in; i++) {
+        need(g, in(g, i)->rank == a->rank, "shapes do not agree");
+        for (uint32_t d = 0; d < a->rank; d++) {
+            need(g, d == axis_of || in(g, i)->dims[d] == a->dims[d],
                  "shapes do not agree");
-        n.size[a] += in(g, i)->dims[a]; /* at most 2^26 each */
+            dims[d] = a->dims[d];
+        }
     }
-    out[0] = array_new(g, n.size, n.loops);
-    out[0]->var = get(g->r, out[0]->n, sizeof *out[0]->var);
-    out[0]->c = get(g->r, out[0]->n, sizeof *out[0]->c);
-    for (uint32_t d = 0; d < a; d++)
-        before *= n.size[d];
+    for (uint32_t i = 1; i < g->op->n_in; i++)
+        dims[axis_of] += in(g, i)->dims[axis_of]; /* at most 2^26 each */
+    for (uint32_t d = 0; d < axis_of; d++)
+        before *= dims[d];
+    out[0] = array_new(g, dims, a->rank);
     for (uint64_t k = 0; k < before; k++)
         for (uint32_t i = 0; i < g->op->n_in; i++) {
-            const struct array *x = in(g, i);
-            for (uint64_t m = x->n / before, j = 0; j < m; j++, o++) {
-                out[0]->var[o] = var_of(x, k * m + j);
-                if (out[0]->var[o] == CONSTANT)
-                    out[0]->c[o] = x->c[k * m + j];
-            }
+            uint64_t part = in(g, i)->n / before;
+            memcpy(out[0]->x + o, in(g, i)->x + k * part,
+                   part * sizeof *out[0]->x);
+            o += part;
         }
 }
 
 /* ---- operators that make nodes ---- */
 
-/* Let the first rank dimensions of o be the loops up to loops, and repeat
- * those of size 1; loops of size 0, or 1, so far get the size of o. */
-static void broadcast(struct graph *g, struct operand *o, uint64_t *size,
-                      uint32_t rank, uint32_t loops)
+/* One term for each element: Relu, or Neg. */
+static struct array *each(struct graph *g, const struct array *a, bool relu)
 {
-    need(g, rank <= loops, "shapes do not broadcast");
-    for (uint32_t d = 0; d < rank; d++) {
-        uint64_t *s = &size[loops - rank + d], dim = o->x->dims[d];
-        *s = *s <= 1 ? dim : *s;
-        need(g, dim == 1 || dim == *s, "shapes do not broadcast");
-        o->by[d][loops - rank + d] = dim != 1;
-    }
-}
-
-/* One term w v for each element of x, and b. */
-static struct array *each(struct graph *g, const struct array *x,
-                          enum kind kind, struct num w, struct num b)
-{
-    node_begin(g, kind, x->n);
-    for (uint64_t i = 0; i < x->n; i++) {
-        need(g, kind < RELU || var_of(x, i) != CONSTANT, "of a constant");
-        add_term(g, x, i, w);
-        if (b.m != 0)
-            add_bias(g, b);
+    struct array *y = node_begin(g, relu ? RELU : UNIT, a->dims, a->rank);
+    for (uint64_t i = 0; i < a->n; i++) {
+        add_term(g, a->x[i], relu ? one : minus_one);
         end_row(g);
     }
-    return made(g, x->dims, x->rank);
+    return y;
 }
 
 static struct array *rectified(struct graph *g, const struct array *x)
@@ -661,58 +581,168 @@ static struct array *rectified(struct graph *g, const struct array *x)
 
 static void op_each(struct graph *g, struct array **out)
 {
-    bool neg = bytes_are(g->op->op, "Neg");
-    enum kind kind = neg                            ? UNIT
-                     : bytes_are(g->op->op, "Relu") ? RELU
-                                                    : SIGMOID;
-    out[0] = each(g, in(g, 0), kind, neg ? minus_one : one, zero);
+    out[0] = each(g, in(g, 0), is_op(g, "Relu"));
 }
 
-/* 2 sigmoid(2 x) - 1 */
-static void op_tanh(struct graph *g, struct array **out)
+/* Bring two arrays to one shape, repeating what has size 1. From dimension
+ * keep on, counted from the end, they are left as they are. */
+static void broadcast(struct graph *g, const struct array **a,
+                      const struct array **b, uint32_t keep)
 {
-    const struct num two = {1, 1};
-    struct array *x = each(g, in(g, 0), WEIGHTED, two, zero);
-    x = each(g, x, SIGMOID, one, zero);
-    out[0] = each(g, x, WEIGHTED, two, minus_one);
+    const struct array **both[2] = {a, b};
+    uint32_t rank = (*a)->rank > (*b)->rank ? (*a)->rank : (*b)->rank;
+    for (int i = 0; i < 2; i++) { /* ones in front */
+        uint64_t dims[RANK_MAX];
+        uint32_t more = rank - (*both[i])->rank;
+        for (uint32_t d = 0; d < rank; d++)
+            dims[d] = d < more ? 1 : (*both[i])->dims[d - more];
+        if (more > 0)
+            *both[i] = reshaped(g, *both[i], dims, rank);
+    }
+    for (uint32_t d = 0; d + keep < rank; d++) {
+        uint64_t n = (*a)->dims[d], m = (*b)->dims[d];
+        need(g, n == m || n == 1 || m == 1, "shapes do not broadcast");
+        if (n < m)
+            *a = pick(g, *a, d, m, 0, 0, NULL, one);
+        else if (m < n)
+            *b = pick(g, *b, d, n, 0, 0, NULL, one);
+    }
 }
 
-/* Two arrays that broadcast, as loops over what they become. */
-static void both(struct graph *g, const struct array *x,
-                 const struct array *y, struct operand *a, struct operand *b,
-                 struct nest *n)
+/* k a + l b, element by element */
+static struct array *sum(struct graph *g, const struct array *a,
+                         const struct array *b, struct num k, struct num l)
 {
-    a->x = x;
-    b->x = y;
-    n->loops = x->rank > y->rank ? x->rank : y->rank;
-    n->k = one;
-    broadcast(g, b, n->size, y->rank, n->loops);
-    broadcast(g, a, n->size, x->rank, n->loops);
-}
-
-/* x + k y */
-static struct array *sum(struct graph *g, const struct array *x,
-                         const struct array *y, struct num k)
-{
-    struct nest n = {.loops = 0}, m = {.loops = 0};
-    both(g, x, y, &n.a, &m.a, &n);
-    m.loops = n.loops;
-    m.k = k;
-    memcpy(m.size, n.size, sizeof m.size);
-    return run_nests(g, UNIT, n.size, n.loops, n.loops, &n, &m);
+    struct array *y;
+    broadcast(g, &a, &b, 0);
+    y = node_begin(g, UNIT, a->dims, a->rank);
+    for (uint64_t i = 0; i < a->n; i++) {
+        add_term(g, a->x[i], k);
+        add_term(g, b->x[i], l);
+        end_row(g);
+    }
+    return y;
 }
 
 static void op_sum(struct graph *g, struct array **out)
 {
-    bool sub = bytes_are(g->op->op, "Sub");
-    out[0] = sum(g, in(g, 0), in(g, 1), sub ? minus_one : one);
+    out[0] = sum(g, in(g, 0), in(g, 1), one,
+                 is_op(g, "Sub") ? minus_one : one);
 }
 
 static void op_mul(struct graph *g, struct array **out)
 {
-    struct nest n = {.loops = 0};
-    both(g, in(g, 0), in(g, 1), &n.a, &n.b, &n);
-    out[0] = run_nests(g, WEIGHTED, n.size, n.loops, n.loops, &n, NULL);
+    const struct array *a = in(g, 0), *b = in(g, 1);
+    broadcast(g, &a, &b, 0);
+    out[0] = node_begin(g, WEIGHTED, a->dims, a->rank);
+    for (uint64_t i = 0; i < a->n; i++) {
+        if (is_op(g, "Div")) {
+            divide(g, b->x[i]);
+            add_term(g, a->x[i], one);
+        } else {
+            add_product(g, a->x[i], b->x[i], one);
+        }
+        end_row(g);
+    }
+}
+
+static void op_gemm(struct graph *g, struct array **out)
+{
+    const struct array *a = in(g, 0), *b = in(g, 1), *c = NULL;
+    bool ta = attr_int(g, "transA", 0) != 0,
+         tb = attr_int(g, "transB", 0) != 0;
+    struct num alpha = attr_num(g, "alpha", ONE);
+    struct num beta = attr_num(g, "beta", ONE);
+    uint64_t m, n, l;
+    need(g, a->rank == 2 && b->rank == 2 && a->dims[!ta] == b->dims[tb],
+         "shapes do not agree");
+    m = a->dims[ta];
+    l = a->dims[!ta];
+    n = b->dims[!tb];
+    out[0] = node_begin(g, WEIGHTED, (uint64_t[]){m, n}, 2);
+    if (has(g, 2)) {
+        const struct array *same = out[0];
+        c = constant_in(g, 2);
+        broadcast(g, &c, &same, 0);
+        need(g, c->rank == 2 && c->n == m * n, "C is too large");
+    }
+    for (uint64_t i = 0; i < m; i++)
+        for (uint64_t j = 0; j < n; j++) {
+            for (uint64_t k = 0; k < l; k++)
+                add_product(g, a->x[ta ? k * m + i : i * l + k],
+                            b->x[tb ? j * l + k : k * n + j], alpha);
+            if (c)
+                add_term(g, c->x[i * n + j], beta);
+            end_row(g);
+        }
+}
+
+/* A vector is a matrix of one row (one column), which goes afterwards. */
+static void op_matmul(struct graph *g, struct array **out)
+{
+    const struct array *a = in(g, 0), *b = in(g, 1);
+    bool row = a->rank == 1, column = b->rank == 1;
+    uint64_t dims[RANK_MAX], m, n, l;
+    uint32_t rank;
+    need(g, a->rank > 0 && b->rank > 0, "shapes do not agree");
+    if (row)
+        a = reshaped(g, a, (uint64_t[]){1, a->n}, 2);
+    if (column)
+        b = reshaped(g, b, (uint64_t[]){b->n, 1}, 2);
+    broadcast(g, &a, &b, 2);
+    rank = a->rank;
+    m = a->dims[rank - 2];
+    l = a->dims[rank - 1];
+    n = b->dims[rank - 1];
+    need(g, l == b->dims[rank - 2], "shapes do not agree");
+    memcpy(dims, a->dims, sizeof dims);
+    if (!row)
+        dims[rank - 2] = m;
+    dims[rank - 2 + !row] = n;
+    rank -= row + column;
+    out[0] = node_begin(g, WEIGHTED, dims, rank);
+    for (uint64_t i = 0; i < a->n / l; i++)
+        for (uint64_t j = 0; j < n; j++) {
+            for (uint64_t k = 0; k < l; k++)
+                add_product(g, a->x[i * l + k], b->x[(i / m * l + k) * n + j],
+                            one);
+            end_row(g);
+        }
+}
+
+static void op_reduce(struct graph *g, struct array **out)
+{
+    const struct attr *list = attr(g, "axes", 4);
+    const struct array *a = in(g, 0);
+    struct ints given = ints_in(g, 1);
+    bool keep = attr_int(g, "keepdims", 1) != 0, mean;
+    bool none = attr_int(g, "noop_with_empty_axes", 0) != 0;
+    uint32_t set, rank = 0, perm[RANK_MAX] = {0}, n = 0;
+    uint64_t dims[RANK_MAX] = {0}, outer = 1;
+    if (list)
+        given = (struct ints){list->n_ints, list->ints, NULL};
+    set = axes(g, given.v, given.n, a->rank);
+    if (given.n == 0 && !none)
+        set = UINT32_MAX;
+    for (uint32_t gone = 0; gone < 2; gone++) /* what stays comes first */
+        for (uint32_t d = 0; d < a->rank; d++)
+            if ((set >> d & 1) == gone)
+                perm[n++] = d;
+    for (uint32_t d = 0; d < a->rank; d++) {
+        outer *= set >> d & 1 ? 1 : a->dims[d];
+        if (keep || !(set >> d & 1))
+            dims[rank++] = set >> d & 1 ? 1 : a->dims[d];
+    }
+    a = permuted(g, a, perm);
+    mean = is_op(g, "ReduceMean");
+    out[0] = node_begin(g, mean ? WEIGHTED : UNIT, dims, rank);
+    for (uint64_t i = 0, size = a->n / outer; i < outer; i++) {
+        if (mean)
+            divide(g, num_make(g, (int64_t)size, 0));
+        for (uint64_t k = 0; k < size; k++)
+            add_term(g, a->x[i * size + k], one);
+        end_row(g);
+    }
 }
 
 /* ---- operators that are linear in pieces ---- */
@@ -721,68 +751,154 @@ static void op_mul(struct graph *g, struct array **out)
 static struct array *extreme(struct graph *g, const struct array *a,
                              const struct array *b, bool max)
 {
-    struct array *r = rectified(g, sum(g, a, b, minus_one));
-    return max ? sum(g, b, r, one) : sum(g, a, r, minus_one);
+    struct array *r = each(g, sum(g, a, b, one, minus_one), true);
+    return max ? sum(g, b, r, one, one) : sum(g, a, r, one, minus_one);
 }
 
 static void op_extreme(struct graph *g, struct array **out)
 {
     out[0] = in(g, 0);
     for (uint32_t i = 1; i < g->op->n_in; i++)
-        out[0] = extreme(g, out[0], in(g, i), bytes_are(g->op->op, "Max"));
+        out[0] = extreme(g, out[0], in(g, i), is_op(g, "Max"));
 }
 
 static void op_clip(struct graph *g, struct array **out)
 {
     out[0] = in(g, 0);
-    for (uint32_t i = 1; i < g->op->n_in; i++) {
-        if (!g->op->in[i])
-            continue;
-        need(g, in(g, i)->n == 1 && all_constant(in(g, i)),
-             "a bound is no constant number");
-        out[0] = extreme(g, out[0], in(g, i), i == 1);
-    }
+    for (uint32_t i = 1; i < g->op->n_in; i++)
+        if (has(g, i)) {
+            need(g, constant_in(g, i)->n == 1, "a bound is no number");
+            out[0] = extreme(g, out[0], in(g, i), i == 1);
+        }
 }
 
-/* r + r - x, r = max(0, x) */
+/* r + r - a, r = max(0, a) */
 static void op_abs(struct graph *g, struct array **out)
 {
-    const struct array *x = in(g, 0), *r = rectified(g, x);
-    struct nest n = {.loops = 0}, m = {.loops = 0};
-    both(g, r, x, &n.a, &m.a, &n);
-    m.loops = n.loops++;
-    m.k = minus_one;
-    memcpy(m.size, n.size, sizeof m.size);
-    n.size[m.loops] = 2; /* times */
-    out[0] = run_nests(g, UNIT, x->dims, x->rank, x->rank, &n, &m);
+    const struct array *a = in(g, 0), *r = each(g, a, true);
+    out[0] = node_begin(g, UNIT, a->dims, a->rank);
+    for (uint64_t i = 0; i < a->n; i++) {
+        add_term(g, r->x[i], one);
+        add_term(g, r->x[i], one);
+        add_term(g, a->x[i], minus_one);
+        end_row(g);
+    }
 }
 
-/* a x + (1 - a) max(0, x) */
+/* k a + (1 - k) max(0, a) */
 static void op_leaky(struct graph *g, struct array **out)
 {
-    const struct array *x = in(g, 0), *r;
-    struct array a = {.n = 1}, rest;
-    struct num alpha;
-    struct nest n = {.loops = 0}, m = {.loops = 0};
-    if (bytes_are(g->op->op, "PRelu")) {
-        need(g, all_constant(in(g, 1)), "the slope is not constant");
-        a = *in(g, 1);
-    } else {
-        alpha = attr_num(g, "alpha", 0x3c23d70a); /* 0.01 */
-        a.c = &alpha;
+    const struct array *a = in(g, 0), *same = a, *k, *r;
+    struct array *slope = array_new(g, NULL, 0);
+    if (is_op(g, "PRelu"))
+        slope = constant_in(g, 1);
+    else
+        *slope->x = attr_num(g, "alpha", 0x3c23d70a); /* 0.01 */
+    k = slope;
+    broadcast(g, &same, &k, 0);
+    need(g, k->n == a->n && k->rank == a->rank, "the slope is too large");
+    r = each(g, a, true);
+    out[0] = node_begin(g, WEIGHTED, a->dims, a->rank);
+    for (uint64_t i = 0; i < a->n; i++) {
+        struct num minus = num_mul(g, k->x[i], minus_one);
+        add_term(g, a->x[i], k->x[i]);
+        add_term(g, r->x[i], num_add(g, one, minus));
+        end_row(g);
     }
-    rest = a;
-    rest.c = get(g->r, a.n, sizeof *rest.c);
-    for (uint64_t i = 0; i < a.n; i++)
-        rest.c[i] = num_add(g, one, num_mul(g, a.c[i], minus_one));
-    r = rectified(g, x);
-    both(g, x, &a, &n.a, &n.b, &n);
-    both(g, r, &rest, &m.a, &m.b, &m);
+}
+
+/* ---- windows ---- */
+
+/* For each place of a window, row-major, and each tap of the kernel, where
+ * it is in the spatial part of the input; -1 if outside. */
+struct windows {
+    uint64_t dims[RANK_MAX], places, taps; /* dims: spatial, of places */
+    int64_t *at;                           /* [places][taps] */
+};
+
+static struct windows windows(struct graph *g, const uint64_t *size,
+                              uint32_t s, const int64_t *kernel, bool global)
+{
+    const int64_t *stride = attr_list(g, global ? NULL : "strides", s, 1);
+    const int64_t *dilation = attr_list(g, global ? NULL : "dilations", s, 1);
+    const int64_t *pad = attr_list(g, global ? NULL : "pads", 2 * s, 0);
+    struct windows w = {.places = 1, .taps = 1};
+    const struct array *room;
+    for (uint32_t d = 0; d < s; d++) {
+        int64_t last = (int64_t)size[d] + pad[d] + pad[d + s] -
+                       (kernel[d] - 1) * dilation[d] - 1;
+        need(g,
+             kernel[d] > 0 && kernel[d] <= 65536 && stride[d] > 0 &&
+                 dilation[d] > 0 && last >= 0 && w.taps <= 1 << 26,
+             "kernel_shape, strides or dilations are wrong");
+        w.dims[d] = (uint64_t)(last / stride[d] + 1);
+        w.taps *= (uint64_t)kernel[d];
+    }
+    room = array_new(g, w.dims, s); /* not too large */
+    w.places = room->n;
+    need(g, w.taps <= ELEMENTS_MAX / w.places, "windows are too large");
+    w.at = get(g->r, w.places * w.taps, sizeof *w.at);
+    for (uint64_t i = 0; i < w.places * w.taps; i++) {
+        uint64_t place = i / w.taps, tap = i % w.taps, step = 1;
+        for (uint32_t d = s; d-- > 0; step *= size[d]) {
+            int64_t at = (int64_t)(place % w.dims[d]) * stride[d] - pad[d] +
+                         (int64_t)tap % kernel[d] * dilation[d];
+            bool inside = at >= 0 && at < (int64_t)size[d];
+            w.at[i] = inside && w.at[i] >= 0 ? w.at[i] + at * (int64_t)step
+                                             : -1;
+            place /= w.dims[d];
+            tap /= (uint64_t)kernel[d];
+        }
+    }
+    return w;
+}
+
+static void op_conv(struct graph *g, struct array **out)
+{
+    const struct array *a = in(g, 0), *b = in(g, 1), *bias = NULL;
+    uint64_t group = (uint64_t)attr_int(g, "group", 1), dims[RANK_MAX];
+    uint64_t plane = 1, channels, each_of;
+    const int64_t *kernel;
+    struct windows w;
+    need(g, a->rank > 2 && b->rank == a->rank, "shapes do not agree");
+    channels = b->dims[1]; /* of a group */
     need(g,
-         n.loops == x->rank &&
-             memcmp(n.size, x->dims, n.loops * sizeof *n.size) == 0,
-         "the slope is too large");
-    out[0] = run_nests(g, WEIGHTED, x->dims, x->rank, x->rank, &n, &m);
+         group > 0 && a->dims[1] % group == 0 && b->dims[0] % group == 0 &&
+             channels == a->dims[1] / group,
+         "group, channels and kernel do not agree");
+    each_of = b->dims[0] / group;
+    kernel = attr_list(g, "kernel_shape", a->rank - 2, 0);
+    for (uint32_t d = 2; d < a->rank; d++) {
+        need(g, kernel[d - 2] == 0 || (uint64_t)kernel[d - 2] == b->dims[d],
+             "kernel_shape is wrong");
+        plane *= a->dims[d];
+    }
+    w = windows(g, a->dims + 2, a->rank - 2, (const int64_t *)b->dims + 2,
+                false);
+    if (has(g, 2)) {
+        bias = constant_in(g, 2);
+        need(g, bias->rank == 1 && bias->n == b->dims[0], "wrong bias");
+    }
+    memcpy(dims + 2, w.dims, (a->rank - 2) * sizeof *dims);
+    dims[0] = a->dims[0];
+    dims[1] = b->dims[0];
+    out[0] = node_begin(g, WEIGHTED, dims, a->rank);
+    for (uint64_t i = 0; i < out[0]->n; i++) {
+        uint64_t place = i % w.places, o = i / w.places % dims[1];
+        uint64_t from = i / w.places / dims[1] * a->dims[1] +
+                        o / each_of * channels;
+        for (uint64_t k = 0; k < channels * w.taps; k++) {
+            int64_t at = w.at[place * w.taps + k % w.taps];
+            count_step(g);
+            if (at >= 0)
+                add_product(g,
+                            a->x[(from + k / w.taps) * plane + (uint64_t)at],
+                            b->x[o * channels * w.taps + k], one);
+        }
+        if (bias)
+            add_term(g, bias->x[o], one);
+        end_row(g);
+    }
 }
 
 /* One round: the elements of all, where those of list i end at end[i], are
@@ -791,356 +907,143 @@ static struct array *play(struct graph *g, const struct array *all,
                           uint64_t *end, uint64_t n)
 {
     uint64_t pairs = 0, left = 0, at = 0, to = 0;
-    struct array *r;
+    struct array *y;
+    const struct array *r;
     for (uint64_t i = 0; i < n; at = end[i++]) {
         pairs += (end[i] - at) / 2;
         left += (end[i] - at + 1) / 2;
     }
-    node_begin(g, UNIT, pairs);
+    y = node_begin(g, UNIT, &pairs, 1);
     for (uint64_t i = 0, k = 0; i < n; k = end[i++])
         for (; k + 1 < end[i]; k += 2) {
-            add_term(g, all, k, one);
-            add_term(g, all, k + 1, minus_one);
+            add_term(g, all->x[k], one);
+            add_term(g, all->x[k + 1], minus_one);
             end_row(g);
         }
-    r = rectified(g, made(g, &pairs, 1));
-    node_begin(g, UNIT, left);
+    r = each(g, y, true);
+    y = node_begin(g, UNIT, &left, 1);
     for (uint64_t i = 0, k = 0, pair = 0; i < n; end[i++] = to)
         for (; k < end[i]; to++) {
             bool alone = k + 1 == end[i];
-            add_term(g, all, alone ? k : k + 1, one);
+            add_term(g, all->x[alone ? k : k + 1], one);
             if (!alone)
-                add_term(g, r, pair++, one);
+                add_term(g, r->x[pair++], one);
             k += alone ? 1 : 2;
             end_row(g);
         }
-    return made(g, &left, 1);
-}
-
-/* The greatest of the elements that the nest finds below the indexes of the
- * output. */
-static struct array *maxima(struct graph *g, const uint64_t *dims,
-                            uint32_t rank, uint32_t outer,
-                            const struct nest *n)
-{
-    struct array *y = array_new(g, dims, rank), all = {.rank = 1}, *won;
-    uint64_t *end = get(g->r, y->n, sizeof *end), most = 0, room = 1, where;
-    uint64_t at[LOOPS_MAX] = {0};
-    uint64_t *found = get(g->r, 1, sizeof *found);
-    for (uint64_t i = 0; i < y->n; i++) {
-        uint64_t from = all.n;
-        do {
-            need(g, g->steps++ < STEPS_MAX, "more than 2^33 steps");
-            if (!find(&n->a, at, n->loops, &where))
-                continue;
-            need(g, all.n < ELEMENTS_MAX, "a tensor is too large");
-            found = grow(g->r, found, all.n, &room, sizeof *found);
-            found[all.n++] = where;
-        } while (step(at, n->size, outer, n->loops));
-        step(at, n->size, 0, outer);
-        end[i] = all.n;
-        need(g, all.n > from, "a window lies in the padding");
-        most = all.n - from > most ? all.n - from : most;
-    }
-    all.dims[0] = all.n;
-    all.var = get(g->r, all.n, sizeof *all.var);
-    all.c = get(g->r, all.n, sizeof *all.c);
-    for (uint64_t i = 0; i < all.n; i++) {
-        all.var[i] = var_of(n->a.x, found[i]);
-        if (all.var[i] == CONSTANT)
-            all.c[i] = n->a.x->c[found[i]];
-    }
-    won = &all;
-    for (; most > 1; most = (most + 1) / 2)
-        won = play(g, won, end, y->n);
-    y->var = won->var;
-    y->c = won->c;
     return y;
 }
 
-/* The divisor of the row at hand. */
-static void divide(struct graph *g, struct num d)
+/* The greatest of the elements of each window. */
+static void maxima(struct graph *g, struct array *y, const struct array *a,
+                   const struct windows *w, uint64_t plane)
 {
-    struct node *n = g->node;
-    need(g, d.m != 0 && num_bits(d.m) <= 53, "a divisor is 0 or too long");
-    if (!n->d) {
-        n->d = get(g->r, n->n, sizeof *n->d);
-        for (uint32_t i = 0; i < n->n; i++)
-            n->d[i] = one;
-    }
-    n->d[g->row] = d;
-}
-
-static void op_div(struct graph *g, struct array **out)
-{
-    struct nest n = {.loops = 0}, m = {.loops = 0};
-    const struct array *a, *b;
-    both(g, in(g, 0), in(g, 1), &n.a, &m.a, &n);
-    a = view(g, &n);
-    m.loops = n.loops;
-    memcpy(m.size, n.size, sizeof m.size);
-    b = view(g, &m);
-    node_begin(g, WEIGHTED, a->n);
-    for (uint64_t i = 0; i < a->n; i++) {
-        need(g, var_of(b, i) == CONSTANT, "a divisor is not constant");
-        divide(g, b->c[i]);
-        add_term(g, a, i, one);
-        end_row(g);
-    }
-    out[0] = made(g, n.size, n.loops);
-}
-
-/* As run_nests, but each element is the mean of its terms; all: of those
- * outside, which are zero, too. */
-static struct array *means(struct graph *g, const uint64_t *dims,
-                           uint32_t rank, uint32_t outer,
-                           const struct nest *n, bool all)
-{
-    struct array *shape = array_new(g, dims, rank);
-    uint64_t at[LOOPS_MAX] = {0}, where;
-    node_begin(g, WEIGHTED, shape->n);
-    for (uint64_t e = 0; e < shape->n; e++) {
-        int64_t count = 0;
-        do {
-            need(g, g->steps++ < STEPS_MAX, "more than 2^33 steps");
-            count += all || find(&n->a, at, n->loops, &where);
-        } while (step(at, n->size, outer, n->loops));
-        divide(g, num_make(g, count, 0));
-        nest_row(g, n, at, outer);
-        end_row(g);
-        step(at, n->size, 0, outer);
-    }
-    return made(g, dims, rank);
-}
-
-static void op_gemm(struct graph *g, struct array **out)
-{
-    const struct array *a = in(g, 0), *b = in(g, 1);
-    bool ta = attr_int(g, "transA", 0) != 0,
-         tb = attr_int(g, "transB", 0) != 0;
-    bool bias = g->op->n_in > 2 && g->op->in[2] > 0;
-    struct nest n = {
-        .a.x = a, .b.x = b, .k = attr_num(g, "alpha", ONE), .loops = 3};
-    struct nest c = {.k = attr_num(g, "beta", ONE), .loops = 2};
-    need(g, a->rank == 2 && b->rank == 2 && a->dims[!ta] == b->dims[tb],
-         "shapes do not agree");
-    n.a.by[ta][0] = n.a.by[!ta][2] = n.b.by[tb][2] = n.b.by[!tb][1] = 1;
-    n.size[0] = c.size[0] = a->dims[ta];
-    n.size[1] = c.size[1] = b->dims[!tb];
-    n.size[2] = a->dims[!ta];
-    if (bias) {
-        c.a.x = in(g, 2);
-        broadcast(g, &c.a, c.size, c.a.x->rank, 2);
-        need(g, memcmp(c.size, n.size, 16) == 0, "C is too large");
-    }
-    need(g, !bias || !c.a.x->var || all_constant(c.a.x), "C not constant");
-    out[0] = run_nests(g, WEIGHTED, n.size, 2, 2, &n, bias ? &c : NULL);
-}
-
-static void op_matmul(struct graph *g, struct array **out)
-{
-    const struct array *a = in(g, 0), *b = in(g, 1);
-    uint32_t ra = a->rank, rb = b->rank, rows = ra > 1, cols = rb > 1, batch;
-    struct nest n = {.a.x = a, .b.x = b, .k = {1, 0}};
-    need(g, ra > 0 && rb > 0 && a->dims[ra - 1] == b->dims[rb - 1 - cols],
-         "shapes do not agree");
-    batch = (ra > rb ? ra : rb) > 2 ? (ra > rb ? ra : rb) - 2 : 0;
-    broadcast(g, &n.b, n.size, cols ? rb - 2 : 0, batch);
-    broadcast(g, &n.a, n.size, rows ? ra - 2 : 0, batch);
-    n.loops = batch + rows + cols + 1;
-    if (rows) {
-        n.a.by[ra - 2][batch] = 1;
-        n.size[batch] = a->dims[ra - 2];
-    }
-    if (cols) {
-        n.b.by[rb - 1][batch + rows] = 1;
-        n.size[batch + rows] = b->dims[rb - 1];
-    }
-    n.a.by[ra - 1][n.loops - 1] = n.b.by[rb - 1 - cols][n.loops - 1] = 1;
-    n.size[n.loops - 1] = a->dims[ra - 1];
-    out[0] = run_nests(g, WEIGHTED, n.size, n.loops - 1, n.loops - 1, &n,
-                       NULL);
-}
-
-/* Conv and pools. Loops: batch, group, channel in the group, spatial;
- * then input channel in the group, spatial in the kernel. */
-static void op_conv(struct graph *g, struct array **out)
-{
-    bool pool = !bytes_are(g->op->op, "Conv");
-    bool max = bytes_are(g->op->op, "MaxPool") ||
-               bytes_are(g->op->op, "GlobalMaxPool");
-    bool global = bytes_are(g->op->op, "GlobalAveragePool") ||
-                  bytes_are(g->op->op, "GlobalMaxPool");
-    bool bias = g->op->n_in > 2 && g->op->in[2] > 0;
-    const struct array *x = in(g, 0), *w = pool ? x : in(g, 1);
-    uint32_t s = x->rank - 2, inner = x->rank + 1;
-    uint64_t dims[RANK_MAX], taps = 1, groups;
-    struct nest n = {.a.x = x, .b.x = pool ? NULL : w, .k = {1, 0}}, c = n;
-    need(g, x->rank > 2 && x->rank < RANK_MAX && w->rank == x->rank,
-         "shapes do not agree");
-    groups = pool ? x->dims[1] : (uint64_t)attr_int(g, "group", 1);
-    need(g,
-         groups > 0 && x->dims[1] % groups == 0 &&
-             (pool || (w->dims[0] % groups == 0 &&
-                       w->dims[1] == x->dims[1] / groups)),
-         "group, channels and kernel do not agree");
-    n.loops = inner + 1 + s;
-    n.size[0] = dims[0] = x->dims[0];
-    n.size[1] = groups;
-    n.size[2] = pool ? 1 : w->dims[0] / groups;
-    dims[1] = groups * n.size[2];
-    n.size[inner] = x->dims[1] / groups;
-    n.a.by[0][0] = n.a.by[1][inner] = n.b.by[0][2] = n.b.by[1][inner] = 1;
-    n.a.by[1][1] = (int64_t)n.size[inner];
-    n.b.by[0][1] = (int64_t)n.size[2];
-    for (uint32_t d = 0; d < s; d++) {
-        int64_t size = pool ? 0 : (int64_t)w->dims[d + 2], room;
-        int64_t kernel = global ? (int64_t)x->dims[d + 2]
-                                : attr_item(g, "kernel_shape", d, s, size);
-        int64_t stride = attr_item(g, "strides", d, s, 1);
-        int64_t dilation = attr_item(g, "dilations", d, s, 1);
-        int64_t pad = attr_item(g, "pads", d, 2 * s, 0);
-        room = pad + attr_item(g, "pads", d + s, 2 * s, 0);
-        need(g,
-             kernel > 0 && kernel <= 65536 && (pool || kernel == size) &&
-                 stride > 0 && dilation > 0 && taps <= 1 << 26,
-             "kernel_shape, strides or dilations are wrong");
-        taps *= (uint64_t)kernel;
-        room += (int64_t)x->dims[d + 2] - (kernel - 1) * dilation - 1;
-        n.size[d + 3] = room < 0 ? 0 : (uint64_t)(room / stride + 1);
-        dims[d + 2] = n.size[d + 3];
-        n.size[inner + 1 + d] = (uint64_t)kernel;
-        n.a.first[d + 2] = -pad;
-        n.a.by[d + 2][d + 3] = stride;
-        n.a.by[d + 2][inner + 1 + d] = dilation;
-        n.b.by[d + 2][inner + 1 + d] = 1;
-    }
-    if (bias) {
-        c.a.x = in(g, 2);
-        c.b.x = NULL;
-        need(g,
-             all_constant(c.a.x) && c.a.x->rank == 1 && c.a.x->n == dims[1],
-             "wrong bias");
-        c.loops = inner;
-        c.a.by[0][1] = n.b.by[0][1];
-        c.a.by[0][2] = 1;
-    }
-    if (max)
-        out[0] = maxima(g, dims, x->rank, inner, &n);
-    else if (pool)
-        out[0] = means(g, dims, x->rank, inner, &n,
-                       global || attr_int(g, "count_include_pad", 0) != 0);
-    else
-        out[0] = run_nests(g, WEIGHTED, dims, x->rank, inner, &n,
-                           bias ? &c : NULL);
-}
-
-static void op_reduce(struct graph *g, struct array **out)
-{
-    const struct attr *a = attr(g, "axes", 4);
-    const struct array *x = in(g, 0);
-    struct ints list = ints_in(g, 1);
-    struct nest n = {.a.x = x, .k = {1, 0}};
-    uint64_t dims[RANK_MAX];
-    uint32_t set, rank = 0, outer = 0;
-    if (a)
-        list = (struct ints){a->n_ints, a->ints, NULL};
-    set = axes(g, list.v, list.n, x->rank);
-    if (list.n == 0 && attr_int(g, "noop_with_empty_axes", 0) == 0)
-        set = UINT32_MAX;
-    for (uint32_t gone = 0; gone < 2; gone++) /* what stays, what goes */
-        for (uint32_t d = 0; d < x->rank; d++) {
-            if ((set >> d & 1) != gone)
-                continue;
-            n.a.by[d][n.loops] = 1;
-            n.size[n.loops++] = x->dims[d];
-            outer += !gone;
+    uint64_t *end = get(g->r, y->n, sizeof *end), n = 0, most = 0;
+    const struct array *all = array_new(g, (uint64_t[]){y->n, w->taps}, 2);
+    for (uint64_t i = 0; i < y->n; i++) {
+        uint64_t from = n;
+        for (uint64_t k = 0; k < w->taps; k++) {
+            int64_t at = w->at[i % w->places * w->taps + k];
+            if (at >= 0)
+                all->x[n++] = a->x[i / w->places * plane + (uint64_t)at];
         }
-    for (uint32_t d = 0; d < x->rank; d++)
-        if (!(set >> d & 1))
-            dims[rank++] = x->dims[d];
-        else if (attr_int(g, "keepdims", 1) != 0)
-            dims[rank++] = 1;
-    out[0] = bytes_are(g->op->op, "ReduceMean")
-                 ? means(g, dims, rank, outer, &n, true)
-                 : run_nests(g, UNIT, dims, rank, outer, &n, NULL);
+        end[i] = n;
+        need(g, n > from, "a window lies in the padding");
+        most = n - from > most ? n - from : most;
+    }
+    for (; most > 1; most = (most + 1) / 2)
+        all = play(g, all, end, y->n);
+    memcpy(y->x, all->x, y->n * sizeof *y->x);
 }
 
-/* Most inputs and outputs, and the attributes, each between spaces. */
-static const struct op {
-    const char *name;
-    uint32_t in, out;
-    const char *attrs;
-    void (*apply)(struct graph *g, struct array **out);
-} ops[] = {
-    {"Abs", 1, 1, "", op_abs},
-    {"Add", 2, 1, "", op_sum},
-    {"AveragePool", 1, 1,
-     " count_include_pad dilations kernel_shape pads strides ", op_conv},
-    {"Clip", 3, 1, "", op_clip},
-    {"Concat", UINT32_MAX, 1, " axis ", op_concat},
-    {"Conv", 3, 1, " dilations group kernel_shape pads strides ", op_conv},
-    {"Div", 2, 1, "", op_div},
-    {"Dropout", 3, 2, " seed ", op_identity},
-    {"Flatten", 1, 1, " axis ", op_flatten},
-    {"Gather", 2, 1, " axis ", op_gather},
-    {"Gemm", 3, 1, " alpha beta transA transB ", op_gemm},
-    {"GlobalAveragePool", 1, 1, "", op_conv},
-    {"GlobalMaxPool", 1, 1, "", op_conv},
-    {"Identity", 1, 1, "", op_identity},
-    {"LeakyRelu", 1, 1, " alpha ", op_leaky},
-    {"MatMul", 2, 1, "", op_matmul},
-    {"Max", UINT32_MAX, 1, "", op_extreme},
-    {"MaxPool", 1, 2, " dilations kernel_shape pads storage_order strides ",
-     op_conv},
-    {"Min", UINT32_MAX, 1, "", op_extreme},
-    {"Mul", 2, 1, "", op_mul},
-    {"Neg", 1, 1, "", op_each},
-    {"PRelu", 2, 1, "", op_leaky},
-    {"Pad", 4, 1, "", op_pad},
-    {"ReduceMean", 2, 1, " axes keepdims noop_with_empty_axes ", op_reduce},
-    {"ReduceSum", 2, 1, " axes keepdims noop_with_empty_axes ", op_reduce},
-    {"Relu", 1, 1, "", op_each},
-    {"Reshape", 2, 1, "", op_reshape},
-    {"Sigmoid", 1, 1, "", op_each},
-    {"Slice", 5, 1, "", op_slice},
-    {"Split", 2, UINT32_MAX, " axis ", op_split},
-    {"Squeeze", 2, 1, "", op_squeeze},
-    {"Sub", 2, 1, "", op_sum},
-    {"Tanh", 1, 1, "", op_tanh},
-    {"Transpose", 1, 1, " perm ", op_transpose},
-    {"Unsqueeze", 2, 1, "", op_squeeze},
-};
-
-static const struct op *find_op(struct graph *g)
+static void op_pool(struct graph *g, struct array **out)
 {
-    const struct operator* n = g->op;
-    const struct op *op = ops, *end = ops + sizeof ops / sizeof *ops;
-    while (op < end && !bytes_are(n->op, op->name))
-        op++;
-    need(g, op < end, "the operator is not understood");
-    need(g,
-         n->n_in > 0 && n->n_in <= op->in && n->n_out > 0 &&
-             n->n_out <= op->out,
-         "wrong number of inputs or outputs");
-    for (uint32_t i = 0; i < n->n_attrs; i++) {
-        const char *p = op->attrs;
-        size_t size = n->attrs[i].name.n;
-        for (; *p && (memcmp(p, " ", 1) || strcspn(p + 1, " ") != size ||
-                      memcmp(p + 1, n->attrs[i].name.p, size));
-             p++)
-            continue;
-        need(g, *p && p[1], "an attribute is not understood");
+    bool global = is_op(g, "GlobalAveragePool") || is_op(g, "GlobalMaxPool");
+    bool max = is_op(g, "GlobalMaxPool") || is_op(g, "MaxPool");
+    bool all = max || global || attr_int(g, "count_include_pad", 0) != 0;
+    const struct array *a = in(g, 0);
+    uint64_t plane = 1, dims[RANK_MAX];
+    const int64_t *kernel;
+    struct windows w;
+    if (max && !global)
+        attr_int(g, "storage_order", 0); /* of the second output */
+    need(g, a->rank > 2, "shapes do not agree");
+    kernel = global ? (const int64_t *)a->dims + 2
+                    : attr_list(g, "kernel_shape", a->rank - 2, 0);
+    for (uint32_t d = 2; d < a->rank; d++)
+        plane *= a->dims[d];
+    w = windows(g, a->dims + 2, a->rank - 2, kernel, global);
+    memcpy(dims, a->dims, 2 * sizeof *dims);
+    memcpy(dims + 2, w.dims, (a->rank - 2) * sizeof *dims);
+    if (max) {
+        out[0] = array_new(g, dims, a->rank);
+        maxima(g, out[0], a, &w, plane);
+        return;
     }
-    return op;
+    out[0] = node_begin(g, WEIGHTED, dims, a->rank);
+    for (uint64_t i = 0; i < out[0]->n; i++) {
+        const int64_t *at = w.at + i % w.places * w.taps;
+        int64_t count = 0;
+        for (uint64_t k = 0; k < w.taps; k++)
+            count += all || at[k] >= 0;
+        divide(g, num_make(g, count, 0));
+        for (uint64_t k = 0; k < w.taps; k++) {
+            count_step(g);
+            if (at[k] >= 0)
+                add_term(g, a->x[i / w.places * plane + (uint64_t)at[k]],
+                         one);
+        }
+        end_row(g);
+    }
 }
 
 /* ---- the graph ---- */
+
+static const struct op {
+    const char *name;
+    uint32_t in, out; /* at most so many */
+    void (*apply)(struct graph *g, struct array **out);
+} ops[] = {
+    {"Abs", 1, 1, op_abs},
+    {"Add", 2, 1, op_sum},
+    {"AveragePool", 1, 1, op_pool},
+    {"Clip", 3, 1, op_clip},
+    {"Concat", UINT32_MAX, 1, op_concat},
+    {"Conv", 3, 1, op_conv},
+    {"Div", 2, 1, op_mul},
+    {"Dropout", 3, 2, op_identity},
+    {"Flatten", 1, 1, op_flatten},
+    {"Gather", 2, 1, op_gather},
+    {"Gemm", 3, 1, op_gemm},
+    {"GlobalAveragePool", 1, 1, op_pool},
+    {"GlobalMaxPool", 1, 1, op_pool},
+    {"Identity", 1, 1, op_identity},
+    {"LeakyRelu", 1, 1, op_leaky},
+    {"MatMul", 2, 1, op_matmul},
+    {"Max", UINT32_MAX, 1, op_extreme},
+    {"MaxPool", 1, 2, op_pool},
+    {"Min", UINT32_MAX, 1, op_extreme},
+    {"Mul", 2, 1, op_mul},
+    {"Neg", 1, 1, op_each},
+    {"PRelu", 2, 1, op_leaky},
+    {"Pad", 4, 1, op_pad},
+    {"ReduceMean", 2, 1, op_reduce},
+    {"ReduceSum", 2, 1, op_reduce},
+    {"Relu", 1, 1, op_each},
+    {"Reshape", 2, 1, op_reshape},
+    {"Slice", 5, 1, op_slice},
+    {"Split", 2, UINT32_MAX, op_split},
+    {"Squeeze", 2, 1, op_squeeze},
+    {"Sub", 2, 1, op_sum},
+    {"Transpose", 1, 1, op_transpose},
+    {"Unsqueeze", 2, 1, op_squeeze},
+};
 
 static void apply(struct graph *g)
 {
     const struct operator* n = g->op;
     struct array **out = get(g->r, n->n_out, sizeof *out);
+    const struct op *op = ops, *end = ops + sizeof ops / sizeof *ops;
     g->in = get(g->r, n->n_in, sizeof *g->in);
     for (uint32_t i = 0; i < n->n_in; i++) {
         uint32_t v = n->in[i] - 1, t = 0;
@@ -1152,7 +1055,16 @@ static void apply(struct graph *g)
         need(g, t || g->values[v], "an input is used before it is made");
         g->in[i] = g->values[v];
     }
-    find_op(g)->apply(g, out);
+    while (op < end && !is_op(g, op->name))
+        op++;
+    need(g, op < end, "the operator is not understood");
+    need(g,
+         n->n_in > 0 && n->n_in <= op->in && n->n_out > 0 &&
+             n->n_out <= op->out,
+         "wrong number of inputs or outputs");
+    op->apply(g, out);
+    for (uint32_t i = 0; i < n->n_attrs; i++)
+        need(g, n->attrs[i].read, "an attribute is not understood");
     for (uint32_t i = 0; i < n->n_out; i++)
         if (n->out[i] && out[i]) {
             uint32_t v = n->out[i] - 1;
@@ -1165,21 +1077,14 @@ static void apply(struct graph *g)
 static void graph_input(struct graph *g, uint32_t at)
 {
     const struct value *v = &g->m->values[at];
-    struct node *node = g->node;
     uint64_t dims[RANK_MAX + 1];
-    struct array *x;
     need(g,
          v->rank_plus_1 > 0 && !v->tensor_plus_1 && floats(v->dtype) &&
              !g->values[at],
          "a graph input has no rank, is constant or of another type");
     for (uint32_t i = 0; i + 1 < v->rank_plus_1; i++)
         dims[i] = v->dims[i] == -1 ? 1 : (uint64_t)v->dims[i];
-    x = g->values[at] = array_new(g, dims, v->rank_plus_1 - 1);
-    need(g, x->n <= ELEMENTS_MAX - g->net->n_vars, "too many inputs");
-    x->var = get(g->r, x->n, sizeof *x->var);
-    for (uint64_t i = 0; i < x->n; i++)
-        x->var[i] = g->net->n_vars++;
-    node->n = g->net->n_vars;
+    g->values[at] = variables(g, dims, v->rank_plus_1 - 1);
 }
 
 /* The last node: all outputs. */
@@ -1187,32 +1092,35 @@ static void graph_outputs(struct graph *g)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i < g->m->n_outputs; i++) {
-        const struct array *x = g->values[g->m->outputs[i]];
-        need(g, x != NULL, "no node makes it");
-        n += x->n; /* at most 2^26 each */
+        need(g, g->values[g->m->outputs[i]], "no node makes it");
+        n += g->values[g->m->outputs[i]]->n; /* at most 2^26 each */
     }
-    node_begin(g, UNIT, n);
+    node_begin(g, UNIT, &n, 1);
     for (uint32_t i = 0; i < g->m->n_outputs; i++) {
-        const struct array *x = g->values[g->m->outputs[i]];
-        for (uint64_t j = 0; j < x->n; j++) {
-            add_term(g, x, j, one);
+        const struct array *a = g->values[g->m->outputs[i]];
+        for (uint64_t j = 0; j < a->n; j++) {
+            add_term(g, a->x[j], one);
             end_row(g);
         }
     }
 }
 
-void graph_read(struct run *r, struct net *net, const struct model *m)
+/* Variable 0 is none, the first one of the input is 8. */
+void graph_read(struct run *r, struct net *net, struct model *m)
 {
     struct graph g = {.r = r, .net = net, .m = m};
     g.values = get(r, m->n_values, sizeof *g.values);
     net->nodes = get(r, NODES_MAX, sizeof *net->nodes);
-    node_begin(&g, INPUT, 0);
+    net->nodes[net->n_nodes++] = (struct node){.kind = INPUT, .base = 8};
+    net->n_vars = 8;
     for (uint32_t i = 0; i < m->n_inputs; i++)
         graph_input(&g, m->inputs[i]);
+    net->nodes[0].n = net->n_vars - 8;
     for (uint32_t i = 0; i < m->n_nodes; i++) {
         g.op = &m->nodes[i];
         apply(&g);
     }
     g.op = NULL;
     graph_outputs(&g);
+    net->n_vars = (uint32_t)up8(net->n_vars);
 }

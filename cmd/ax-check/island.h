@@ -57,6 +57,8 @@ struct bytes {
     size_t n;
 };
 
+int bits(i128 m);         /* of |m| */
+uint64_t up8(uint64_t n); /* a multiple of 8 */
 bool bytes_are(struct bytes a, const char *text);
 /* Take n bytes, or a varint in its shortest form, from the front. */
 struct bytes take(struct run *r, struct bytes *b, uint64_t n);
@@ -83,6 +85,7 @@ struct value {
 
 struct attr {
     struct bytes name;
+    bool read;           /* by its operator */
     uint32_t kind, bits; /* bits: of kind 2, a number in binary32 */
     int64_t i, *ints;
     uint32_t n_ints;
@@ -147,7 +150,7 @@ struct group {
 };
 
 struct property {
-    uint32_t n_x, n_y, n_rows, n_groups;
+    uint32_t n_x, n_y, n_rows, n_groups, most_conj; /* of a group */
     struct row *rows;
     struct group *groups;
 };
@@ -158,8 +161,11 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
 /* graph.c: the graph as nodes, each with the terms of its rows. */
 struct num { /* m 2^e, m odd, or 0 with e = 0; |m| < 2^100 */
     i128 m;
-    int64_t e;
+    int32_t e;
+    uint32_t var; /* if not 0, it is that variable instead */
 };
+
+extern const struct num one;
 
 struct term { /* m 2^e times a variable; m odd, |m| < 2^53 */
     int64_t m;
@@ -175,68 +181,34 @@ enum kind {
     SIGMOID
 }; /* of neurons: from RELU */
 
-struct block { /* the terms of a node over one source */
-    uint32_t node, source;
-    bool same;       /* row i is variable i, times 1 */
-    uint64_t stride; /* columns, up to a multiple of 8 */
-    int64_t *w;      /* W' dense, [rows][stride]; or NULL, and row i is */
-    uint64_t *at;    /* [at[i], at[i + 1]) of col and cw */
-    uint32_t *col;
-    int32_t *cw;
-    int64_t *part; /* [stride] what it contributes to the row at hand */
-};
-
 struct node {
     enum kind kind;
-    uint32_t n, base; /* its first variable */
+    uint32_t n, base; /* its first variable: a multiple of 8 */
     uint64_t *at;     /* row i is t[at[i]] .. t[at[i + 1] - 1] */
     struct term *t;
     struct num *b, *d; /* [n] what is added; divisors, or NULL */
     /* net.c: integer weights. */
-    int64_t scale, b_scale, *bq; /* bq NULL if b is zero */
-    uint32_t n_blocks, n_readers;
-    struct block *blocks;   /* by increasing source */
-    struct block **readers; /* blocks over this node, latest node first */
+    int64_t scale, b_scale, *bq;  /* bq NULL if b is zero */
+    uint32_t n_sources, *sources; /* increasing */
+    uint32_t *var;                /* of each term, and W' */
+    int32_t *w;
+    int64_t *dense; /* W' in rows of stride, or NULL: of the only source */
+    uint64_t stride;
+    bool same; /* W' is 1 at variable i of the only source in row i */
 };
 
-struct net {
+struct net { /* arrays over variables have n_vars elements, some unused */
     uint32_t n_nodes, n_vars, n_neurons;
     struct node *nodes;
     uint32_t *owner;  /* [n_vars] the node of each */
     uint32_t *neuron; /* [n_neurons] the variable of each */
 };
 
-void graph_read(struct run *r, struct net *net, const struct model *m);
+void graph_read(struct run *r, struct net *net, struct model *m);
 void net_quantise(struct run *r, struct net *net);
-int num_bits(i128 m); /* of |m| */
-/* |W'| of a term of row i of a weighted node. */
-int64_t net_weight(const struct node *n, uint64_t i, const struct term *t);
 
 /* arith.c: bounds in one box. */
 enum { UNSTABLE, ACTIVE, INACTIVE };
-
-struct box {
-    int scale;        /* P */
-    int64_t *lo, *hi; /* [n_x] */
-    int64_t *m;       /* [n_vars] M; of node 0 its own */
-    uint8_t *status;  /* [n_vars], of neurons */
-};
-
-/* slope v + low <= sigmoid(v) <= slope v + up for l <= v <= u, |v| <= most,
- * all at scale 28; sigmoid is at most 2 off. */
-struct lines {
-    int64_t slope, low, up, most;
-};
-
-int64_t sigmoid(int64_t x);
-struct lines lines_between(i128 l, i128 u);
-
-/* What a box that is fresh has found out, for those that inherit it. */
-struct bounds {
-    int64_t *l, *u;         /* [n_vars], of unstable neurons */
-    int64_t *below, *above; /* [n_vars], of sigmoids */
-    int64_t *t, *sum_m;     /* [n_nodes] */
-};
 
 struct table { /* of slopes, by variable; the next one is older */
     struct table *next;
@@ -244,18 +216,30 @@ struct table { /* of slopes, by variable; the next one is older */
     uint8_t slope[];
 };
 
+/* The state of a box; its arrays are one piece of memory. */
+struct box {
+    int scale;          /* P */
+    bool fresh;         /* l, u, t and M are its own */
+    int64_t *lo, *hi;   /* [n_x] */
+    int64_t *m, *l, *u; /* [n_vars] M; of unstable neurons l and u */
+    int64_t *t;         /* [n_nodes] the scale of these */
+    uint8_t *status;    /* [n_vars], of neurons */
+    struct table *tables;
+};
+
+struct box box_new(struct run *r, const struct net *net);
+void box_copy(const struct net *net, struct box *to, const struct box *from);
+
 struct multiplier {
-    uint32_t neuron;
+    uint32_t neuron; /* its variable */
     bool active;
     uint32_t code;
 };
 
 struct work *work_new(struct run *r, const struct net *net);
-void box_bounds(struct run *r, struct work *w, struct box *b,
-                const struct table *tables);
-void bounds_keep(struct run *r, const struct work *w, struct bounds *to);
-void bounds_use(struct work *w, const struct box *b,
-                const struct bounds *from);
+/* Make a box fresh, and the one that the rows below are bounded in. */
+void box_bounds(struct run *r, struct work *w, struct box *b);
+
 /* The lower bound of a row over a box, linear in the input: at x it is
  * (c - s) 2^-64 + sum e_j x_j 2^-(q + P). */
 struct bound {
@@ -264,18 +248,18 @@ struct bound {
     int64_t q;
 };
 
-/* A row of the property, after box_bounds or bounds_use for this box. */
+/* A row of the property. */
 struct goal {
     const struct row *row;
     uint64_t target;
-    const struct table *tables;
     const struct multiplier *mults;
     uint32_t n_mults;
 };
 
 struct bound row_bound(struct run *r, struct work *w, const struct box *b,
                        const struct goal *goal);
-/* Clip a part of that box by the row. False if nothing is left. */
+/* Clip a part of that box, lo and hi, by the row. False if nothing is
+ * left. */
 bool row_clip(struct run *r, const struct bound *f, const struct row *row,
               uint32_t n_x, struct box *part);
 
@@ -288,7 +272,7 @@ struct claim {
     const struct property *pr;
     bool is_cex, progress;
     uint64_t leaves; /* out */
-    char *where;     /* out: the leaf that is not refuted, or NULL */
+    char *where;     /* out: where in a tree it was, or NULL */
 };
 
 /* What follows magic (8 bytes), identity and digest. */

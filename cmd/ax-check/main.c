@@ -158,7 +158,7 @@ static void print_verdict(const struct settings *s, const struct claim *c,
             printf(", %llu leaves", (unsigned long long)c->leaves);
         if (r->code != ACCEPTED)
             printf(": %s", r->msg);
-        if (c->where)
+        if (c->where && r->code != ACCEPTED)
             printf(", at %s", c->where);
         putchar('\n');
         return;
@@ -173,7 +173,7 @@ static void print_verdict(const struct settings *s, const struct claim *c,
         printf(",\"reason\":");
         print_string(r->msg, strlen(r->msg));
     }
-    if (c->where) {
+    if (c->where && r->code != ACCEPTED) {
         printf(",\"at\":");
         print_string(c->where, strlen(c->where));
     }

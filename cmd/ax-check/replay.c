@@ -1,13 +1,26 @@
 /* replay.c - encloses the outputs of the network at a counterexample, and
  * looks for a conjunction that it makes true, as written. Values are
- * intervals of integers at scale 64, rounded outwards. What a float32 input
- * and float32 weights make is most often exact, so that ties are decided. */
+ * intervals whose ends have 125 bits, and are rounded outwards. What a
+ * float32 input and float32 weights make is most often exact, so that ties
+ * are decided. */
 #include "island.h"
 
 #include <string.h>
 
+enum { BITS = 125 };
+
+struct dyadic { /* m 2^e, |m| <= 2^125, but in a bound D */
+    i128 m;
+    int64_t e;
+};
+
 struct interval {
-    i128 lo, hi;
+    struct dyadic lo, hi;
+};
+
+struct replay {
+    const struct net *net;
+    struct interval *v; /* [n_vars] */
 };
 
 struct bytes claim_body(struct run *r, const struct claim *c,
@@ -23,140 +36,151 @@ struct bytes claim_body(struct run *r, const struct claim *c,
     return b;
 }
 
-static _Noreturn void too_large(struct run *r)
+/* a + b, or less than that. */
+static struct dyadic add(struct dyadic a, struct dyadic b)
 {
-    refuse(r, UNDECIDED, "a value does not fit in 126 bits");
+    int64_t by = a.e - b.e, up = BITS - bits(a.m);
+    if (a.m == 0 || b.m == 0)
+        return a.m == 0 ? b : a;
+    if (by < 0)
+        return add(b, a);
+    up = up < 0 ? 0 : up < by ? up : by;
+    a.m *= (i128)1 << up;
+    a.e -= up;
+    a.m += b.m >> (by - up < 127 ? by - up : 127); /* below 2^127 */
+    up = bits(a.m) > BITS;
+    return (struct dyadic){a.m >> up, a.e + up};
 }
 
-static i128 add(struct run *r, i128 a, i128 b)
+/* m v 2^e / d, d > 0, or less than that. If m v is too long, bits of v go:
+ * most often they are zeros. */
+static struct dyadic times(struct dyadic v, i128 m, int64_t e, i128 d)
 {
-    if (__builtin_add_overflow(a, b, &a) || num_bits(a) > 126)
-        too_large(r);
-    return a;
-}
-
-/* floor(m v 2^e / d), d > 0; or less than that, if m v is too long: then
- * bits of v go, the result rounded down. Most often they are zeros. */
-static i128 times(struct run *r, i128 v, i128 m, int64_t e, i128 d)
-{
-    int over = num_bits(v) + num_bits(m) - 126;
+    int over = bits(v.m) + bits(m) - BITS;
     i128 q;
-    if (v == 0 || m == 0)
-        return 0;
-    if (over > 0) {
-        v = m > 0 ? v >> over : -(-v >> over);
-        e += over;
-    }
-    if (num_bits(v) + num_bits(m) + (e > 0 ? e : 0) > 126)
-        too_large(r);
-    v *= m;
-    v *= e > 0 ? (i128)1 << e : 1;
-    q = v / d;
-    q -= q * d > v;
-    /* floor(floor(x) 2^e) = floor(x 2^e) for e <= 0. */
-    return e < -126 ? -(q < 0) : e < 0 ? q >> -e : q;
+    if (v.m == 0 || m == 0)
+        return (struct dyadic){0, 0};
+    if (over > 0)
+        v.m = m > 0 ? v.m >> over : -(-v.m >> over);
+    else if (d != 1)
+        v.m *= (i128)1 << -over;
+    over = d != 1 || over > 0 ? over : 0;
+    v.m *= m;
+    q = v.m / d;
+    return (struct dyadic){q - (q * d > v.m), v.e + e + over};
 }
 
-/* m 2^e / d times an interval. */
-static struct interval scale(struct run *r, struct interval v, i128 m,
-                             int64_t e, i128 d)
+static struct dyadic negative(struct dyadic v)
 {
-    struct interval out;
+    return (struct dyadic){-v.m, v.e};
+}
+
+/* sum += m 2^e / d times an interval. */
+static void add_scaled(struct interval *sum, struct interval v, i128 m,
+                       int64_t e, i128 d)
+{
     if (d < 0) {
         d = -d;
         m = -m;
     }
-    out.lo = times(r, m < 0 ? v.hi : v.lo, m, e, d);
-    out.hi = -times(r, m < 0 ? v.lo : v.hi, -m, e, d);
-    return out;
+    sum->lo = add(sum->lo, times(m < 0 ? v.hi : v.lo, m, e, d));
+    sum->hi = negative(
+        add(negative(sum->hi), times(m < 0 ? v.lo : v.hi, -m, e, d)));
 }
 
-/* 1 / (1 + e^-v), which increases; beyond 64 it is flat. */
-static struct interval rising(struct interval v)
-{
-    i128 far = (i128)64 << 64, a = v.lo < -far  ? -far
-                                   : v.lo > far ? far
-                                                : v.lo;
-    i128 b = v.hi < -far ? -far : v.hi > far ? far : v.hi;
-    a = sigmoid((int64_t)(a >> 36)) - 2;
-    b = sigmoid((int64_t) - (-b >> 36)) + 2;
-    return (struct interval){a < 0 ? 0 : a * ((i128)1 << 36),
-                             b * ((i128)1 << 36)};
-}
+static const struct interval zero, unit = {{1, 0}, {1, 0}};
 
-static void evaluate(struct run *r, const struct node *n, struct interval *v)
+static void evaluate(struct replay *p, const struct node *n)
 {
     for (uint64_t i = 0; i < n->n; i++) {
-        struct num d = n->d ? n->d[i] : (struct num){1, 0};
-        struct interval sum = {0, 0}, one = {1, 1}, part;
+        struct num d = n->d ? n->d[i] : one;
+        struct interval sum = zero;
         for (uint64_t k = n->at[i]; k < n->at[i + 1]; k++) {
             const struct term *t = &n->t[k];
-            part = scale(r, v[t->var], t->m, t->e - d.e, d.m);
-            sum.lo = add(r, sum.lo, part.lo);
-            sum.hi = add(r, sum.hi, part.hi);
+            add_scaled(&sum, p->v[t->var], t->m, (int64_t)t->e - d.e, d.m);
         }
-        part = scale(r, one, n->b[i].m, n->b[i].e + 64, 1);
-        sum.lo = add(r, sum.lo, part.lo);
-        sum.hi = add(r, sum.hi, part.hi);
-        if (n->kind == RELU && sum.lo < 0)
-            sum.lo = 0;
-        if (n->kind == RELU && sum.hi < 0)
-            sum.hi = 0;
-        v[n->base + i] = n->kind == SIGMOID ? rising(sum) : sum;
+        add_scaled(&sum, unit, n->b[i].m, n->b[i].e, 1);
+        if (n->kind == RELU && sum.lo.m < 0)
+            sum.lo = zero.lo;
+        if (n->kind == RELU && sum.hi.m < 0)
+            sum.hi = zero.hi;
+        p->v[n->base + i] = sum;
     }
 }
 
-/* Is the row true as written: 1 yes, 0 no, -1 that is not known. D is in
- * [d64 - 1, d64] or, if exact, d64. */
-static int row_holds(struct run *r, const struct row *row,
-                     const struct interval *v, uint32_t n_x, uint32_t y)
+/* All values from the inputs, 4 bytes each. */
+static void run_net(struct run *r, struct replay *p, const unsigned char *x)
 {
-    struct interval sum = {0, 0};
-    i128 floor = row->d64 - !row->exact;
-    for (uint32_t i = 0; i < row->n; i++) {
-        uint32_t var = row->var[i];
-        struct interval part = scale(r, v[var < n_x ? var : y + (var - n_x)],
-                                     row->coef[i], 0, 1);
-        sum.lo = add(r, sum.lo, part.lo);
-        sum.hi = add(r, sum.hi, part.hi);
+    for (uint32_t i = 0; i < p->net->nodes[0].n; i++) {
+        uint32_t word = (uint32_t)little(x + 4 * i, 4), e = word >> 23 & 255;
+        int64_t m = (word & 0x7fffff) + (e ? 1 << 23 : 0);
+        must(r, e < 255, "an input is not finite");
+        add_scaled(&p->v[p->net->nodes[0].base + i], unit,
+                   word >> 31 ? -m : m, (int64_t)(e ? e : 1) - 150, 1);
     }
-    if (row->strict ? sum.hi < row->d64 : sum.hi <= floor)
+    for (uint32_t k = 1; k < p->net->n_nodes; k++)
+        evaluate(p, &p->net->nodes[k]);
+}
+
+/* Is the row true as written: 1 yes, 0 no, -1 that is not known. D 2^64 is
+ * d64 if that is exact, else between d64 - 1 and d64; but I128_MAX and -2^126
+ * stand for all that are larger, see set_d. */
+static int row_holds(const struct replay *p, const struct row *row,
+                     uint32_t n_x)
+{
+    const struct node *x = p->net->nodes, *y = x + p->net->n_nodes - 1;
+    bool large = row->d64 == I128_MAX, small = -row->d64 >> 126 > 0;
+    i128 low = row->d64 - !row->exact;
+    struct interval sum = zero;
+    for (uint32_t i = 0; i < row->n; i++) {
+        uint32_t v = row->var[i];
+        v = v < n_x ? x->base + v : y->base + v - n_x;
+        add_scaled(&sum, p->v[v], row->coef[i], 0, 1);
+    }
+    if (large || small) {
+        add_scaled(&sum, unit, large ? -1 : 1, 62, 1);
+        return large && sum.hi.m < 0 ? 1 : small && sum.lo.m > 0 ? 0 : -1;
+    }
+    sum.lo = add(sum.lo, (struct dyadic){-low, -64});
+    sum.lo = add(sum.lo, (struct dyadic){-!row->exact, -64});
+    sum.hi = add(negative(sum.hi), (struct dyadic){low, -64});
+    if (sum.hi.m > 0 || (sum.hi.m == 0 && !row->strict))
         return 1;
-    return (row->strict ? sum.lo >= row->d64 : sum.lo > floor) ? 0 : -1;
+    return sum.lo.m > 0 || (sum.lo.m == 0 && row->strict) ? 0 : -1;
+}
+
+/* Is there a conjunction that is true: likewise. */
+static int some_holds(struct replay *p, const struct property *pr)
+{
+    int some = 0;
+    for (uint32_t g = 0; g < pr->n_groups; g++)
+        for (uint32_t i = 0; i < pr->groups[g].n_conj && some != 1; i++) {
+            const struct conj *conj = &pr->groups[g].conj[i];
+            int all = 1;
+            for (uint32_t j = 0; j < conj->n_all && all != 0; j++) {
+                int is = row_holds(p, &pr->rows[conj->rows[j]], pr->n_x);
+                all = is == 1 ? all : is;
+            }
+            some = all == 0 ? some : all;
+        }
+    return some;
 }
 
 void counterexample_check(struct run *r, struct claim *c)
 {
     struct bytes b = claim_body(r, c, "AXCX\1\1\0");
-    const struct property *pr = c->pr;
-    const struct net *net = c->net;
-    struct interval *v = get(r, net->n_vars, sizeof *v), one = {1, 1};
-    uint32_t n_x = pr->n_x, y = net->nodes[net->n_nodes - 1].base;
-    bool unknown = false;
-    must(r, little(take(r, &b, 4).p, 4) == n_x && b.n == 4 * (size_t)n_x,
+    struct replay p = {.net = c->net};
+    int is;
+    must(r,
+         little(take(r, &b, 4).p, 4) == c->pr->n_x &&
+             b.n == 4 * (size_t)c->pr->n_x,
          "the number of inputs is wrong");
-    for (uint32_t i = 0; i < n_x; i++) {
-        uint32_t bits = (uint32_t)little(b.p + 4 * i, 4),
-                 e = bits >> 23 & 255;
-        int64_t m = (bits & 0x7fffff) + (e ? 1 << 23 : 0);
-        must(r, e < 255, "an input is not finite");
-        v[i] = scale(r, one, bits >> 31 ? -m : m, (e ? e : 1) - 150 + 64, 1);
-    }
-    for (uint32_t k = 1; k < net->n_nodes; k++)
-        evaluate(r, &net->nodes[k], v);
-    for (uint32_t g = 0; g < pr->n_groups; g++)
-        for (uint32_t i = 0; i < pr->groups[g].n_conj; i++) {
-            const struct conj *conj = &pr->groups[g].conj[i];
-            int all = 1;
-            for (uint32_t j = 0; j < conj->n_all && all != 0; j++) {
-                int is = row_holds(r, &pr->rows[conj->rows[j]], v, n_x, y);
-                all = is == 1 ? all : is;
-            }
-            if (all == 1)
-                return;
-            unknown |= all < 0;
-        }
-    refuse(r, unknown ? UNDECIDED : REJECTED,
-           unknown ? "the enclosure is too wide to tell"
-                   : "the input makes no conjunction true");
+    p.v = get(r, c->net->n_vars, sizeof *p.v);
+    run_net(r, &p, b.p);
+    is = some_holds(&p, c->pr);
+    if (is == 1)
+        return;
+    refuse(r, is < 0 ? UNDECIDED : REJECTED,
+           is < 0 ? "the enclosure is too wide to tell"
+                  : "the input makes no conjunction true");
 }

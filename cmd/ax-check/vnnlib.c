@@ -527,6 +527,8 @@ static void make_groups(struct parser *ps, const struct dnf *all)
             g->conj[g->n_conj] = make_conj(ps, rows, all->c[i]->n);
             g->conj[g->n_conj].first = g->n_targets;
             g->n_targets += g->conj[g->n_conj++].n_rows; /* of 2^26 */
+            if (g->n_conj > pr->most_conj)
+                pr->most_conj = g->n_conj;
         }
         give(ps->r, rows);
     }
