@@ -2,36 +2,33 @@
  * groups of one box and a list of conjunctions of integer rows. */
 #include "island.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 64, EXP_MAX = 4096, DIGITS_MAX = 4096 };
+enum { DEPTH_MAX = 64, DIGITS_MAX = 4096 };
 enum { CONJ_MAX = 1048576, ROWS_IN_ALL_MAX = 67108864 };
 #define CONSTANT UINT32_MAX    /* stands for a variable that is 1 */
 #define ONE      1000000000000 /* numbers are in units of 10^-12 */
 #define MOST     ((i128)ONE * ONE)
 
-struct sum { /* of k 10^-12 times variables, and of a literal or its negative
-              */
-    struct summand {
-        i128 k;
-        uint32_t var;
-    } * s;
-    uint64_t n, room;
-    struct bytes literal; /* beyond such units; then n = 0 */
-    bool open, minus;     /* open: there is a variable */
+struct summand { /* k 10^-12 times a variable */
+    i128 k;
+    uint32_t var;
 };
 
-/* A conjunction is a row, or two conjunctions; a dnf is a list of them. */
-struct rope {
-    const struct rope *left, *right; /* NULL in a row */
-    uint64_t n;                      /* rows */
+struct decimal { /* +-digits 10^exp, the point behind so many digits */
+    const unsigned char *p;
+    int64_t n, before, exp;
+    bool minus;
+};
+
+struct formula {
+    enum { ROW, AND, OR } kind;
     uint32_t row;
-};
-
-struct dnf {
-    const struct rope **c;
-    uint64_t n, rows, room; /* rows: in all */
+    struct formula *child, *next; /* the first operand; the one after this */
+    const struct formula *then;   /* what must be true besides */
+    uint64_t n, rows;             /* conjunctions; rows in all of them */
 };
 
 struct parser {
@@ -39,8 +36,14 @@ struct parser {
     struct property *pr;
     struct bytes rest, token; /* token.n == 0: the end */
     unsigned line;
-    bool *declared; /* [n_x + n_y] */
-    uint64_t room;  /* for rows */
+    bool *declared;         /* [n_x + n_y] */
+    struct summand *s;      /* of the comparison at hand */
+    struct decimal literal; /* and a number beyond the units; p: or NULL */
+    uint64_t n, room, rows_room;
+    uint32_t *conj; /* rows of the conjunction at hand */
+    uint64_t n_conj, conj_room;
+    i128 *box, *last;               /* bounds, and those of the last group */
+    uint64_t group_room, list_room; /* of groups, of its conjunctions */
 };
 
 /* Refuse, at this line and token, unless ok. */
@@ -83,6 +86,8 @@ static bool is(struct parser *ps, const char *text)
     return same;
 }
 
+/* ---- numbers ---- */
+
 static i128 within(struct parser *ps, bool ok, i128 v)
 {
     want(ps, ok && v < MOST && v > -MOST,
@@ -90,67 +95,76 @@ static i128 within(struct parser *ps, bool ok, i128 v)
     return v;
 }
 
-/* The digits of a literal without sign, point and zeros in front, at most
- * 4096, into out; it is their number times 10^*exp. Refuses what is none. */
-static size_t digits_of(struct parser *ps, struct bytes t, unsigned char *out,
-                        int64_t *exp)
+static struct decimal decimal(struct parser *ps, struct bytes t)
 {
     const unsigned char *s = t.p, *end = s + t.n;
-    int64_t e = 0, points = 0, seen = 0;
-    size_t n = 0;
+    struct decimal d = {.before = -1, .minus = *s == '-'};
     bool down, ok = true;
-    *exp = 0;
-    for (s += *s == '-' || *s == '+'; s < end && is_one_of(*s, ".0123456789");
-         s++) {
-        points += *s == '.';
-        seen += *s != '.';
-        *exp -= points > 0 && *s != '.';
-        if (*s != '.' && (n > 0 || *s != '0') && ok) {
-            ok = n < DIGITS_MAX;
-            out[ok ? n++ : 0] = (unsigned char)(*s - '0');
-        }
+    int64_t e = 0;
+    s += *s == '-' || *s == '+';
+    for (d.p = s; s < end && is_one_of(*s, ".0123456789"); s++) {
+        ok &= *s != '.' || d.before < 0;
+        if (*s == '.')
+            d.before = d.n;
+        else
+            d.n++;
     }
+    d.before = d.before < 0 ? d.n : d.before;
     if (s < end && (*s == 'e' || *s == 'E')) {
         down = ++s < end && *s == '-';
         s += s < end && (*s == '-' || *s == '+');
         ok &= s < end;
         for (; s < end && is_one_of(*s, "0123456789"); s++)
             e = e < 1000000 ? 10 * e + (*s - '0') : e;
-        *exp += down ? -e : e;
+        d.exp = down ? -e : e;
     }
-    want(ps, s == end && seen > 0 && points <= 1, "no number");
-    for (; n > 0 && out[n - 1] == 0; n--)
-        ++*exp;
-    *exp = n > 0 ? *exp : 0;
-    want(ps, ok && *exp <= EXP_MAX && *exp >= -EXP_MAX,
+    want(ps, ok && s == end && d.n > 0, "no number");
+    want(ps, d.n <= DIGITS_MAX && e <= DIGITS_MAX,
          "beyond 4096 digits or exponent 4096");
-    return n;
+    return d;
 }
 
-static void push(struct parser *ps, struct sum *out, uint32_t var, i128 k)
+/* The digit of a power of ten. */
+static unsigned digit(const struct decimal *d, int64_t power)
 {
-    out->s = grow(ps->r, out->s, out->n, &out->room, sizeof *out->s);
-    out->s[out->n++] = (struct summand){k, var};
-    out->open |= var != CONSTANT;
+    int64_t i = d->before + d->exp - 1 - power;
+    return i < 0 || i >= d->n ? 0 : d->p[i + (i >= d->before)] - '0';
 }
 
-/* A number: a constant if it is in the units, a literal if not. */
-static void number(struct parser *ps, struct sum *out)
+/* The digits of powers from down to to, as one number; false if there are
+ * digits before them. */
+static bool digits(const struct decimal *d, int64_t from, int64_t to, i128 *v)
 {
-    unsigned char digits[DIGITS_MAX];
-    int64_t exp;
-    size_t n = digits_of(ps, ps->token, digits, &exp);
-    i128 v = 0;
-    if (exp < -12 || (int64_t)n + exp > 12) {
-        out->literal = ps->token;
+    *v = 0;
+    for (int64_t p = d->before + d->exp - 1; p > from; p--)
+        if (digit(d, p) > 0)
+            return false;
+    for (; from >= to; from--)
+        *v = 10 * *v + digit(d, from);
+    return true;
+}
+
+/* ceil(D 2^64), and whether that is exact. Too large a D, 2^62 or more,
+ * becomes I128_MAX, which no bound is above, or -2^126, which is not below D
+ * 2^64: a bound above it is above D, too. */
+static void set_d(struct row *row, struct decimal d)
+{
+    i128 v, f = 0;
+    row->exact = true;
+    row->d64 = d.minus ? -((i128)1 << 126) : I128_MAX;
+    if (!digits(&d, 19, 0, &v) || v >> 62 > 0)
         return;
+    /* floor((a + f) / 10) = floor((a + floor(f)) / 10) */
+    for (int64_t p = d.before + d.exp - d.n; p < 0; p++) {
+        f += (i128)digit(&d, p) << 64;
+        row->exact &= f % 10 == 0;
+        f /= 10;
     }
-    for (size_t i = 0; i < n; i++)
-        v = 10 * v + digits[i]; /* at most 24 digits */
-    for (; exp > -12; exp--)
-        v *= 10;
-    push(ps, out, CONSTANT, *ps->token.p == '-' ? -v : v);
+    v = (v << 64) + f;
+    row->d64 = d.minus ? -v : v + !row->exact;
 }
+
+/* ---- terms ---- */
 
 static uint32_t variable(struct parser *ps)
 {
@@ -167,25 +181,6 @@ static uint32_t variable(struct parser *ps)
     return (uint32_t)v + (y ? ps->pr->n_x : 0);
 }
 
-/* out += k 10^-12 a; a is used up. Only one literal may be in a sum, alone,
- * and be negated. */
-static void push_all(struct parser *ps, struct sum *out, struct sum a, i128 k)
-{
-    if (a.literal.p) {
-        want(ps, out->n == 0 && !out->literal.p && (k == ONE || k == -ONE),
-             "arithmetic beyond multiples of 10^-12 below 10^12");
-        out->literal = a.literal;
-        out->minus = a.minus != (k < 0);
-    }
-    want(ps, !out->literal.p || a.n == 0, "arithmetic with a long number");
-    for (uint64_t i = 0; i < a.n; i++) {
-        i128 v;
-        bool ok = !__builtin_mul_overflow(a.s[i].k, k, &v) && v % ONE == 0;
-        push(ps, out, a.s[i].var, within(ps, ok, ok ? v / ONE : 0));
-    }
-    give(ps->r, a.s);
-}
-
 static int by_variable(const void *a, const void *b)
 {
     uint32_t x = ((const struct summand *)a)->var,
@@ -193,229 +188,207 @@ static int by_variable(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sort, and add what speaks of the same variable; the constant sorts last. */
-static void merge(struct parser *ps, struct sum *l)
+/* Sort the summands from number first on, and add what speaks of the same
+ * variable; the constant comes last. */
+static void merge(struct parser *ps, uint64_t first)
 {
-    uint64_t n = 0;
-    if (l->n > 0)
-        qsort(l->s, l->n, sizeof *l->s, by_variable);
-    for (uint64_t i = 0; i < l->n; i++) {
-        struct summand s = l->s[i];
-        for (; i + 1 < l->n && l->s[i + 1].var == s.var; i++)
-            s.k = within(ps, true, s.k + l->s[i + 1].k);
+    uint64_t n = first;
+    if (ps->n > first)
+        qsort(ps->s + first, ps->n - first, sizeof *ps->s, by_variable);
+    for (uint64_t i = first; i < ps->n; i++) {
+        struct summand s = ps->s[i];
+        for (; i + 1 < ps->n && ps->s[i + 1].var == s.var; i++)
+            s.k = within(ps, true, s.k + ps->s[i + 1].k);
         if (s.k != 0)
-            l->s[n++] = s;
+            ps->s[n++] = s;
     }
-    l->n = n;
+    ps->n = n;
 }
 
-/* Read a term; the depth ends the recursion. */
-static struct sum term(struct parser *ps, int depth)
+/* A number in units; one beyond them is the literal, if it is a whole side.
+ */
+static i128 number(struct parser *ps, bool whole)
 {
-    struct sum out = {0}, a, b;
-    i128 sign = ONE, k = 0;
-    bool plus, minus;
+    struct decimal d = decimal(ps, ps->token);
+    i128 v;
+    bool fits = digits(&d, 11, -12, &v);
+    for (int64_t p = d.before + d.exp - d.n; p < -12; p++)
+        fits &= digit(&d, p) == 0;
+    if (!fits && whole && !ps->literal.p) {
+        ps->literal = d;
+        return 0;
+    }
+    return within(ps, fits, d.minus ? -v : v);
+}
+
+/* Are all summands from first to end - 1 constants; and their sum. */
+static bool constant(struct parser *ps, uint64_t first, uint64_t end, i128 *k)
+{
+    bool all = true;
+    for (*k = 0; first < end; first++) {
+        all &= ps->s[first].var == CONSTANT;
+        *k += all ? ps->s[first].k : 0;
+    }
+    return all;
+}
+
+/* The factor of all summands is in those from first to second - 1, or in
+ * those behind. */
+static void multiply(struct parser *ps, uint64_t first, uint64_t second)
+{
+    i128 k, v;
+    bool is_left = constant(ps, first, second, &k);
+    want(ps, is_left || constant(ps, second, ps->n, &k),
+         "no factor of * is a constant of the units");
+    ps->n = is_left ? ps->n : second;
+    for (uint64_t i = first; i < ps->n; i++) {
+        bool ok = !__builtin_mul_overflow(ps->s[i].k, k, &v) && v % ONE == 0;
+        ps->s[i].k = i < second && is_left ? 0 : within(ps, ok, v / ONE);
+    }
+}
+
+/* The summands of a term, a whole side or not, negated or not, go behind the
+ * others; the depth ends the recursion. */
+static void term(struct parser *ps, int depth, bool minus, bool whole)
+{
+    uint64_t first = ps->n, second;
+    bool add, sub, had = ps->literal.p;
     want(ps, depth <= DEPTH_MAX && ps->token.n > 0, "too deep, or the end");
     if (!is(ps, "(")) {
+        struct summand s = {ONE, CONSTANT};
         if (is_one_of(*ps->token.p, "XY"))
-            push(ps, &out, variable(ps), ONE);
+            s.var = variable(ps);
         else
-            number(ps, &out);
-        want(ps, !out.open || ps->declared[out.s->var], "not declared");
+            s.k = number(ps, whole);
+        want(ps, s.var == CONSTANT || ps->declared[s.var], "not declared");
+        s.k = minus ? -s.k : s.k;
+        ps->s = grow(ps->r, ps->s, ps->n, &ps->room, sizeof *ps->s);
+        ps->s[ps->n++] = s;
         next(ps);
-        return out;
+        return;
     }
-    plus = is(ps, "+");
-    minus = !plus && is(ps, "-");
-    want(ps, plus || minus || is(ps, "*"), "+, - or * wanted");
-    a = term(ps, depth + 1);
-    if (plus || minus) {
-        sign = minus ? -ONE : ONE;
-        push_all(ps, &out, a, bytes_are(ps->token, ")") ? sign : ONE);
+    add = is(ps, "+");
+    sub = !add && is(ps, "-");
+    want(ps, add || sub || is(ps, "*"), "+, - or * wanted");
+    term(ps, depth + 1, minus, whole && (add || sub));
+    second = ps->n;
+    if (!add && !sub) {
+        term(ps, depth + 1, false, false);
+        multiply(ps, first, second);
+    } else if (sub && bytes_are(ps->token, ")")) {
+        for (uint64_t i = first; i < ps->n; i++)
+            ps->s[i].k = -ps->s[i].k;
+        ps->literal.minus ^= !had;
+    } else {
+        want(ps, had || !ps->literal.p, "arithmetic with a long number");
         while (!bytes_are(ps->token, ")"))
-            push_all(ps, &out, term(ps, depth + 1), sign);
-    } else {
-        b = term(ps, depth + 1);
-        want(ps, (!a.open || !b.open) && !a.literal.p && !b.literal.p,
-             "no factor of * is a constant of the units");
-        for (uint64_t i = 0; i < (b.open ? a : b).n; i++)
-            k = within(ps, true, k + (b.open ? a : b).s[i].k);
-        push_all(ps, &out, b.open ? b : a, k);
+            term(ps, depth + 1, sub != minus, false);
     }
-    merge(ps, &out);
+    merge(ps, first);
     want(ps, is(ps, ")"), "')' wanted");
-    return out;
 }
 
-/* ceil(D 2^64), for D = +-digits 10^exp, and whether that is exact. Too large
- * a D, 2^62 or more, becomes I128_MAX, which no bound is above, or -2^126,
- * which is not below D 2^64: a bound above it is above D, too. */
-static void set_d(struct row *row, const unsigned char *digits, size_t n,
-                  int64_t exp, bool neg)
-{
-    unsigned char part[EXP_MAX] = {0}; /* behind the point */
-    size_t behind = exp < 0 ? (size_t)-exp : 0;
-    size_t before = n > behind ? n - behind : 0;
-    i128 v = 0;
-    row->exact = true;
-    row->d64 = neg ? -((i128)1 << 126) : I128_MAX;
-    if (n > 0 && before + (size_t)(exp > 0 ? exp : 0) > 20)
-        return;
-    for (size_t i = 0; i < before; i++)
-        v = 10 * v + digits[i];
-    for (; exp > 0 && v > 0; exp--)
-        v *= 10;
-    if (v >> 62 > 0)
-        return;
-    for (size_t i = 0; i < behind && i < n; i++)
-        part[behind - 1 - i] = digits[n - 1 - i];
-    for (int bit = 0; bit < 64; bit++) { /* twice that part, 64 times */
-        unsigned carry = 0;
-        for (size_t i = behind; i-- > 0; carry /= 10) {
-            carry += 2u * part[i];
-            part[i] = (unsigned char)(carry % 10);
-        }
-        v = 2 * v + carry;
-    }
-    for (size_t i = 0; i < behind; i++)
-        row->exact &= part[i] == 0;
-    row->d64 = neg ? -v : v + !row->exact;
-}
+/* ---- formulas ---- */
 
-/* D = sign times v 10^(k - 12), or times the literal 10^k. */
-static void set_constant(struct parser *ps, struct row *row, i128 v,
-                         struct bytes literal, bool neg, int64_t k)
+/* The row that the summands make, and the literal, <= 0; or >= 0. */
+static struct formula *make_row(struct parser *ps, bool less, bool strict)
 {
-    unsigned char digits[DIGITS_MAX];
-    int64_t exp = -12;
-    size_t n = 0;
-    if (literal.p) {
-        n = digits_of(ps, literal, digits, &exp);
-        neg ^= *literal.p == '-';
-    } else {
-        neg ^= v < 0;
-        for (i128 u = v < 0 ? -v : v, unit = MOST; unit > 0; unit /= 10) {
-            digits[n] = (unsigned char)(u / unit % 10);
-            n += n > 0 || digits[n] > 0; /* no zeros in front */
-        }
-    }
-    set_d(row, digits, n, exp + k, neg && n > 0);
-}
-
-/* The row l + literal <= 0, or with minus -l - literal <= 0. */
-static struct rope *make_row(struct parser *ps, const struct sum *l,
-                             bool minus, bool strict)
-{
-    struct rope *out = get(ps->r, 1, sizeof *out);
-    uint64_t n = l->n;
-    i128 c = 0, unit = ONE;
+    struct formula *out = get(ps->r, 1, sizeof *out);
+    struct decimal d = ps->literal;
+    uint64_t n = ps->n;
+    i128 unit = ONE, c = 0;
+    char text[48];
     struct row *row;
-    int64_t k = 0;
-    if (n > 0 && l->s[n - 1].var == CONSTANT)
-        c = l->s[--n].k;
-    ps->pr->rows = grow(ps->r, ps->pr->rows, ps->pr->n_rows, &ps->room,
+    if (n > 0 && ps->s[n - 1].var == CONSTANT)
+        c = ps->s[--n].k;
+    if (!d.p) {
+        i128 size = c < 0 ? -c : c;
+        int used = snprintf(text, sizeof text, "%lld.%012lld",
+                            (long long)(size / ONE), (long long)(size % ONE));
+        d = decimal(ps, (struct bytes){(unsigned char *)text, (size_t)used});
+        d.minus = c < 0;
+    }
+    ps->pr->rows = grow(ps->r, ps->pr->rows, ps->pr->n_rows, &ps->rows_room,
                         sizeof *row);
-    row = &ps->pr->rows[ps->pr->n_rows];
-    *out = (struct rope){.n = 1, .row = ps->pr->n_rows++};
+    *out = (struct formula){.n = 1, .rows = 1, .row = ps->pr->n_rows};
+    row = &ps->pr->rows[ps->pr->n_rows++];
     *row = (struct row){.n = (uint32_t)n, .strict = strict};
     row->var = get(ps->r, n, sizeof *row->var);
     row->coef = get(ps->r, n, sizeof *row->coef);
     for (uint64_t i = 0; i < n; i++)
-        for (; l->s[i].k % unit != 0; k++)
+        for (; ps->s[i].k % unit != 0; d.exp++)
             unit /= 10; /* ends at 1 */
     for (uint64_t i = 0; i < n; i++) {
-        i128 m = (minus ? -l->s[i].k : l->s[i].k) / unit;
+        i128 m = (less ? ps->s[i].k : -ps->s[i].k) / unit;
         want(ps, m < 1 << 26 && m > -(1 << 26),
              "a coefficient of 2^26 or more");
-        row->var[i] = l->s[i].var;
+        row->var[i] = ps->s[i].var;
         row->coef[i] = (int32_t)m;
     }
     row->box = row->n == 1 && row->var[0] < ps->pr->n_x &&
                (row->coef[0] == 1 || row->coef[0] == -1);
-    set_constant(ps, row, c, l->literal, minus == l->minus, k);
+    d.minus = d.minus != less; /* to the other side */
+    set_d(row, d);
     return out;
 }
 
-/* *a becomes the list of "*a and b", or of "*a or b". There are at most 2^20
- * conjunctions and 2^26 rows in each, so the products do not overflow. */
-static void combine(struct parser *ps, bool is_and, struct dnf *a,
-                    struct dnf b)
-{
-    struct dnf c = {.n = a->n * b.n, .rows = a->rows * b.n + b.rows * a->n};
-    struct rope *made;
-    if (!is_and)
-        c = (struct dnf){a->c, a->n + b.n, a->rows + b.rows, a->room};
-    want(ps, c.n <= CONJ_MAX && c.rows <= ROWS_IN_ALL_MAX,
-         "more than 1048576 conjunctions or 67108864 rows");
-    c.c = grow(ps->r, c.c, c.n, &c.room, sizeof *c.c);
-    if (is_and) {
-        made = get(ps->r, c.n, sizeof *made);
-        for (uint64_t i = 0; i < c.n; i++) {
-            const struct rope *x = a->c[i / b.n], *y = b.c[i % b.n];
-            made[i] = (struct rope){x, y, x->n + y->n, 0};
-            c.c[i] = &made[i];
-        }
-        give(ps->r, a->c);
-    } else {
-        memcpy(c.c + a->n, b.c, b.n * sizeof *b.c);
-    }
-    give(ps->r, b.c);
-    *a = c;
-}
-
-/* The left side less the right side. A literal is a whole side, and the other
- * has no constant. */
-static struct sum sides(struct parser *ps, int depth)
-{
-    struct sum a = term(ps, depth), b = term(ps, depth), out = {0};
-    struct bytes literal = a.literal.p ? a.literal : b.literal;
-    bool minus = a.literal.p ? a.minus : b.literal.p && !b.minus;
-    bool two = a.literal.p && b.literal.p;
-    a.literal.p = b.literal.p = NULL;
-    push_all(ps, &out, a, ONE);
-    push_all(ps, &out, b, -ONE);
-    for (uint64_t i = 0; literal.p && i < out.n; i++)
-        two |= out.s[i].var == CONSTANT && out.s[i].k != 0;
-    want(ps, !two, "arithmetic with a long number");
-    merge(ps, &out);
-    out.literal = literal;
-    out.minus = minus;
-    return out;
-}
-
-static struct dnf comparison(struct parser *ps, int depth)
+static struct formula *comparison(struct parser *ps, int depth)
 {
     bool lt = is(ps, "<"), le = !lt && is(ps, "<="), gt = is(ps, ">");
-    bool ge = !gt && is(ps, ">="), eq = !lt && !le && !gt && !ge;
-    const struct rope **c = get(ps->r, 1, sizeof *c);
-    struct rope *two;
-    struct sum l;
+    bool ge = !gt && is(ps, ">="), eq = !lt && !le && !gt && !ge, left;
+    struct formula *out;
     want(ps, !eq || is(ps, "="), "and, or or a comparison wanted");
-    l = sides(ps, depth + 1);
-    if (eq) {
-        two = get(ps->r, 1, sizeof *two);
-        two->left = make_row(ps, &l, false, false);
-        two->right = make_row(ps, &l, true, false);
-        two->n = 2;
-        *c = two;
-    } else {
-        *c = make_row(ps, &l, gt || ge, lt || gt);
-    }
-    give(ps->r, l.s);
-    return (struct dnf){c, 1, (*c)->n, 1};
+    ps->n = 0;
+    ps->literal.p = NULL;
+    term(ps, depth + 1, false, true);
+    left = ps->literal.p;
+    term(ps, depth + 1, true, true);
+    ps->literal.minus ^= !left;
+    merge(ps, 0);
+    want(ps, !ps->literal.p || ps->n == 0 || ps->s[ps->n - 1].var != CONSTANT,
+         "arithmetic with a long number");
+    if (!eq)
+        return make_row(ps, lt || le, lt || gt);
+    out = get(ps->r, 1, sizeof *out);
+    *out = (struct formula){.kind = AND, .n = 1, .rows = 2};
+    out->child = make_row(ps, true, false);
+    out->child->next = make_row(ps, false, false);
+    return out;
 }
 
-static struct dnf formula(struct parser *ps, int depth)
+/* Add an operand at the end. There are at most 2^20 conjunctions and 2^26
+ * rows in each, so the products do not overflow. */
+static void add_operand(struct parser *ps, struct formula *f,
+                        struct formula ***end, struct formula *operand)
 {
-    struct dnf out;
+    if (f->kind == AND) {
+        f->rows = f->rows * operand->n + operand->rows * f->n;
+        f->n *= operand->n;
+    } else {
+        f->rows += operand->rows;
+        f->n += operand->n;
+    }
+    want(ps, f->n <= CONJ_MAX && f->rows <= ROWS_IN_ALL_MAX,
+         "more than 1048576 conjunctions or 67108864 rows");
+    **end = operand;
+    *end = &operand->next;
+}
+
+static struct formula *formula(struct parser *ps, int depth)
+{
+    struct formula *out, **end;
     bool is_and;
     want(ps, depth <= DEPTH_MAX, "nested more than 64 deep");
     want(ps, is(ps, "("), "'(' wanted");
     is_and = is(ps, "and");
     if (is_and || is(ps, "or")) {
-        out = formula(ps, depth + 1);
-        while (!bytes_are(ps->token, ")"))
-            combine(ps, is_and, &out, formula(ps, depth + 1));
+        out = get(ps->r, 1, sizeof *out);
+        out->kind = is_and ? AND : OR;
+        out->n = is_and;
+        end = &out->child;
+        do
+            add_operand(ps, out, &end, formula(ps, depth + 1));
+        while (!bytes_are(ps->token, ")"));
     } else {
         out = comparison(ps, depth);
     }
@@ -423,23 +396,7 @@ static struct dnf formula(struct parser *ps, int depth)
     return out;
 }
 
-/* The rows of a conjunction, in order: filled from the end, what is to the
- * left waits. Only nesting makes more than one wait. */
-static uint32_t *flatten(struct parser *ps, const struct rope *c)
-{
-    const struct rope *wait[DEPTH_MAX + 2];
-    uint32_t *rows = get(ps->r, c->n, sizeof *rows);
-    uint64_t at = c->n;
-    for (int n = 0; at > 0;) {
-        while (c->left) {
-            wait[n++] = c->left;
-            c = c->right;
-        }
-        rows[--at] = c->row;
-        c = n > 0 ? wait[--n] : NULL;
-    }
-    return rows;
-}
+/* ---- groups ---- */
 
 /* Bounds at scale 64 of n rows, b[2 i] and b[2 i + 1] of X_i. Returns false
  * if no input makes all rows true. */
@@ -504,34 +461,59 @@ static struct conj make_conj(struct parser *ps, const uint32_t *rows,
     return c;
 }
 
-static void make_groups(struct parser *ps, const struct dnf *all)
+/* The rows in ps->conj become a conjunction of the last group, or of a new
+ * one. */
+static void add_conj(struct parser *ps, uint64_t n)
 {
     struct property *pr = ps->pr;
     size_t size = 2 * pr->n_x * sizeof(i128);
-    i128 *b = get(ps->r, size, 1), *last = get(ps->r, size, 1);
-    uint64_t room = 0, conj_room = 0;
-    for (uint64_t i = 0; i < all->n; i++) {
-        uint32_t *rows = flatten(ps, all->c[i]);
-        struct group *g;
-        if (find_box(ps, rows, all->c[i]->n, b)) {
-            if (pr->n_groups == 0 || memcmp(b, last, size) != 0) {
-                pr->groups = grow(ps->r, pr->groups, pr->n_groups, &room,
-                                  sizeof *pr->groups);
-                pr->groups[pr->n_groups++] = make_group(ps, b);
-                conj_room = 0;
-                memcpy(last, b, size);
-            }
-            g = &pr->groups[pr->n_groups - 1];
-            g->conj = grow(ps->r, g->conj, g->n_conj, &conj_room,
-                           sizeof *g->conj);
-            g->conj[g->n_conj] = make_conj(ps, rows, all->c[i]->n);
-            g->conj[g->n_conj].first = g->n_targets;
-            g->n_targets += g->conj[g->n_conj++].n_rows; /* of 2^26 */
-            if (g->n_conj > pr->most_conj)
-                pr->most_conj = g->n_conj;
-        }
-        give(ps->r, rows);
+    struct group *g;
+    struct conj *c;
+    if (!find_box(ps, ps->conj, n, ps->box))
+        return;
+    if (pr->n_groups == 0 || memcmp(ps->box, ps->last, size) != 0) {
+        pr->groups = grow(ps->r, pr->groups, pr->n_groups, &ps->group_room,
+                          sizeof *pr->groups);
+        pr->groups[pr->n_groups++] = make_group(ps, ps->box);
+        ps->list_room = 0;
+        memcpy(ps->last, ps->box, size);
     }
+    g = &pr->groups[pr->n_groups - 1];
+    g->conj = grow(ps->r, g->conj, g->n_conj, &ps->list_room,
+                   sizeof *g->conj);
+    c = &g->conj[g->n_conj++];
+    *c = make_conj(ps, ps->conj, n);
+    c->first = g->n_targets;
+    g->n_targets += c->n_rows; /* of 2^26 */
+    if (g->n_conj > pr->most_conj)
+        pr->most_conj = g->n_conj;
+}
+
+/* What must be true besides each formula in f. */
+static void link(struct formula *f, const struct formula *then)
+{
+    f->then = then;
+    for (struct formula *c = f->child; c; c = c->next)
+        link(c, f->kind == AND && c->next ? c->next : then);
+}
+
+/* All conjunctions of f, what comes after it, and n rows so far. An or of two
+ * operands doubles their number, so there are few of these below each other;
+ * of one, it is an and. */
+static void enumerate(struct parser *ps, const struct formula *f, uint64_t n)
+{
+    while (f && (f->kind != OR || !f->child->next)) {
+        if (f->kind == ROW) {
+            ps->conj = grow(ps->r, ps->conj, n, &ps->conj_room,
+                            sizeof *ps->conj);
+            ps->conj[n++] = f->row;
+        }
+        f = f->kind == ROW ? f->then : f->child;
+    }
+    if (!f)
+        add_conj(ps, n);
+    for (const struct formula *c = f ? f->child : NULL; c; c = c->next)
+        enumerate(ps, c, n);
 }
 
 void property_read(struct run *r, struct property *pr, struct bytes text,
@@ -539,9 +521,11 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
 {
     struct parser ps = {.r = r, .pr = pr, .rest = text, .line = 1};
     uint64_t n = (uint64_t)n_x + n_y, missing = n;
-    struct dnf all = {.n = 0};
+    struct formula all = {.kind = AND, .n = 1}, **end = &all.child;
     *pr = (struct property){.n_x = n_x, .n_y = n_y};
     ps.declared = get(r, n, sizeof *ps.declared);
+    ps.box = get(r, 2ull * n_x, sizeof *ps.box);
+    ps.last = get(r, 2ull * n_x, sizeof *ps.last);
     for (next(&ps); ps.token.n > 0;) {
         want(&ps, is(&ps, "("), "'(' wanted");
         if (is(&ps, "declare-const")) {
@@ -553,10 +537,7 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
             want(&ps, is(&ps, "Real"), "'Real' wanted");
         } else {
             want(&ps, is(&ps, "assert"), "declare-const or assert wanted");
-            if (all.n > 0)
-                combine(&ps, true, &all, formula(&ps, 1));
-            else
-                all = formula(&ps, 1);
+            add_operand(&ps, &all, &end, formula(&ps, 1));
         }
         want(&ps, is(&ps, ")"), "')' wanted");
     }
@@ -565,6 +546,7 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
                "the network has %u inputs and %u outputs, not "
                "all are declared",
                n_x, n_y);
-    must(r, all.n > 0, "there is no assertion");
-    make_groups(&ps, &all);
+    must(r, all.child, "there is no assertion");
+    link(&all, NULL);
+    enumerate(&ps, &all, 0);
 }

@@ -386,7 +386,7 @@ for name, text, words in (
         ('a product', B + b'(assert (<= (* X_0 Y_0) 1))', 'constant'),
         ('a number', D + b'(assert (<= X_0 1.2.3))', 'no number'),
         ('no digits', D + b'(assert (<= X_0 .))', 'no number'),
-        ('an exponent', D + b'(assert (<= X_0 1e))', '4096'),
+        ('an exponent', D + b'(assert (<= X_0 1e))', 'no number'),
         ('a large exponent', D + b'(assert (<= X_0 1e5000))', '4096'),
         ('an endless exponent', D + b'(assert (<= X_0 1e99999999999999999))',
          '4096'),
@@ -395,7 +395,7 @@ for name, text, words in (
         ('37 digits in a sum', D + b'(assert (<= (+ X_0 ' + b'1' * 37 +
          b') 1))', '10^-12'),
         ('37 digits in a product', D + b'(assert (<= (* X_0 ' + b'1' * 37 +
-         b') 1))', 'the units'),
+         b') 1))', '10^-12'),
         ('13 digits behind the point', D +
          b'(assert (<= (+ X_0 0.0000000000001) 1))', '10^-12'),
         ('a product that is not exact', D +
