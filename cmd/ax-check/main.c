@@ -18,18 +18,21 @@ struct settings {
     bool json, quiet, progress;
 };
 
+enum { OPT_JSON = 256, OPT_PROGRESS, OPT_HELP, OPT_VERSION, OPT_LIST };
+
 static const struct help {
-    char letter;
+    int code; /* a letter, or one of those above */
     const char *name, *arg, *help;
 } options[] = {
     {'c', "certificate", "FILE",
      "check this certificate, not those attached"},
     {'q', "quiet", NULL, "print no verdict, the exit code tells"},
-    {0, "json", NULL, "print one JSON document"},
-    {0, "progress", NULL, "show on a terminal how far it is"},
-    {0, "help", NULL, "print this list"},
-    {0, "version", NULL, "print the version"},
-    {0, "list-options", NULL, "print the options, one a line, for programs"},
+    {OPT_JSON, "json", NULL, "print one JSON document"},
+    {OPT_PROGRESS, "progress", NULL, "show on a terminal how far it is"},
+    {OPT_HELP, "help", NULL, "print this list"},
+    {OPT_VERSION, "version", NULL, "print the version"},
+    {OPT_LIST, "list-options", NULL,
+     "print the options, one a line, for programs"},
 };
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
@@ -43,21 +46,15 @@ static void print_options(bool list)
                "carries\n\n",
                usage);
     for (const struct help *o = options; o < options + N_OPTIONS; o++) {
+        char letter[] = {'-', (char)(o->code < OPT_JSON ? o->code : '-'), 0};
         if (list)
-            printf("%c\t%s\t%s\t%s\n", o->letter ? o->letter : '-', o->name,
+            printf("%s\t%s\t%s\t%s\n", letter + 1, o->name,
                    o->arg ? o->arg : "-", o->help);
         else
-            printf("  %c%c%c --%s %-*s %s\n", o->letter ? '-' : ' ',
-                   o->letter ? o->letter : ' ', o->letter ? ',' : ' ',
-                   o->name, 18 - (int)strlen(o->name), o->arg ? o->arg : "",
-                   o->help);
+            printf("  %2s%c --%s %-*s %s\n", o->code < OPT_JSON ? letter : "",
+                   o->code < OPT_JSON ? ',' : ' ', o->name,
+                   18 - (int)strlen(o->name), o->arg ? o->arg : "", o->help);
     }
-}
-
-static _Noreturn void bad_usage(void)
-{
-    fputs(usage, stderr);
-    exit(USAGE);
 }
 
 /* End: standard output may be full, and then nothing was said. A reader that
@@ -73,51 +70,45 @@ static _Noreturn void finish(int code)
     exit(code);
 }
 
-static void set_option(struct settings *s, const char *name)
-{
-    if (strcmp(name, "json") == 0) {
-        s->json = true;
-    } else if (strcmp(name, "quiet") == 0) {
-        s->quiet = true;
-    } else if (strcmp(name, "progress") == 0) {
-        s->progress = isatty(2);
-    } else if (strcmp(name, "certificate") == 0) {
-        s->certificate = optarg;
-    } else if (strcmp(name, "version") == 0) {
-        printf("ax-check %s\n", PACKAGE_VERSION);
-        finish(0);
-    } else {
-        print_options(strcmp(name, "list-options") == 0);
-        finish(0);
-    }
-}
-
 static void read_options(struct settings *s, int argc, char **argv)
 {
     struct option list[N_OPTIONS + 1] = {{0}};
-    int got, at = 0;
+    int got;
     for (int i = 0; i < N_OPTIONS; i++)
         list[i] = (struct option){options[i].name, options[i].arg != NULL,
-                                  NULL, 0};
-    while ((got = getopt_long(argc, argv, "c:q", list, &at)) != -1) {
-        for (int i = 0; got != 0 && i < N_OPTIONS; i++)
-            at = options[i].letter == got ? i : at;
+                                  NULL, options[i].code};
+    while ((got = getopt_long(argc, argv, "c:q", list, NULL)) != -1) {
+        s->certificate = got == 'c' ? optarg : s->certificate;
+        s->quiet |= got == 'q';
+        s->json |= got == OPT_JSON;
+        s->progress |= got == OPT_PROGRESS && isatty(2);
+        if (got == OPT_VERSION)
+            printf("ax-check %s\n", PACKAGE_VERSION);
+        if (got == OPT_HELP || got == OPT_LIST)
+            print_options(got == OPT_LIST);
+        if (got >= OPT_HELP)
+            finish(0);
         if (got == '?')
-            bad_usage();
-        set_option(s, options[at].name);
+            break;
     }
-    s->model = argv[optind];
-    s->property = s->model ? argv[optind + 1] : NULL;
-    if (s->model && (!s->property || !argv[optind + 2]))
+    if (got == -1 && argc - optind >= 1 && argc - optind <= 2) {
+        s->model = argv[optind];
+        s->property = argv[optind + 1];
+        s->json &= !s->quiet;
         return;
-    fprintf(stderr, "ax-check: %s\n",
-            s->model ? "one operand too many" : "MODEL.axm is missing");
-    bad_usage();
+    }
+    if (got == -1)
+        fprintf(stderr, "ax-check: %s\n",
+                argv[optind] ? "one operand too many"
+                             : "MODEL.axm is missing");
+    fputs(usage, stderr);
+    exit(USAGE);
 }
 
-static void print_string(const char *p, size_t n)
+/* A member of a JSON object, behind another. */
+static void print_member(const char *key, const char *p, size_t n)
 {
-    putchar('"');
+    printf(",\"%s\":\"", key);
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)p[i];
         if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f)
@@ -128,55 +119,43 @@ static void print_string(const char *p, size_t n)
     putchar('"');
 }
 
-static void print_hex(const unsigned char *p)
+static const char *hex(char out[65], const unsigned char *p)
 {
     for (int i = 0; i < 32; i++)
-        printf("%02x", p[i]);
+        sprintf(out + 2 * i, "%02x", p[i]);
+    return out;
 }
 
-static const char *word(int code)
+static void print_verdict(bool json, const struct claim *c,
+                          const struct run *r)
 {
-    return code == ACCEPTED    ? "accepted"
-           : code == REJECTED  ? "rejected"
-           : code == UNDECIDED ? "undecided"
-                               : "malformed";
-}
-
-static void print_verdict(const struct settings *s, const struct claim *c,
-                          const struct run *r, bool first)
-{
-    const char *what = c->is_cex ? "violated" : "holds";
-    if (s->quiet)
-        return;
-    if (!s->json) {
-        printf("%s: %s, ", word(r->code), what);
-        if (c->name.n > 0)
-            printf("%.*s", (int)c->name.n, (const char *)c->name.p);
-        else
-            print_hex(c->digest);
+    const char *what = c->is_cex ? "violated" : "holds", *word;
+    const char *where = r->code == ACCEPTED ? NULL : c->where;
+    const char *name = (const char *)c->name.p;
+    char digest[65];
+    word = r->code == ACCEPTED    ? "accepted"
+           : r->code == REJECTED  ? "rejected"
+           : r->code == UNDECIDED ? "undecided"
+                                  : "malformed";
+    hex(digest, c->digest);
+    if (!json) {
+        printf("%s: %s, %.*s", word, what, c->name.n ? (int)c->name.n : 64,
+               c->name.n ? name : digest);
         if (r->code == ACCEPTED && !c->is_cex)
             printf(", %llu leaves", (unsigned long long)c->leaves);
-        if (r->code != ACCEPTED)
-            printf(": %s", r->msg);
-        if (c->where && r->code != ACCEPTED)
-            printf(", at %s", c->where);
-        putchar('\n');
+        printf("%s%s%s%s\n", r->code == ACCEPTED ? "" : ": ", r->msg,
+               where ? ", at " : "", where ? where : "");
         return;
     }
-    printf("%s{\"claim\":\"%s\",\"property\":", first ? "" : ",", what);
-    print_string((const char *)c->name.p, c->name.n);
-    printf(",\"property_digest\":\"");
-    print_hex(c->digest);
-    printf("\",\"semantics\":\"real\",\"verdict\":\"%s\",\"leaves\":%llu",
-           word(r->code), (unsigned long long)c->leaves);
-    if (r->code != ACCEPTED) {
-        printf(",\"reason\":");
-        print_string(r->msg, strlen(r->msg));
-    }
-    if (c->where && r->code != ACCEPTED) {
-        printf(",\"at\":");
-        print_string(c->where, strlen(c->where));
-    }
+    printf("{\"claim\":\"%s\"", what);
+    print_member("property", name, c->name.n);
+    print_member("property_digest", digest, 64);
+    printf(",\"semantics\":\"real\",\"verdict\":\"%s\",\"leaves\":%llu", word,
+           (unsigned long long)c->leaves);
+    if (r->code != ACCEPTED)
+        print_member("reason", r->msg, strlen(r->msg));
+    if (where)
+        print_member("at", where, strlen(where));
     putchar('}');
 }
 
@@ -254,11 +233,10 @@ static void check(struct run *r, struct task *t, struct claim *c)
 static int check_all(struct task *t)
 {
     int volatile code = ACCEPTED;
-    if (t->s.json && !t->s.quiet) {
-        printf("{\"schema\":\"ax.check/1\",\"identity\":\"");
-        print_hex(t->c.identity);
-        printf("\",\"claims\":[");
-    }
+    char id[65];
+    if (t->s.json)
+        printf("{\"schema\":\"ax.check/1\",\"identity\":\"%s\",\"claims\":[",
+               hex(id, t->c.identity));
     for (uint64_t i = 0; i < t->n; i++) {
         struct run *r = calloc(1, sizeof *r);
         if (!r)
@@ -267,7 +245,10 @@ static int check_all(struct task *t)
             check(r, t, &t->claims[i]);
         if (t->s.progress)
             fprintf(stderr, "\r\033[K");
-        print_verdict(&t->s, &t->claims[i], r, i == 0);
+        if (t->s.json && i > 0)
+            putchar(',');
+        if (!t->s.quiet)
+            print_verdict(t->s.json, &t->claims[i], r);
         /* What is malformed first, then rejected, undecided, accepted. */
         if (code < USAGE &&
             (r->code >= USAGE || code == ACCEPTED || r->code == REJECTED))
@@ -275,7 +256,7 @@ static int check_all(struct task *t)
         give_all(r);
         free(r);
     }
-    if (t->s.json && !t->s.quiet)
+    if (t->s.json)
         printf("],\"exit\":%d}\n", code);
     return code;
 }
