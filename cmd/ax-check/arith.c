@@ -23,16 +23,14 @@ struct state {
     int64_t q, shifts, sum_m; /* SM < 2^62 */
 };
 
-/* Arrays over variables or the largest node, padded to 8, and by neuron what
- * a relu node passes on: of mu < 0 mu below >> 28, of others mu above >> 7.
- */
+/* Arrays over variables or the largest node, padded to 8. */
 struct work {
     const struct net *net;
-    struct state *state;            /* [n_nodes] */
-    int64_t *e, *part;              /* the sums so far; what is to be added */
-    int64_t *below, *above, *slope; /* slope: above, for one target */
-    int64_t *nu;                    /* of the node at hand */
-    uint32_t *some;                 /* where nu is not 0 */
+    struct state *state; /* [n_nodes] */
+    int64_t *e, *part;   /* the sums so far; what is to be added */
+    int64_t *slope;      /* above, for one target */
+    int64_t *nu;         /* of the node at hand */
+    uint32_t *some;      /* where nu is not 0 */
     uint32_t n_some;
     i128 *low, *up; /* L and U of unstable neurons */
 };
@@ -40,12 +38,15 @@ struct work {
 struct box box_new(struct run *r, const struct net *net)
 {
     uint64_t n_x = net->nodes[0].n, n = net->n_vars;
-    struct box b = {.lo = get(r, 2 * n_x + 4 * n + net->n_nodes, 8)};
+    struct box b = {
+        .lo = get(r, up8(2 * n_x) + 5 * n + up8(n) / 8 + net->n_nodes, 8)};
     b.hi = b.lo + n_x;
-    b.m = b.hi + n_x;
+    b.m = b.lo + up8(2 * n_x); /* vectors are aligned */
     b.l = b.m + n;
     b.u = b.l + n;
-    b.t = b.u + n;
+    b.below = b.u + n;
+    b.above = b.below + n;
+    b.t = b.above + n;
     b.status = (uint8_t *)(b.t + net->n_nodes);
     return b;
 }
@@ -70,8 +71,6 @@ struct work *work_new(struct run *r, const struct net *net)
         .state = get(r, net->n_nodes, sizeof *w->state),
         .e = get(r, net->n_vars, sizeof *w->e),
         .part = get(r, net->n_vars, sizeof *w->part),
-        .below = get(r, net->n_vars, sizeof *w->below),
-        .above = get(r, net->n_vars, sizeof *w->above),
         .slope = get(r, most, sizeof *w->slope),
         .nu = get(r, most, sizeof *w->nu),
         .some = get(r, most + 1, sizeof *w->some),
@@ -280,7 +279,7 @@ static i128 affine(struct run *r, struct work *w, uint32_t k)
 CLONES static i128 relax(const struct work *w, const struct box *b,
                          const struct node *n, int down, int up)
 {
-    const int64_t *e = w->e + n->base, *below = w->below + n->base;
+    const int64_t *e = w->e + n->base, *below = b->below + n->base;
     const int64_t *l = b->l + n->base, *u = b->u + n->base;
     i128 total = 0;
     for (uint64_t from = 0; from < n->n; from += 512) {
@@ -297,6 +296,21 @@ CLONES static i128 relax(const struct work *w, const struct box *b,
         }
         for (int i = 0; i < 8; i++)
             total += sum[i];
+    }
+    return total;
+}
+
+/* The same along the lines about sigmoids. */
+static i128 follow(const struct work *w, const struct box *b,
+                   const struct node *n, int down, int up)
+{
+    i128 total = 0;
+    for (uint64_t i = 0; i < n->n; i++) {
+        uint64_t j = n->base + i;
+        int64_t mu = (w->e[j] >> down) * (1 << up);
+        w->nu[i] = (mu * b->below[j]) >> 28;
+        if (mu != 0)
+            total += (i128)mu * (mu > 0 ? b->l[j] : b->u[j]) - b->above[j];
     }
     return total;
 }
@@ -320,7 +334,7 @@ static int64_t beta_exponent(uint32_t code, int n, int64_t q)
     return code == 0 || x < -12 ? -12 : x;
 }
 
-/* The visit of relu node k; returns what C grows by. */
+/* The visit of node k, of neurons; returns what C grows by. */
 static i128 relaxation(struct run *r, struct work *w, const struct box *b,
                        uint32_t k, const uint8_t *table,
                        const struct goal *goal)
@@ -346,9 +360,10 @@ static i128 relaxation(struct run *r, struct work *w, const struct box *b,
     for (uint32_t j = 0; j < n->n; j++) {
         bool other = table && b->u[n->base + j] > 0 && /* unstable */
                      table[n->base + j] != 255;
-        w->slope[j] = other ? table[n->base + j] : w->above[n->base + j];
+        w->slope[j] = other ? table[n->base + j] : b->above[n->base + j];
     }
-    g = relax(w, b, n, down, up);
+    g = n->kind == RELU ? relax(w, b, n, down, up)
+                        : follow(w, b, n, down, up);
     for (uint32_t i = 0; i < n_mults; i++) {
         uint32_t j = goal->mults[i].neuron - n->base;
         int64_t v = 2048 + goal->mults[i].code % 2048;
@@ -388,9 +403,9 @@ static struct bound descend(struct run *r, struct work *w,
         enum kind kind = w->net->nodes[k].kind;
         if (!s->there)
             continue;
-        for (int64_t i = 0; i < s->shifts && kind != RELU; i++)
+        for (int64_t i = 0; i < s->shifts && kind < RELU; i++)
             out.c = plus(r, out.c, cost(r, w, k, s->q));
-        if (kind == RELU)
+        if (kind >= RELU)
             out.c = plus(r, out.c,
                          relaxation(r, w, b, k, t ? t->slope : NULL, goal));
         else if (k > 0)
@@ -420,10 +435,21 @@ static i128 unit_row(struct run *r, struct work *w, const struct box *b,
     return descend(r, w, b, k, target, NULL).c;
 }
 
+/* The neuron of a sigmoid, between l and u. */
+static void set_lines(struct box *b, uint64_t j, i128 l, i128 u)
+{
+    struct lines y = lines_between(l, u > l ? u : l);
+    b->l[j] = y.low;
+    b->u[j] = y.up;
+    b->below[j] = y.slope;
+    b->above[j] = y.most;
+    b->m[j] = 1 << 16;
+}
+
 /* The neurons of node k, number first and on: bounds of those that are
  * unstable so far, and what follows from them. */
-static void bound_relu(struct run *r, struct work *w, struct box *b,
-                       uint32_t k, uint64_t first)
+static void bound_neurons(struct run *r, struct work *w, struct box *b,
+                          uint32_t k, uint64_t first)
 {
     const struct node *n = &w->net->nodes[k];
     uint8_t *status = b->status + n->base;
@@ -437,6 +463,10 @@ static void bound_relu(struct run *r, struct work *w, struct box *b,
         low = w->low[i] = unit_row(r, w, b, n->t[i].var, 1, target);
         up = w->up[i] = minus(r, 0,
                               unit_row(r, w, b, n->t[i].var, -1, target + 1));
+        if (n->kind == SIGMOID) {
+            set_lines(b, n->base + i, low >> 36, -(-up >> 36));
+            continue;
+        }
         most = up > 0 ? -(-up >> 48) : 0;
         m[i] = most < m[i] ? (int64_t)most : m[i];
         if (low >= 0)
@@ -448,23 +478,15 @@ static void bound_relu(struct run *r, struct work *w, struct box *b,
         if (status[i] == INACTIVE)
             m[i] = 0;
     }
-    b->t[k] = 64 - sh;
-    for (uint64_t i = 0; i < n->n; i++) { /* at most 2^29 in magnitude */
-        b->l[n->base + i] = (int64_t)(w->low[i] >> sh);
-        b->u[n->base + i] = (int64_t) - (-w->up[i] >> sh);
-    }
-}
-
-/* What the neurons of node n pass on. */
-static void load(struct work *w, struct box *b, const struct node *n)
-{
-    for (uint64_t j = n->base; j < n->base + n->n; j++) {
-        bool open = b->status[j] == UNSTABLE, on = b->status[j] == ACTIVE;
-        int64_t *l = &b->l[j], *u = &b->u[j];
-        if (!open)
-            *l = *u = 0;
-        w->below[j] = open ? (*u << 28) / (*u - *l) : on ? 1 << 28 : 0;
-        w->above[j] = on || (open && *u > -*l) ? 1 << 7 : 0;
+    b->t[k] = n->kind == RELU ? 64 - sh : 28;
+    for (uint64_t i = 0; i < n->n && n->kind == RELU; i++) {
+        int64_t *l = &b->l[n->base + i], *u = &b->u[n->base + i];
+        if (status[i] != UNSTABLE)
+            continue;
+        *l = (int64_t)(w->low[i] >> sh); /* at most 2^29 in magnitude */
+        *u = (int64_t) - (-w->up[i] >> sh);
+        b->below[n->base + i] = (*u << 28) / (*u - *l);
+        b->above[n->base + i] = *u > -*l ? 1 << 7 : 0;
     }
 }
 
@@ -509,15 +531,19 @@ void box_bounds(struct run *r, struct work *w, struct box *b)
     for (uint32_t k = 0; k + 1 < w->net->n_nodes; k++) {
         const struct node *n = &w->net->nodes[k];
         i128 sum = 0;
-        if (n->kind == RELU && !b->fresh)
-            bound_relu(r, w, b, k, first);
+        if (n->kind >= RELU && !b->fresh)
+            bound_neurons(r, w, b, k, first);
         else if (k > 0 && !b->fresh)
             bound_linear(r, b, n);
-        if (n->kind == RELU)
-            load(w, b, n);
-        first += n->kind == RELU ? n->n : 0;
-        for (uint64_t i = 0; i < n->n; i++)
-            sum += b->m[n->base + i];
+        for (uint64_t j = n->base; j < n->base + n->n; j++) {
+            if (b->status[j] != UNSTABLE) {
+                b->l[j] = b->u[j] = 0;
+                b->below[j] = b->status[j] == ACTIVE ? 1 << 28 : 0;
+                b->above[j] = b->status[j] == ACTIVE ? 1 << 7 : 0;
+            }
+            sum += b->m[j];
+        }
+        first += n->kind >= RELU ? n->n : 0;
         if (sum >= (i128)1 << 62)
             refuse(r, REJECTED, "variables are too large");
         w->state[k].sum_m = (int64_t)sum;

@@ -38,7 +38,7 @@ struct graph {
 };
 
 const struct num one = {1, 0, 0};
-static const struct num minus_one = {-1, 0, 0};
+static const struct num none = {0, 0, 0}, minus_one = {-1, 0, 0};
 
 static void need(struct graph *g, bool ok, const char *what)
 {
@@ -171,7 +171,7 @@ static void add_term(struct graph *g, struct num x, struct num w)
 {
     struct node *n = g->node;
     count_step(g);
-    need(g, n->kind != RELU || x.var != 0, "of a constant");
+    need(g, n->kind < RELU || x.var != 0, "of a constant");
     if (w.m != 0 && x.var == 0) {
         struct num d = n->d ? n->d[g->row] : one, v = num_mul(g, w, x);
         need(g, v.m % d.m == 0, "a constant is not divided exactly");
@@ -563,25 +563,42 @@ static void op_concat(struct graph *g, struct array **out)
 
 /* ---- operators that make nodes ---- */
 
-/* One term for each element: Relu, or Neg. */
-static struct array *each(struct graph *g, const struct array *a, bool relu)
+/* w v + b for each element v. */
+static struct array *each(struct graph *g, const struct array *a,
+                          enum kind kind, struct num w, struct num b)
 {
-    struct array *y = node_begin(g, relu ? RELU : UNIT, a->dims, a->rank);
+    struct array *y = node_begin(g, kind, a->dims, a->rank);
     for (uint64_t i = 0; i < a->n; i++) {
-        add_term(g, a->x[i], relu ? one : minus_one);
+        add_term(g, a->x[i], w);
+        if (b.m != 0)
+            add_term(g, b, one);
         end_row(g);
     }
     return y;
 }
 
-static struct array *rectified(struct graph *g, const struct array *x)
+static struct array *rectified(struct graph *g, const struct array *a)
 {
-    return each(g, x, RELU, one, zero);
+    return each(g, a, RELU, one, none);
 }
 
 static void op_each(struct graph *g, struct array **out)
 {
-    out[0] = each(g, in(g, 0), is_op(g, "Relu"));
+    bool neg = is_op(g, "Neg"), relu = is_op(g, "Relu");
+    out[0] = each(g, in(g, 0),
+                  neg    ? UNIT
+                  : relu ? RELU
+                         : SIGMOID,
+                  neg ? minus_one : one, none);
+}
+
+/* 2 sigmoid(2 x) - 1 */
+static void op_tanh(struct graph *g, struct array **out)
+{
+    const struct num two = {1, 1, 0};
+    struct array *a = each(g, in(g, 0), WEIGHTED, two, none);
+    a = each(g, a, SIGMOID, one, none);
+    out[0] = each(g, a, WEIGHTED, two, minus_one);
 }
 
 /* Bring two arrays to one shape, repeating what has size 1. From dimension
@@ -716,13 +733,13 @@ static void op_reduce(struct graph *g, struct array **out)
     const struct array *a = in(g, 0);
     struct ints given = ints_in(g, 1);
     bool keep = attr_int(g, "keepdims", 1) != 0, mean;
-    bool none = attr_int(g, "noop_with_empty_axes", 0) != 0;
+    bool noop = attr_int(g, "noop_with_empty_axes", 0) != 0;
     uint32_t set, rank = 0, perm[RANK_MAX] = {0}, n = 0;
     uint64_t dims[RANK_MAX] = {0}, outer = 1;
     if (list)
         given = (struct ints){list->n_ints, list->ints, NULL};
     set = axes(g, given.v, given.n, a->rank);
-    if (given.n == 0 && !none)
+    if (given.n == 0 && !noop)
         set = UINT32_MAX;
     for (uint32_t gone = 0; gone < 2; gone++) /* what stays comes first */
         for (uint32_t d = 0; d < a->rank; d++)
@@ -751,7 +768,7 @@ static void op_reduce(struct graph *g, struct array **out)
 static struct array *extreme(struct graph *g, const struct array *a,
                              const struct array *b, bool max)
 {
-    struct array *r = each(g, sum(g, a, b, one, minus_one), true);
+    struct array *r = rectified(g, sum(g, a, b, one, minus_one));
     return max ? sum(g, b, r, one, one) : sum(g, a, r, one, minus_one);
 }
 
@@ -775,7 +792,7 @@ static void op_clip(struct graph *g, struct array **out)
 /* r + r - a, r = max(0, a) */
 static void op_abs(struct graph *g, struct array **out)
 {
-    const struct array *a = in(g, 0), *r = each(g, a, true);
+    const struct array *a = in(g, 0), *r = rectified(g, a);
     out[0] = node_begin(g, UNIT, a->dims, a->rank);
     for (uint64_t i = 0; i < a->n; i++) {
         add_term(g, r->x[i], one);
@@ -797,7 +814,7 @@ static void op_leaky(struct graph *g, struct array **out)
     k = slope;
     broadcast(g, &same, &k, 0);
     need(g, k->n == a->n && k->rank == a->rank, "the slope is too large");
-    r = each(g, a, true);
+    r = rectified(g, a);
     out[0] = node_begin(g, WEIGHTED, a->dims, a->rank);
     for (uint64_t i = 0; i < a->n; i++) {
         struct num minus = num_mul(g, k->x[i], minus_one);
@@ -920,7 +937,7 @@ static struct array *play(struct graph *g, const struct array *all,
             add_term(g, all->x[k + 1], minus_one);
             end_row(g);
         }
-    r = each(g, y, true);
+    r = rectified(g, y);
     y = node_begin(g, UNIT, &left, 1);
     for (uint64_t i = 0, k = 0, pair = 0; i < n; end[i++] = to)
         for (; k < end[i]; to++) {
@@ -1031,10 +1048,12 @@ static const struct op {
     {"ReduceSum", 2, 1, op_reduce},
     {"Relu", 1, 1, op_each},
     {"Reshape", 2, 1, op_reshape},
+    {"Sigmoid", 1, 1, op_each},
     {"Slice", 5, 1, op_slice},
     {"Split", 2, UINT32_MAX, op_split},
     {"Squeeze", 2, 1, op_squeeze},
     {"Sub", 2, 1, op_sum},
+    {"Tanh", 1, 1, op_tanh},
     {"Transpose", 1, 1, op_transpose},
     {"Unsqueeze", 2, 1, op_squeeze},
 };

@@ -173,13 +173,7 @@ struct term { /* m 2^e times a variable; m odd, |m| < 2^53 */
     uint32_t var;
 };
 
-enum kind {
-    INPUT,
-    UNIT,
-    WEIGHTED,
-    RELU,
-    SIGMOID
-}; /* of neurons: from RELU */
+enum kind { INPUT, UNIT, WEIGHTED, RELU, SIGMOID }; /* neurons: from RELU */
 
 struct node {
     enum kind kind;
@@ -216,14 +210,27 @@ struct table { /* of slopes, by variable; the next one is older */
     uint8_t slope[];
 };
 
-/* The state of a box; its arrays are one piece of memory. */
+/* sigmoid.c: slope v + low <= sigmoid(v) <= slope v + up for l <= v <= u, |v|
+ * <= most, all at scale 28; sigmoid is at most 2 off. */
+struct lines {
+    int64_t slope, low, up, most;
+};
+
+int64_t sigmoid(int64_t x);
+struct lines lines_between(i128 l, i128 u);
+
+/* The state of a box; its arrays are one piece of memory. A relu neuron
+ * passes on mu below >> 28 if mu < 0, mu above >> 7 if not; of the lines
+ * about a sigmoid, l, u, below and above are low, up, slope and most. */
 struct box {
-    int scale;          /* P */
-    bool fresh;         /* l, u, t and M are its own */
-    int64_t *lo, *hi;   /* [n_x] */
-    int64_t *m, *l, *u; /* [n_vars] M; of unstable neurons l and u */
-    int64_t *t;         /* [n_nodes] the scale of these */
-    uint8_t *status;    /* [n_vars], of neurons */
+    int scale;                      /* P */
+    bool fresh;                     /* l, u, t and M are its own */
+    int64_t *lo, *hi;               /* [n_x] */
+    int64_t *m;                     /* [n_vars] M */
+    int64_t *l, *u, *below, *above; /* [n_vars], of neurons; l and u are 0 if
+                                     * it is not unstable */
+    int64_t *t;                     /* [n_nodes] the scale of l and u */
+    uint8_t *status;                /* [n_vars], of neurons */
     struct table *tables;
 };
 

@@ -88,6 +88,27 @@ static void add_scaled(struct interval *sum, struct interval v, i128 m,
         add(negative(sum->hi), times(m < 0 ? v.lo : v.hi, -m, e, d)));
 }
 
+/* floor(v 2^28), or what is beyond 2^34, where a sigmoid is flat. */
+static int64_t at_28(struct dyadic v)
+{
+    const i128 far = (i128)1 << 34;
+    if (v.e > -28 && bits(v.m) + v.e + 28 > 34)
+        v.m = v.m < 0 ? -far : far;
+    else
+        v.m = v.e > -28    ? v.m * ((i128)1 << (v.e + 28))
+              : v.e < -155 ? v.m >> 127
+                           : v.m >> (-28 - v.e);
+    return (int64_t)(v.m < -far ? -far : v.m > far ? far : v.m);
+}
+
+/* 1 / (1 + e^-v), which increases. */
+static struct interval rising(struct interval v)
+{
+    int64_t a = sigmoid(at_28(v.lo)) - 2;
+    int64_t b = sigmoid(-at_28(negative(v.hi))) + 2;
+    return (struct interval){{a < 0 ? 0 : a, -28}, {b, -28}};
+}
+
 static const struct interval zero, unit = {{1, 0}, {1, 0}};
 
 static void evaluate(struct replay *p, const struct node *n)
@@ -104,7 +125,7 @@ static void evaluate(struct replay *p, const struct node *n)
             sum.lo = zero.lo;
         if (n->kind == RELU && sum.hi.m < 0)
             sum.hi = zero.hi;
-        p->v[n->base + i] = sum;
+        p->v[n->base + i] = n->kind == SIGMOID ? rising(sum) : sum;
     }
 }
 

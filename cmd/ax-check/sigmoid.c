@@ -2,19 +2,19 @@
  * Sigmoids. All at scale 28. */
 #include "island.h"
 
-static const int64_t one = 1 << 28, wide = 1ll << 34;
+static const int64_t unit = 1 << 28, wide = 1ll << 34;
 
 int64_t sigmoid(int64_t x)
 {
     i128 p = (i128)1 << 60, f;
     if (x < 0)
-        return one - sigmoid(-x);
-    if (x >= 32 * one)
-        return one;
-    f = (i128)(x % one) << 32;
+        return unit - sigmoid(-x);
+    if (x >= 32 * unit)
+        return unit;
+    f = (i128)(x % unit) << 32;
     for (int k = 16; k > 0; k--)
         p = ((i128)1 << 60) - ((f * p) >> 60) / k;
-    for (int64_t n = x / one; n > 0; n--)
+    for (int64_t n = x / unit; n > 0; n--)
         p = (p * 424136118829305329) >> 60; /* 2^60 / e */
     return (int64_t)(((i128)1 << 88) / (((i128)1 << 60) + p));
 }
@@ -22,7 +22,7 @@ int64_t sigmoid(int64_t x)
 /* The derivative, at scale 56. */
 static int64_t slope(int64_t d)
 {
-    return sigmoid(d) * (one - sigmoid(d));
+    return sigmoid(d) * (unit - sigmoid(d));
 }
 
 /* Where the line through the sigmoid at p meets 0, or above. */
@@ -38,14 +38,14 @@ static int64_t larger(int64_t a, int64_t b)
 
 struct lines lines_between(i128 l, i128 u)
 {
-    struct lines y = {.up = one};
-    int64_t a = (int64_t)l, b = (int64_t)u, chord = one / 4, d = 0, off;
+    struct lines y = {.up = unit};
+    int64_t a = (int64_t)l, b = (int64_t)u, chord = unit / 4, d = 0, off;
     if (l < -wide || u > wide)
         return y;
     if (a < b)
-        chord = larger(0, sigmoid(b) - sigmoid(a)) * one / (b - a);
+        chord = larger(0, sigmoid(b) - sigmoid(a)) * unit / (b - a);
     for (int64_t step = 1ll << 32; step > 0; step /= 2)
-        d += slope(d + step) >= chord * one ? step : 0;
+        d += slope(d + step) >= chord * unit ? step : 0;
     y.slope = slope(d) >> 28;
     y.most = larger(larger(a, -a), larger(b, -b));
     off = (y.most >> 25) + 1;
@@ -56,6 +56,6 @@ struct lines lines_between(i128 l, i128 u)
     if (a < -d && -d < b)
         y.low = larger(y.low, above(&y, d));
     y.up += off;
-    y.low = one - y.low - off;
+    y.low = unit - y.low - off;
     return y;
 }

@@ -186,7 +186,10 @@ static void split(struct walker *w, struct level *l, uint32_t depth,
         check(w, which > 0, "an empty fork");
     } else {
         var = net->neuron[which];
-        check(w, l->box.status[var] == UNSTABLE, "a neuron is not unstable");
+        check(w,
+              l->box.status[var] == UNSTABLE &&
+                  net->nodes[net->owner[var]].kind == RELU,
+              "a neuron is not unstable, or of a sigmoid");
         w->mults[w->n_mults++].neuron = var;
     }
     for (int second = 0; second < 2; second++) {
