@@ -305,7 +305,7 @@ static i128 follow(const struct work *w, const struct box *b,
                    const struct node *n, int down, int up)
 {
     i128 total = 0;
-    for (uint64_t i = 0; i < n->n; i++) {
+    for (uint64_t i = 0; i < up8(n->n); i++) { /* zeros behind the last */
         uint64_t j = n->base + i;
         int64_t mu = (w->e[j] >> down) * (1 << up);
         w->nu[i] = (mu * b->below[j]) >> 28;

@@ -122,7 +122,7 @@ static void print_member(const char *key, const char *p, size_t n)
 static const char *hex(char out[65], const unsigned char *p)
 {
     for (int i = 0; i < 32; i++)
-        sprintf(out + 2 * i, "%02x", p[i]);
+        snprintf(out + 2 * i, 3, "%02x", p[i]);
     return out;
 }
 

@@ -112,7 +112,7 @@ static void quantise(struct run *r, const struct net *net, struct node *n,
             n->w[i] = (int32_t)t->m;
             if (weighted)
                 n->w[i] = (int32_t)scaled(t->m, t->e - d.e + n->scale, d.m);
-            n->same &= n->w[i] == 1 && t->var == src->base + row;
+            n->same &= i == row && n->w[i] == 1 && t->var == src->base + row;
             if (n->dense)
                 n->dense[row * n->stride + t->var - src->base] = n->w[i];
         }

@@ -92,12 +92,15 @@ static void add_scaled(struct interval *sum, struct interval v, i128 m,
 static int64_t at_28(struct dyadic v)
 {
     const i128 far = (i128)1 << 34;
-    if (v.e > -28 && bits(v.m) + v.e + 28 > 34)
-        v.m = v.m < 0 ? -far : far;
+    int64_t by = v.e + 28;
+    if (v.m == 0)
+        return 0;
+    if (by > 0)
+        v.m = bits(v.m) + by <= 34 ? v.m * ((i128)1 << by)
+              : v.m < 0            ? -far
+                                   : far;
     else
-        v.m = v.e > -28    ? v.m * ((i128)1 << (v.e + 28))
-              : v.e < -155 ? v.m >> 127
-                           : v.m >> (-28 - v.e);
+        v.m >>= by < -127 ? 127 : -by;
     return (int64_t)(v.m < -far ? -far : v.m > far ? far : v.m);
 }
 

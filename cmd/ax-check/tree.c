@@ -255,7 +255,8 @@ static void check_group(struct walker *w, const struct group *g)
     uint64_t n_x = w->c->pr->n_x;
     struct level *root = level(w, 0);
     w->group = g;
-    sprintf(w->c->where, "group %u:", (unsigned)(g - w->c->pr->groups));
+    snprintf(w->c->where, STEP_TEXT,
+             "group %u:", (unsigned)(g - w->c->pr->groups));
     memcpy(root->box.lo, g->lo, n_x * sizeof(int64_t));
     memcpy(root->box.hi, g->hi, n_x * sizeof(int64_t));
     memset(root->box.status, UNSTABLE, w->c->net->n_vars);

@@ -515,6 +515,29 @@ certificate_case('an overflow', LEAF, 'too large', 1, B + b'(assert '
                  b'(>= Y_0 1))', m=net(tensor(0, data=struct.pack('<f',
                                                                   3e38))))
 
+
+
+def doubled():
+    """y = (x0 + x0, 1 + 1): as many terms as a copy of x has."""
+    m = Model()
+    m.input('x', [1, 2])
+    m.const('k', [1, 1], [1.0])
+    m.node('Split', ['x'], ['u', 'v'], axis=1)
+    m.node('Concat', ['u', 'k'], ['w'], axis=1)
+    m.node('Add', ['w', 'w'], ['y'])
+    m.output('y')
+    m.canonical()
+    return m
+
+
+for bound, code, words in ((b'1.5', 1, 'not refuted'), (b'2.5', 0, '')):
+    certificate_case('an element twice, above ' + bound.decode(), LEAF, words,
+                     code, b''.join(b'(declare-const %s Real)' % v for v in
+                                    (b'X_0', b'X_1', b'Y_0', b'Y_1')) +
+                     b'(assert (>= X_0 0))(assert (<= X_0 1))'
+                     b'(assert (>= X_1 0))(assert (<= X_1 1))'
+                     b'(assert (>= Y_0 ' + bound + b'))', m=doubled())
+
 # ---- counterexamples
 
 
@@ -538,8 +561,31 @@ cex_case('a foreign network', f(1.0), 'not understood', 2,
          m=net(edit(0, lambda n: ('Erf',) + n[1:])))
 cex_case('a strict constant', f(1.0), 'no conjunction', 1,
          MARGIN + b'(assert (< 1 1))')
-cex_case("values that need a lower scale", f(1.0), "accepted", 0,
-         m=net(tensor(0, data=struct.pack("<f", 3e38))))
+huge = net(tensor(0, data=struct.pack('<f', 3e38)))
+cex_case('a value beyond 2^62', f(1.0), 'accepted', 0, m=huge)
+cex_case('one that is too large', f(1.0), 'no conjunction', 1,
+         TEXT.replace(b'>= Y_0', b'<= Y_0'), m=huge)
+# Bounds beyond 2^62 are not kept, so it is not known which is larger.
+for bound in (b'>= Y_0 1e30', b'<= Y_0 1e30', b'<= Y_0 1e39'):
+    cex_case('and a bound, ' + bound.decode(), f(1.0), 'too wide', 2,
+             TEXT.replace(b'>= Y_0 1.001', bound), m=huge)
+
+
+def vanishing(m):
+    """sigmoid(2^40 a - 2^40 a)"""
+    m.const('c', [1], [2.0 ** 40])
+    m.node('Mul', ['a', 'c'], ['u'])
+    m.node('Mul', ['a', 'c'], ['v'])
+    m.node('Sub', ['u', 'v'], ['d'])
+    m.node('Sigmoid', ['d'], ['y'])
+    m.output('y')
+
+
+for bound, code, words in ((b'0.51', 1, 'no conjunction'),
+                           (b'0.49', 0, 'accepted')):
+    cex_case('a zero of large numbers, above ' + bound.decode(), f(1.0),
+             words, code, TEXT.replace(b'1.001', bound),
+             m=net(op=vanishing))
 
 
 # ---- options
