@@ -20,7 +20,7 @@
 
 #define ROUND       128 /* subproblems in a round, at most */
 #define FIRST_STEPS 60
-#define STEPS       20
+#define STEPS       8
 #define CANDIDATES \
     8 /* neurons whose halves are bounded before one is split */
 #define TABLE_ONE 128
