@@ -1,5 +1,6 @@
-/* Convolutions by oneDNN. A primitive is made when a shape is first seen and
- * kept with the node, as is the weight in the layout that it wants. */
+/* Convolutions: by tiles (direct.c), or by oneDNN where there are threads or
+ * three dimensions. A primitive is made when a shape is first seen and kept
+ * with the node, as is the weight in the layout that it wants. */
 #include "cpu.h"
 
 #include <stdlib.h>
@@ -33,10 +34,8 @@ static void free_arg(const struct dnnl *d, struct arg *a)
     free(a->data);
 }
 
-static void drop(void *state)
+static void drop(struct conv *s)
 {
-    struct conv *s = state;
-
     if (s->primitive)
         s->d->dnnl_primitive_destroy(s->primitive);
     if (s->bias)
@@ -194,11 +193,29 @@ static bool make(struct conv *s, const struct shapes *sh, bool bias)
     return good;
 }
 
+/* What a node keeps, of either kind. */
+struct kept {
+    struct conv *dnnl;
+    void *direct;
+};
+
+static void drop_kept(void *state)
+{
+    struct kept *kept = state;
+
+    if (kept->dnnl)
+        drop(kept->dnnl);
+    if (kept->direct)
+        direct_drop(kept->direct);
+    free(kept);
+}
+
 /* The node's primitive, made anew if shapes have changed. */
-static struct conv *prepare(struct ax_call *c, const struct ax_window *w)
+static struct conv *prepare(struct ax_call *c, struct kept *kept,
+                            const struct ax_window *w)
 {
     struct cpu *cpu = c->backend;
-    struct conv *s = *c->state;
+    struct conv *s = kept->dnnl;
     struct shapes sh;
 
     if (s && s->rank == c->in[0]->rank &&
@@ -207,7 +224,7 @@ static struct conv *prepare(struct ax_call *c, const struct ax_window *w)
         return s;
     if (s)
         drop(s);
-    *c->state = s = calloc(1, sizeof *s);
+    kept->dnnl = s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->d = &cpu->dnnl;
@@ -217,7 +234,7 @@ static struct conv *prepare(struct ax_call *c, const struct ax_window *w)
     fill_shapes(&sh, c, w);
     if (!make(s, &sh, ax_call_has(c, 2))) {
         drop(s);
-        *c->state = NULL;
+        kept->dnnl = NULL;
         return NULL;
     }
     return s;
@@ -288,36 +305,54 @@ static bool well_formed(const struct ax_call *c)
             ax_tensor_count(c->in[2]) == (size_t)w->dims[0]);
 }
 
-static ax_status conv(struct ax_call *c, struct ax_err *err)
+static ax_status by_dnnl(struct ax_call *c, struct kept *kept,
+                         const struct ax_window *w, struct ax_err *err)
 {
-    struct cpu *cpu = c->backend;
-    int64_t dims[5];
-    struct ax_window w;
     struct conv *s;
-    double work;
+    int64_t dims[5];
 
-    if (!well_formed(c) ||
-        ax_window_resolve(&w, c->node, c->in[0]->rank, c->in[0]->dims,
-                          c->in[1]->dims + 2, err) != AX_OK)
+    s = prepare(c, kept, w);
+    if (!s)
         return AX_NO;
     dims[0] = c->in[0]->dims[0];
     dims[1] = c->in[1]->dims[0];
-    for (int i = 0; i < w.rank; i++)
-        dims[2 + i] = w.out[3 - w.rank + i];
-    work = (double)ax_tensor_count(c->in[1]) * (double)dims[0] *
-           (double)w.out[0] * (double)w.out[1] * (double)w.out[2];
-    if (work < (double)CPU_SMALL || !dnnl_load(&cpu->dnnl, cpu->threads))
-        return AX_NO;
-    s = prepare(c, &w);
-    if (!s)
-        return AX_NO;
+    for (int i = 0; i < w->rank; i++)
+        dims[2 + i] = w->out[3 - w->rank + i];
     AX_TRY(ax_call_out(c, 0, AX_F32, c->in[0]->rank, dims, err));
     if (!execute(s, c))
         return ax_fail(err, AX_EUNAVAILABLE, "oneDNN failed");
     return AX_OK;
 }
 
+/* Multiplications, in all. */
+static double work_of(const struct ax_call *c, const struct ax_window *w)
+{
+    return (double)ax_tensor_count(c->in[1]) * (double)c->in[0]->dims[0] *
+           (double)w->out[0] * (double)w->out[1] * (double)w->out[2];
+}
+
+static ax_status conv(struct ax_call *c, struct ax_err *err)
+{
+    struct cpu *cpu = c->backend;
+    struct kept *kept = *c->state;
+    struct ax_window w;
+
+    if (!well_formed(c) ||
+        ax_window_resolve(&w, c->node, c->in[0]->rank, c->in[0]->dims,
+                          c->in[1]->dims + 2, err) != AX_OK)
+        return AX_NO;
+    if (!kept)
+        *c->state = kept = calloc(1, sizeof *kept);
+    if (!kept)
+        return ax_fail(err, AX_ENOMEM, "no memory for a convolution");
+    if (!cpu->deterministic && (cpu->threads > 1 || w.rank > 2) &&
+        work_of(c, &w) >= (double)CPU_LARGE &&
+        dnnl_load(&cpu->dnnl, cpu->threads))
+        return by_dnnl(c, kept, &w, err);
+    return direct_conv(c, &w, &kept->direct, err);
+}
+
 const struct ax_kernel cpu_conv[] = {
-    {"Conv", conv, drop, NULL},
+    {"Conv", conv, drop_kept, NULL},
     {0},
 };

@@ -1,6 +1,7 @@
 /* The cpu backend: its tables, its start and its end. */
 #include "cpu.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static ax_status open_cpu(void **state, int threads, struct ax_err *err)
@@ -10,6 +11,7 @@ static ax_status open_cpu(void **state, int threads, struct ax_err *err)
     if (!cpu)
         return ax_fail(err, AX_ENOMEM, "no memory for a backend");
     cpu->threads = threads;
+    cpu->tile = tile_best();
     *state = cpu;
     return AX_OK;
 }
@@ -27,8 +29,17 @@ bool cpu_f32(const struct ax_call *c, uint32_t i)
     return ax_call_has(c, i) && c->in[i]->dtype == AX_F32;
 }
 
+float cpu_floor(struct ax_call *c)
+{
+    if (!c->then || c->then->op != AX_OP_Relu)
+        return -HUGE_VALF;
+    ax_call_fuse(c);
+    return 0;
+}
+
 static const struct ax_kernel *const groups[] = {
-    cpu_gemm, cpu_conv, cpu_elementwise, cpu_plane, NULL,
+    cpu_gemm,      cpu_conv, cpu_elementwise, cpu_plane,
+    cpu_recurrent, cpu_rows, NULL,
 };
 
 extern const struct ax_backend ax_backend_cpu;

@@ -9,11 +9,18 @@
 
 #include "ax/backend.h"
 #include "dnnl.h"
+#include "tile.h"
 
 struct cpu {
     int threads;
+    bool deterministic; /* a row's bytes depend on that row alone */
+    struct tile tile;
     struct dnnl dnnl;
 };
+
+/* From here on loops become vectors whatever their length, and multiply and
+ * add at once. */
+#pragma GCC optimize("O3,fp-contract=fast,no-math-errno,no-trapping-math")
 
 /* Loops in the widest instructions there are, chosen when the program
  * starts. */
@@ -28,10 +35,24 @@ struct cpu {
 /* Input I is there, and is float32. */
 bool cpu_f32(const struct ax_call *c, uint32_t i);
 
-/* Below so many multiplications, loading oneDNN costs more than it saves. */
-#define CPU_SMALL ((int64_t)1 << 18)
+/* Take over a Relu that alone reads output 0: what is written there is at
+ * least what this returns. Before the output is made. */
+float cpu_floor(struct ax_call *c);
+
+/* Below so many multiplications, threads cost more than they save. */
+#define CPU_LARGE ((int64_t)1 << 18)
+
+/* y [m, n] = a [m, k] b, b in panels (tile_pack). room has k TILE_M floats.
+ */
+void cpu_product(float *y, const float *a, const float *panels, int64_t m,
+                 int64_t n, int64_t k, const struct tile *f, float *room);
+
+/* A convolution over one or two dimensions by tiles. AX_NO: another kind. */
+ax_status direct_conv(struct ax_call *c, const struct ax_window *w,
+                      void **state, struct ax_err *err);
+void direct_drop(void *state);
 
 extern const struct ax_kernel cpu_gemm[], cpu_conv[], cpu_elementwise[],
-    cpu_plane[];
+    cpu_plane[], cpu_recurrent[], cpu_rows[];
 
 #endif

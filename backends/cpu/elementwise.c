@@ -1,5 +1,6 @@
 /* Functions of elements over float32, in single precision. */
 #include "cpu.h"
+#include "vmath.h"
 
 #include <math.h>
 
@@ -25,10 +26,10 @@ UNARY(v_neg, -x)
 UNARY(v_relu, x < 0 ? 0 : x)
 UNARY(v_leaky, x < 0 ? p * x : x)
 UNARY(v_sqrt, sqrtf(x))
-UNARY(v_exp, expf(x))
-UNARY(v_sigmoid, 1 / (1 + expf(-x)))
-UNARY(v_tanh, tanhf(x))
-UNARY(v_erf, erff(x))
+UNARY(v_exp, vm_exp(x))
+UNARY(v_sigmoid, vm_sigmoid(x))
+UNARY(v_tanh, vm_tanh(x))
+UNARY(v_erf, vm_erf(x))
 /* clang-format on */
 
 struct unary {
@@ -88,6 +89,29 @@ BINARY(v_sub, a - b)
 BINARY(v_mul, a * b)
 BINARY(v_div, a / b)
 /* clang-format on */
+
+static bool one_f32(const struct ax_call *c, uint32_t i)
+{
+    return cpu_f32(c, i) && ax_tensor_count(c->in[i]) == 1;
+}
+
+/* Squares. */
+static ax_status power(struct ax_call *c, struct ax_err *err)
+{
+    size_t n;
+    float e;
+
+    if (!cpu_f32(c, 0) || !one_f32(c, 1) || c->in[1]->rank > c->in[0]->rank)
+        return AX_NO;
+    e = *(const float *)c->in[1]->data;
+    if (e != 2)
+        return AX_NO;
+    AX_TRY(ax_call_out_over(c, 0, 0, err));
+    n = ax_tensor_count(c->in[0]);
+    v_mul(c->out[0]->data, c->in[0]->data, c->in[0]->data, n, n == 1,
+          n == 1);
+    return AX_OK;
+}
 
 struct pair {
     binary_fn *f;
@@ -162,6 +186,7 @@ const struct ax_kernel cpu_elementwise[] = {
     ROW("LeakyRelu", v_leaky, "alpha", 0.01f),
     PAIR("Mul", v_mul),
     ROW("Neg", v_neg, NULL, 0),
+    {"Pow", power, NULL, NULL},
     ROW("Relu", v_relu, NULL, 0),
     ROW("Sigmoid", v_sigmoid, NULL, 0),
     ROW("Sqrt", v_sqrt, NULL, 0),

@@ -1,7 +1,8 @@
-/* Products of float32 matrices: a row times a matrix by own loops, which
- * memory limits anyway; all else that is large by oneDNN. */
+/* Products of float32 matrices, by tiles over the second operand in panels,
+ * which are made once if it is constant; by oneDNN where there are threads. */
 #include "cpu.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* y [m, n] = a [m, k] b, where b is [k, n], or [n, k] if it is transposed.
@@ -54,26 +55,161 @@ static void dot_gemv(float *restrict y, const float *restrict x,
     }
 }
 
-/* Is it worth loading oneDNN? */
-static bool large(const struct product *p)
+/* What a node keeps: its second operand in panels, if that is constant. */
+struct packed {
+    float *b;
+};
+
+static void drop(void *state)
 {
-    return p->m > 1 &&
-           (double)p->m * (double)p->n * (double)p->k >= (double)CPU_SMALL;
+    struct packed *s = state;
+
+    free(s->b);
+    free(s);
 }
 
-/* The cases that are taken here. */
-static bool takes(const struct product *p, struct cpu *cpu)
+static int64_t panels(int64_t n)
 {
-    if (p->ta || p->n < 1 || p->k < 1)
-        return false;
-    return !large(p) || dnnl_load(&cpu->dnnl, cpu->threads);
+    return (n + TILE_N - 1) / TILE_N;
+}
+
+/* Threads are oneDNN's: with one there are the own loops, which are not
+ * slower, and need no library. */
+static bool by_dnnl(const struct product *p, struct cpu *cpu)
+{
+    return cpu->threads > 1 && !cpu->deterministic && p->m > 1 &&
+           (double)p->m * (double)p->n * (double)p->k >= (double)CPU_LARGE &&
+           dnnl_load(&cpu->dnnl, cpu->threads);
+}
+
+/* Is the second operand worth packing for this product alone? */
+static bool worth_packing(const struct product *p, const struct cpu *cpu)
+{
+    return cpu->deterministic || p->m >= 4;
+}
+
+/* One node's products, which share their memory. */
+struct job {
+    struct ax_call *c;
+    struct product p;
+    bool keep;            /* b is the same tensor in every run */
+    void *rows, *scratch; /* of a and b, packed; NULL: not yet */
+};
+
+/* The panels of b: kept, or scratch; NULL: as it is. */
+static ax_status panels_of(float **out, struct job *job, const float *b,
+                           struct ax_err *err)
+{
+    struct ax_call *c = job->c;
+    const struct product *p = &job->p;
+    size_t size = (size_t)panels(p->n) * (size_t)p->k * TILE_N * sizeof *b;
+    struct packed *s = *c->state;
+
+    *out = NULL;
+    if (!job->keep) {
+        if (!worth_packing(p, c->backend))
+            return AX_OK;
+        if (!job->scratch)
+            AX_TRY(ax_call_scratch(c, &job->scratch, size, err));
+        *out = job->scratch;
+        tile_pack(*out, b, p->tb ? p->k : p->n, p->n, p->k, p->tb);
+        return AX_OK;
+    }
+    if (!s)
+        *c->state = s = calloc(1, sizeof *s);
+    if (!s)
+        return ax_fail(err, AX_ENOMEM, "no memory for a weight");
+    if (!s->b) {
+        s->b = aligned_alloc(64, size);
+        if (!s->b)
+            return ax_fail(err, AX_ENOMEM, "no memory for a weight");
+        tile_pack(s->b, b, p->tb ? p->k : p->n, p->n, p->k, p->tb);
+    }
+    *out = s->b;
+    return AX_OK;
+}
+
+static void copy_tile(float *y, int64_t ldy, const float *t, int m, int64_t n)
+{
+    for (int r = 0; r < m; r++)
+        memcpy(y + r * ldy, t + r * TILE_N, (size_t)n * sizeof *y);
+}
+
+static int64_t width(const struct product *p, int64_t at)
+{
+    return p->n - at < TILE_N ? p->n - at : TILE_N;
+}
+
+/* One row, four panels at a time. */
+static void one_row(float *y, const float *a, const float *b,
+                    const struct product *p, const struct tile *f)
+{
+    float t[4 * TILE_N];
+    int64_t at = 0, step = p->k * TILE_N;
+
+    for (; at + 4 * TILE_N <= p->n; at += 4 * TILE_N, b += 4 * step) {
+        f->row(t, a, b, p->k);
+        memcpy(y + at, t, sizeof t);
+    }
+    for (; at < p->n; at += TILE_N, b += step) {
+        f->block(t, a, b, NULL, p->k, 1);
+        copy_tile(y + at, p->n, t, 1, width(p, at));
+    }
+}
+
+/* m rows of a, packed, with all panels. */
+static void rows(float *y, const float *a, const float *b,
+                 const struct product *p, const struct tile *f, int m)
+{
+    float t[TILE_M * TILE_N];
+
+    for (int64_t at = 0; at < p->n; at += TILE_N, b += p->k * TILE_N) {
+        f->block(t, a, b, NULL, p->k, m);
+        copy_tile(y + at, p->n, t, m, width(p, at));
+    }
+}
+
+void cpu_product(float *y, const float *a, const float *panels, int64_t m,
+                 int64_t n, int64_t k, const struct tile *f, float *room)
+{
+    const struct product p = {.m = m, .n = n, .k = k};
+    int64_t blocks = (m + TILE_M - 1) / TILE_M, done = 0;
+
+    if (m == 1) {
+        one_row(y, a, panels, &p, f);
+        return;
+    }
+    for (int64_t left = blocks; left > 0; left--) {
+        int some = (int)((m - done + left - 1) / left);
+
+        tile_pack_rows(room, a + done * k, k, k, some);
+        rows(y + done * n, room, panels, &p, f, some);
+        done += some;
+    }
+}
+
+/* With b in panels. */
+static ax_status own_product(float *y, const float *a, const float *b,
+                             struct job *job, struct ax_err *err)
+{
+    const struct cpu *cpu = job->c->backend;
+    const struct product *p = &job->p;
+
+    if (!job->rows)
+        AX_TRY(ax_call_scratch(job->c, &job->rows,
+                               (size_t)p->k * TILE_M * sizeof(float), err));
+    cpu_product(y, a, b, p->m, p->n, p->k, &cpu->tile, job->rows);
+    return AX_OK;
 }
 
 static ax_status product(float *y, const float *a, const float *b,
-                         const struct product *p, const struct cpu *cpu,
-                         struct ax_err *err)
+                         struct job *job, struct ax_err *err)
 {
-    if (large(p)) {
+    struct cpu *cpu = job->c->backend;
+    const struct product *p = &job->p;
+    float *packed;
+
+    if (by_dnnl(p, cpu)) {
         if (cpu->dnnl.dnnl_sgemm('N', p->tb ? 'T' : 'N', p->m, p->n, p->k, 1,
                                  a, p->k, b, p->tb ? p->k : p->n, 0, y,
                                  p->n) != dnnl_success)
@@ -81,6 +217,9 @@ static ax_status product(float *y, const float *a, const float *b,
                            "oneDNN does not multiply these matrices");
         return AX_OK;
     }
+    AX_TRY(panels_of(&packed, job, b, err));
+    if (packed)
+        return own_product(y, a, packed, job, err);
     memset(y, 0, (size_t)(p->m * p->n) * sizeof *y);
     for (int64_t i = 0; i < p->m; i++)
         if (p->tb)
@@ -92,42 +231,58 @@ static ax_status product(float *y, const float *a, const float *b,
 
 /* -- Gemm ---------------------------------------------------------------- */
 
-/* y = alpha y + beta c, c by strides. */
+/* How a row ends: y = alpha y + beta c, c by strides, at least floor. */
+struct finish {
+    float alpha, beta, floor;
+    int64_t row, step; /* of c, from row to row and number to number */
+};
+
 CPU_CLONES
 static void finish_row(float *restrict y, const float *restrict c, int64_t n,
-                       int64_t step, float alpha, float beta)
+                       const struct finish *f)
 {
+    float alpha = f->alpha, beta = f->beta, floor = f->floor;
+
     if (!c)
-        for (int64_t j = 0; j < n; j++)
-            y[j] *= alpha;
-    else if (step == 1)
-        for (int64_t j = 0; j < n; j++)
-            y[j] = alpha * y[j] + beta * c[j];
+        for (int64_t j = 0; j < n; j++) {
+            float v = alpha * y[j];
+
+            y[j] = v < floor ? floor : v;
+        }
+    else if (f->step == 1)
+        for (int64_t j = 0; j < n; j++) {
+            float v = alpha * y[j] + beta * c[j];
+
+            y[j] = v < floor ? floor : v;
+        }
     else
-        for (int64_t j = 0; j < n; j++)
-            y[j] = alpha * y[j] + beta * c[0];
+        for (int64_t j = 0; j < n; j++) {
+            float v = alpha * y[j] + beta * c[0];
+
+            y[j] = v < floor ? floor : v;
+        }
 }
 
 /* Strides of the addend; false if it does not broadcast to [m, n]. */
-static bool addend(int64_t *row, int64_t *step, const struct ax_tensor *c,
+static bool addend(struct finish *f, const struct ax_tensor *c,
                    const struct product *p)
 {
     int64_t rows = c->rank > 1 ? c->dims[0] : 1;
     int64_t columns = c->rank > 0 ? c->dims[c->rank - 1] : 1;
 
-    *row = rows == 1 ? 0 : columns;
-    *step = columns == 1 ? 0 : 1;
+    f->row = rows == 1 ? 0 : columns;
+    f->step = columns == 1 ? 0 : 1;
     return c->rank <= 2 && (rows == 1 || rows == p->m) &&
            (columns == 1 || columns == p->n);
 }
 
 static ax_status gemm(struct ax_call *c, struct ax_err *err)
 {
-    float alpha = ax_node_float(c->node, "alpha", 1.0f);
-    float beta = ax_node_float(c->node, "beta", 1.0f);
+    struct finish f = {.alpha = ax_node_float(c->node, "alpha", 1.0f),
+                       .beta = ax_node_float(c->node, "beta", 1.0f)};
     const float *add = NULL;
-    int64_t row = 0, step = 0;
     struct product p;
+    struct job job;
     float *y;
 
     if (!cpu_f32(c, 0) || !cpu_f32(c, 1) || c->in[0]->rank != 2 ||
@@ -139,17 +294,18 @@ static ax_status gemm(struct ax_call *c, struct ax_err *err)
     p.k = c->in[0]->dims[!p.ta];
     p.n = c->in[1]->dims[!p.tb];
     if (c->in[1]->dims[p.tb] != p.k ||
-        (ax_call_has(c, 2) && !addend(&row, &step, c->in[2], &p)) ||
-        !takes(&p, c->backend))
+        (ax_call_has(c, 2) && !addend(&f, c->in[2], &p)) ||
+        p.ta || p.n < 1 || p.k < 1)
         return AX_NO;
     if (ax_call_has(c, 2))
         add = c->in[2]->data;
+    f.floor = cpu_floor(c);
     AX_TRY(ax_call_out(c, 0, AX_F32, 2, (int64_t[]){p.m, p.n}, err));
     y = c->out[0]->data;
-    AX_TRY(product(y, c->in[0]->data, c->in[1]->data, &p, c->backend, err));
-    for (int64_t i = 0; i < p.m && (add || alpha != 1); i++)
-        finish_row(y + i * p.n, add ? add + i * row : NULL, p.n, step, alpha,
-                   beta);
+    job = (struct job){.c = c, .p = p, .keep = c->constant & 2};
+    AX_TRY(product(y, c->in[0]->data, c->in[1]->data, &job, err));
+    for (int64_t i = 0; i < p.m && (add || f.alpha != 1 || f.floor == 0); i++)
+        finish_row(y + i * p.n, add ? add + i * f.row : NULL, p.n, &f);
     return AX_OK;
 }
 
@@ -171,6 +327,7 @@ static ax_status matmul(struct ax_call *c, struct ax_err *err)
     const struct ax_tensor *a, *b;
     int64_t dims[AX_RANK_MAX], batch = 1;
     struct product p = {0};
+    struct job job;
 
     if (!cpu_f32(c, 0) || !cpu_f32(c, 1) || c->in[0]->rank < 2 ||
         c->in[1]->rank < 2)
@@ -192,19 +349,21 @@ static ax_status matmul(struct ax_call *c, struct ax_err *err)
         batch = count(a->dims, a->rank - 2);
         p.m = a->dims[a->rank - 2];
     }
-    if (!takes(&p, c->backend))
+    if (p.n < 1 || p.k < 1)
         return AX_NO;
     AX_TRY(ax_call_out(c, 0, AX_F32, a->rank, dims, err));
+    job = (struct job){
+        .c = c, .p = p, .keep = (c->constant & 2) && batch == 1};
     for (int64_t i = 0; i < batch; i++)
         AX_TRY(product((float *)c->out[0]->data + i * p.m * p.n,
                        (const float *)a->data + i * p.m * p.k,
-                       (const float *)b->data + i * p.k * p.n, &p, c->backend,
+                       (const float *)b->data + i * p.k * p.n, &job,
                        err));
     return AX_OK;
 }
 
 const struct ax_kernel cpu_gemm[] = {
-    {"Gemm", gemm, NULL, NULL},
-    {"MatMul", matmul, NULL, NULL},
+    {"Gemm", gemm, drop, NULL},
+    {"MatMul", matmul, drop, NULL},
     {0},
 };

@@ -1,44 +1,113 @@
 /* Channels of a picture at a time: pooling, BatchNormalization; and Softmax
  * over a last dimension. */
 #include "cpu.h"
+#include "vmath.h"
 
 #include <math.h>
 
 /* -- pooling ---------------------------------------------------------------
  */
 
-/* Where window elements lie inside the input along dimension D. */
-static void inside(const struct ax_window *w, int d, int64_t at,
-                   int64_t *start, int64_t *from, int64_t *to)
+/* Which of N elements of a line lie inside the input, for one element of
+ * the window: those [from, to), and the first one at index *at. */
+static void inside(const struct ax_window *w, int d, int64_t tap, int64_t n,
+                   int64_t *from, int64_t *to, int64_t *at)
 {
-    *start = at * w->stride[d] - w->begin[d];
-    *from = *start >= 0 ? 0 : (-*start + w->dilation[d] - 1) / w->dilation[d];
-    *to = (w->in[d] - *start + w->dilation[d] - 1) / w->dilation[d];
-    *to = *to < w->kernel[d] ? *to : w->kernel[d];
+    int64_t first = tap * w->dilation[d] - w->begin[d];
+    int64_t stride = w->stride[d];
+
+    *from = first >= 0 ? 0 : (-first + stride - 1) / stride;
+    *to = first >= w->in[d] ? 0 : (w->in[d] - 1 - first) / stride + 1;
+    *to = *to < n ? *to : n;
+    *from = *from < *to ? *from : *to;
+    *at = first + *from * stride;
 }
 
-/* One window of two dimensions. */
-static float pool_window(const struct ax_window *w, const float *x, int64_t i,
-                         int64_t j, bool max)
+/* clang-format off */
+#define LINE(name, expr)                                                 \
+    CPU_CLONES                                                           \
+    static void name(float *restrict y, const float *restrict x_,        \
+                     int64_t n, int64_t stride)                          \
+    {                                                                    \
+        if (stride == 1)                                                 \
+            for (int64_t j = 0; j < n; j++) {                            \
+                float x = x_[j];                                         \
+                y[j] = expr;                                             \
+            }                                                            \
+        else if (stride == 2)                                            \
+            for (int64_t j = 0; j < n; j++) {                            \
+                float x = x_[2 * j];                                     \
+                y[j] = expr;                                             \
+            }                                                            \
+        else                                                             \
+            for (int64_t j = 0; j < n; j++) {                            \
+                float x = x_[stride * j];                                \
+                y[j] = expr;                                             \
+            }                                                            \
+    }
+
+/* Two elements of the window, next to each other. */
+#define TWO(name, expr)                                                  \
+    CPU_CLONES                                                           \
+    static void name(float *restrict y, const float *restrict x,         \
+                     int64_t n)                                          \
+    {                                                                    \
+        for (int64_t j = 0; j < n; j++) {                                \
+            float a = x[2 * j], b = x[2 * j + 1];                        \
+            y[j] = expr;                                                 \
+        }                                                                \
+    }
+
+LINE(line_max, x > y[j] || x != x ? x : y[j])
+LINE(line_sum, y[j] + x)
+#define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+TWO(two_max, MAX(b, MAX(a, y[j])))
+/* clang-format on */
+
+/* How many elements of the window lie inside, along D at place J. */
+static int64_t taps_inside(const struct ax_window *w, int d, int64_t j)
 {
-    int64_t si, sj, fi, fj, ti, tj;
-    float acc = max ? -HUGE_VALF : 0;
+    int64_t start = j * w->stride[d] - w->begin[d], n = 0;
 
-    inside(w, 1, i, &si, &fi, &ti);
-    inside(w, 2, j, &sj, &fj, &tj);
-    for (int64_t a = fi; a < ti; a++) {
-        const float *row = x + (si + a * w->dilation[1]) * w->in[2] + sj;
+    for (int64_t t = 0; t < w->kernel[d]; t++) {
+        int64_t at = start + t * w->dilation[d];
 
-        for (int64_t b = fj; b < tj; b++) {
-            float v = row[b * w->dilation[2]];
+        n += at >= 0 && at < w->in[d];
+    }
+    return n;
+}
 
-            if (!max)
-                acc += v;
-            else if (v > acc || isnan(v))
-                acc = v;
+/* One line of places: all elements of a window in turn. */
+static void pool_line(const struct ax_window *w, const float *x, int64_t i,
+                      float *y, const float *columns)
+{
+    bool max = !columns;
+    int64_t n = w->out[2], from, to, at;
+
+    for (int64_t j = 0; j < n; j++)
+        y[j] = max ? -HUGE_VALF : 0;
+    for (int64_t a = 0; a < w->kernel[1]; a++) {
+        int64_t line = i * w->stride[1] - w->begin[1] + a * w->dilation[1];
+
+        if (line < 0 || line >= w->in[1])
+            continue;
+        if (max && w->kernel[2] == 2 && w->stride[2] == 2 &&
+            w->dilation[2] == 1 && w->begin[2] == 0 && n * 2 <= w->in[2]) {
+            two_max(y, x + line * w->in[2], n);
+            continue;
+        }
+        for (int64_t b = 0; b < w->kernel[2]; b++) {
+            inside(w, 2, b, n, &from, &to, &at);
+            (max ? line_max : line_sum)(y + from, x + line * w->in[2] + at,
+                                        to - from, w->stride[2]);
         }
     }
-    return max ? acc : acc / (float)((ti - fi) * (tj - fj));
+    if (!max) {
+        float lines = (float)taps_inside(w, 1, i);
+
+        for (int64_t j = 0; j < n; j++)
+            y[j] /= lines * columns[j];
+    }
 }
 
 static ax_status pool(struct ax_call *c, struct ax_err *err)
@@ -46,6 +115,7 @@ static ax_status pool(struct ax_call *c, struct ax_err *err)
     bool max = *(const char *)c->kernel->arg == 'm';
     int64_t dims[4], planes;
     struct ax_window w;
+    void *columns = NULL;
     const float *x;
     float *y;
 
@@ -64,10 +134,15 @@ static ax_status pool(struct ax_call *c, struct ax_err *err)
     x = c->in[0]->data;
     y = c->out[0]->data;
     planes = dims[0] * dims[1];
+    if (!max) {
+        AX_TRY(ax_call_scratch(
+            c, &columns, (size_t)dims[3] * sizeof(float), err));
+        for (int64_t j = 0; j < dims[3]; j++)
+            ((float *)columns)[j] = (float)taps_inside(&w, 2, j);
+    }
     for (int64_t p = 0; p < planes; p++, x += w.in[1] * w.in[2])
-        for (int64_t i = 0; i < w.out[1]; i++)
-            for (int64_t j = 0; j < w.out[2]; j++)
-                *y++ = pool_window(&w, x, i, j, max);
+        for (int64_t i = 0; i < w.out[1]; i++, y += w.out[2])
+            pool_line(&w, x, i, y, columns);
     return AX_OK;
 }
 
@@ -115,16 +190,27 @@ static ax_status batch_norm(struct ax_call *c, struct ax_err *err)
     return AX_OK;
 }
 
-static void softmax_row(float *y, const float *x, size_t n)
-{
-    float top = x[0], sum = 0;
+#define LANES 16
 
-    for (size_t i = 1; i < n; i++)
-        top = x[i] > top || isnan(x[i]) ? x[i] : top;
-    for (size_t i = 0; i < n; i++)
-        sum += y[i] = expf(x[i] - top);
-    for (size_t i = 0; i < n; i++)
-        y[i] /= sum;
+CPU_CLONES
+static void softmax_row(float *restrict y, const float *restrict x, size_t n)
+{
+    float top = x[0], sum = 0, lane[LANES] = {0};
+    size_t i = 0;
+
+    for (size_t k = 1; k < n; k++)
+        top = x[k] > top || x[k] != x[k] ? x[k] : top;
+    for (size_t k = 0; k < n; k++)
+        y[k] = vm_exp(x[k] - top);
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lane[l] += y[i + (size_t)l];
+    for (; i < n; i++)
+        sum += y[i];
+    for (int l = 0; l < LANES; l++)
+        sum += lane[l];
+    for (size_t k = 0; k < n; k++)
+        y[k] /= sum;
 }
 
 static ax_status softmax(struct ax_call *c, struct ax_err *err)

@@ -30,6 +30,9 @@ struct ax_call {
     void **state;      /* this node's and kernel's, NULL at first, kept from
                           run to run; kernel->drop frees it */
     void *backend;     /* what open() gave */
+    const struct ax_node *then; /* the one reader of output 0, if that is
+                                   the next that could be done at once;
+                                   NULL: none. See ax_call_fuse. */
 };
 
 struct ax_kernel {
@@ -80,6 +83,10 @@ ax_status ax_call_out(struct ax_call *c, uint32_t o, ax_dtype dtype, int rank,
  * element k, and never later. */
 ax_status ax_call_out_over(struct ax_call *c, uint32_t o, uint32_t i,
                            struct ax_err *err) AX_MUST_CHECK;
+
+/* From now on output 0 is that of c->then, which the kernel computes too, and
+ * which does not run by itself any more. Before any output is made. */
+void ax_call_fuse(struct ax_call *c);
 
 /* Output O is input I's data under another shape of as many elements. */
 ax_status ax_call_view(struct ax_call *c, uint32_t o, uint32_t i, int rank,

@@ -11,6 +11,7 @@ struct frame {
     struct ax_plan *plan;
     struct scope *scope;
     uint32_t step;
+    bool fused;          /* output 0 is that of the next step */
     struct buf *scratch; /* list */
 };
 
@@ -44,7 +45,7 @@ static void output(struct ax_call *c, uint32_t o, struct ax_tensor **t,
                    struct buf ***buf)
 {
     struct frame *f = frame_of(c);
-    uint32_t v = c->node->out[o];
+    uint32_t v = f->fused && o == 0 ? c->then->out[0] : c->node->out[o];
 
     if (v == AX_NONE) {
         *t = &f->scope->steps[f->step].unwanted[o];
@@ -95,6 +96,15 @@ ax_status ax_call_out_over(struct ax_call *c, uint32_t o, uint32_t i,
     if (s->buf && s->buf->refs == 1 && s->last == f->step)
         return ax_call_view(c, o, i, s->t.rank, s->t.dims, err);
     return ax_call_out(c, o, s->t.dtype, s->t.rank, s->t.dims, err);
+}
+
+void ax_call_fuse(struct ax_call *c)
+{
+    struct frame *f = frame_of(c);
+    struct step *st = &f->scope->steps[f->step];
+
+    f->fused = true;
+    c->out = f->scope->steps[st->then].out;
 }
 
 ax_status ax_call_view(struct ax_call *c, uint32_t o, uint32_t i, int rank,
@@ -238,6 +248,12 @@ static ax_status outputs_made(const struct frame *f, struct ax_err *err)
     return AX_OK;
 }
 
+static void let_die(struct ax_plan *p, struct scope *s, const struct step *st)
+{
+    for (uint32_t i = 0; i < st->n_dies; i++)
+        slot_clear(p, &s->slots[st->dies[i]]);
+}
+
 static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
                           struct ax_err *err)
 {
@@ -245,6 +261,11 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
     const struct ax_node *node = &s->g->nodes[k];
     ax_status rc = AX_NO;
 
+    if (st->done) {
+        st->done = false;
+        let_die(p, s, st);
+        return AX_OK;
+    }
     for (int e = 0; e < N_ENGINES && rc == AX_NO; e++) {
         struct frame f = {.plan = p, .scope = s, .step = k};
 
@@ -259,6 +280,7 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
             .constant = st->constant,
             .state = &st->engine[e].state,
             .backend = p->backend_state[e],
+            .then = st->then != STEP_NONE ? &s->g->nodes[st->then] : NULL,
         };
         rc = f.call.kernel->run(&f.call, err);
         release_scratch(&f);
@@ -267,6 +289,8 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
         if (rc != AX_OK)
             release_outputs(&f);
         release_unwanted(&f);
+        if (rc == AX_OK && f.fused)
+            s->steps[st->then].done = true;
     }
     if (rc == AX_NO)
         return ax_fail(err, AX_EBUG, "node '%s' (%s): no kernel took it",
@@ -274,8 +298,7 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
     if (rc != AX_OK)
         return ax_fail_in(err, "node '%s' (%s)", node->name ? node->name : "",
                           ax_op_name(node->op));
-    for (uint32_t i = 0; i < st->n_dies; i++)
-        slot_clear(p, &s->slots[st->dies[i]]);
+    let_die(p, s, st);
     return AX_OK;
 }
 
@@ -338,6 +361,8 @@ ax_status scope_run(struct ax_plan *p, struct scope *s, struct ax_tensor *out,
             ax_tensor_free(&out[--made]);
     for (uint32_t v = 0; v < g->n_values; v++)
         slot_clear(p, &s->slots[v]);
+    for (uint32_t k = 0; k < g->n_nodes && rc != AX_OK; k++)
+        s->steps[k].done = false;
     return rc;
 }
 

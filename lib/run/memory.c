@@ -5,6 +5,9 @@
 
 #define ALIGN 64
 
+/* The list of free buffers is searched from end to end. */
+#define FREE_MAX 64
+
 static void drop_cached(struct pool *p, size_t until)
 {
     while (p->free && p->live + p->cached > until) {
@@ -12,6 +15,7 @@ static void drop_cached(struct pool *p, size_t until)
 
         p->free = b->next;
         p->cached -= b->size;
+        p->n_free--;
         free(b->data);
         free(b);
     }
@@ -31,6 +35,7 @@ static struct buf *find(struct pool *p, size_t n)
     b = *best;
     *best = b->next;
     p->cached -= b->size;
+    p->n_free--;
     return b;
 }
 
@@ -69,6 +74,12 @@ void pool_put(struct pool *p, struct buf *b)
     if (!b || --b->refs > 0)
         return;
     p->live -= b->size;
+    if (p->n_free >= FREE_MAX) {
+        free(b->data);
+        free(b);
+        return;
+    }
+    p->n_free++;
     p->cached += b->size;
     b->next = p->free;
     p->free = b;

@@ -60,6 +60,7 @@ static ax_status capture_one(struct scope *s, uint32_t inner,
             return ax_fail(err, AX_ENOMEM, "no memory for a plan");
         s->captures = more;
         more[s->n_captures++] = (struct capture){inner, outer, at->parent};
+        at->parent->slots[outer].readers++;
         use_until(at->parent, outer, at->parent_step);
         if (at->parent->slots[outer].constant)
             s->slots[inner].constant = true;
@@ -110,6 +111,7 @@ static void plan_values(struct ax_plan *p, struct scope *s)
     for (uint32_t v = 0; v < g->n_values; v++) {
         uint32_t t = g->values[v].tensor;
 
+        s->slots[v].made = STEP_NONE;
         if (t != AX_NONE && t < p->m->n_tensors) {
             s->slots[v].t = p->m->tensors[t];
             s->slots[v].t.owned = false;
@@ -158,6 +160,7 @@ static ax_status plan_step(struct ax_plan *p, struct scope *s, uint32_t k,
         if (node->in[i] == AX_NONE)
             continue;
         st->in[i] = &s->slots[node->in[i]].t;
+        s->slots[node->in[i]].readers++;
         if (i < 64 && s->slots[node->in[i]].constant)
             st->constant |= (uint64_t)1 << i;
         use_until(s, node->in[i], k);
@@ -166,10 +169,34 @@ static ax_status plan_step(struct ax_plan *p, struct scope *s, uint32_t k,
         bool wanted = node->out[o] != AX_NONE;
 
         st->out[o] = wanted ? &s->slots[node->out[o]].t : &st->unwanted[o];
-        if (wanted)
+        if (wanted) {
+            s->slots[node->out[o]].made = k;
             use_until(s, node->out[o], k);
+        }
     }
     return AX_OK;
+}
+
+/* Find the steps that a kernel may do with the one before: their only
+ * varying input is its first output, which nobody else reads. */
+static void plan_fusion(struct scope *s)
+{
+    const struct ax_graph *g = s->g;
+
+    for (uint32_t k = 0; k < g->n_nodes; k++)
+        s->steps[k].then = STEP_NONE;
+    for (uint32_t k = 0; k < g->n_nodes; k++) {
+        const struct ax_node *node = &g->nodes[k];
+        uint32_t v = node->n_in > 0 ? node->in[0] : AX_NONE, from;
+
+        if (v == AX_NONE || node->n_in != 1 || node->n_out != 1 ||
+            node->out[0] == AX_NONE || s->slots[v].readers != 1 ||
+            s->slots[v].last != k)
+            continue;
+        from = s->slots[v].made;
+        if (from != STEP_NONE && g->nodes[from].out[0] == v)
+            s->steps[from].then = k;
+    }
 }
 
 /* Turn each slot's last use into the steps' lists. */
@@ -279,8 +306,10 @@ static ax_status scope_new(struct scope **out, struct ax_plan *p,
         if (st == AX_OK)
             st = plan_bodies(p, s, k, depth, err);
     }
-    if (st == AX_OK)
+    if (st == AX_OK) {
+        plan_fusion(s);
         st = plan_deaths(s, err);
+    }
     if (st != AX_OK) {
         scope_free(s);
         return st;

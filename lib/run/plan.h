@@ -21,6 +21,7 @@ struct pool {
     size_t limit;
     size_t live;   /* bytes in use */
     size_t cached; /* bytes in the free list */
+    uint32_t n_free; /* buffers in it */
     struct buf *free;
 };
 
@@ -42,6 +43,8 @@ struct slot {
     struct buf *buf; /* NULL: borrowed, from the caller or the model */
     uint32_t last;   /* the step after which nobody needs it; STEP_NONE: it
                         is an output, or a constant */
+    uint32_t made;    /* by which step; STEP_NONE: by none here */
+    uint32_t readers; /* nodes, and graphs inside this one */
     bool constant;
 };
 
@@ -60,6 +63,9 @@ struct step {
     uint32_t n_dies;
     uint32_t *dies; /* slots to empty after it */
     uint64_t constant;
+    uint32_t then; /* the step that alone reads output 0, and nothing else;
+                      STEP_NONE: there is none */
+    bool done;     /* by the step before it, in this run */
     struct scope *body; /* list of the node's sub-graphs */
 };
 

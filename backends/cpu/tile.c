@@ -1,0 +1,201 @@
+/* The inner loop of products, for three kinds of processors. The tables of
+ * functions, one for each number of rows, let the compiler hold all of a
+ * tile in registers. */
+#include "tile.h"
+
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define WIDE 1
+#define T512 __attribute__((target("avx512f")))
+#define T256 __attribute__((target("avx2,fma")))
+#else
+#define WIDE 0
+#endif
+
+/* -- in plain C ---------------------------------------------------------- */
+
+static void plain_block(float *t, const float *a, const float *b,
+                        const int32_t *off, int64_t k, int m)
+{
+    memset(t, 0, (size_t)m * TILE_N * sizeof *t);
+    for (int64_t i = 0; i < k; i++) {
+        const float *row = b + (off ? off[i] : i * TILE_N);
+
+        for (int r = 0; r < m; r++)
+            for (int j = 0; j < TILE_N; j++)
+                t[r * TILE_N + j] += a[i * m + r] * row[j];
+    }
+}
+
+static void plain_row(float *t, const float *a, const float *b, int64_t k)
+{
+    for (int p = 0; p < 4; p++)
+        plain_block(t + p * TILE_N, a, b + p * k * TILE_N, NULL, k, 1);
+}
+
+/* -- in vectors ---------------------------------------------------------- */
+
+#if WIDE
+#include <immintrin.h>
+
+/* M rows of TILE_N columns in 2 M registers of 16 floats. */
+#define BLOCK_512(M)                                                       \
+    T512 static void block_512_##M(float *t, const float *a,               \
+                                   const float *b, const int32_t *off,     \
+                                   int64_t k)                              \
+    {                                                                      \
+        __m512 s[M][2];                                                    \
+                                                                           \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++) s[r][0] =     \
+            s[r][1] = _mm512_setzero_ps();                                 \
+        for (int64_t i = 0; i < k; i++, a += M) {                          \
+            const float *row = b + (off ? off[i] : i * TILE_N);            \
+            __m512 x = _mm512_loadu_ps(row);                               \
+            __m512 y = _mm512_loadu_ps(row + 16);                          \
+                                                                           \
+            _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)           \
+            {                                                              \
+                __m512 w = _mm512_set1_ps(a[r]);                           \
+                                                                           \
+                s[r][0] = _mm512_fmadd_ps(w, x, s[r][0]);                  \
+                s[r][1] = _mm512_fmadd_ps(w, y, s[r][1]);                  \
+            }                                                              \
+        }                                                                  \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)               \
+        {                                                                  \
+            _mm512_storeu_ps(t + r * TILE_N, s[r][0]);                     \
+            _mm512_storeu_ps(t + r * TILE_N + 16, s[r][1]);                \
+        }                                                                  \
+    }
+
+/* M rows of half the columns, of a block of STEP rows. */
+#define BLOCK_256(M)                                                       \
+    T256 static void block_256_##M(float *t, const float *a,               \
+                                   const float *b, const int32_t *off,     \
+                                   int64_t k, int step)                    \
+    {                                                                      \
+        __m256 s[M][2];                                                    \
+                                                                           \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++) s[r][0] =     \
+            s[r][1] = _mm256_setzero_ps();                                 \
+        for (int64_t i = 0; i < k; i++, a += step) {                       \
+            const float *row = b + (off ? off[i] : i * TILE_N);            \
+            __m256 x = _mm256_loadu_ps(row);                               \
+            __m256 y = _mm256_loadu_ps(row + 8);                           \
+                                                                           \
+            _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)           \
+            {                                                              \
+                __m256 w = _mm256_set1_ps(a[r]);                           \
+                                                                           \
+                s[r][0] = _mm256_fmadd_ps(w, x, s[r][0]);                  \
+                s[r][1] = _mm256_fmadd_ps(w, y, s[r][1]);                  \
+            }                                                              \
+        }                                                                  \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)               \
+        {                                                                  \
+            _mm256_storeu_ps(t + r * TILE_N, s[r][0]);                     \
+            _mm256_storeu_ps(t + r * TILE_N + 8, s[r][1]);                 \
+        }                                                                  \
+    }
+
+/* clang-format off */
+BLOCK_512(1) BLOCK_512(2) BLOCK_512(3) BLOCK_512(4) BLOCK_512(5)
+BLOCK_512(6) BLOCK_512(7) BLOCK_512(8) BLOCK_512(9) BLOCK_512(10)
+BLOCK_512(11) BLOCK_512(12)
+BLOCK_256(1) BLOCK_256(2) BLOCK_256(3) BLOCK_256(4) BLOCK_256(5)
+BLOCK_256(6)
+/* clang-format on */
+
+static void block_512(float *t, const float *a, const float *b,
+                      const int32_t *off, int64_t k, int m)
+{
+    static void (*const rows[])(float *, const float *, const float *,
+                                const int32_t *, int64_t) = {
+        NULL,         block_512_1, block_512_2,  block_512_3,  block_512_4,
+        block_512_5,  block_512_6, block_512_7,  block_512_8,  block_512_9,
+        block_512_10, block_512_11, block_512_12,
+    };
+
+    rows[m](t, a, b, off, k);
+}
+
+static void block_256(float *t, const float *a, const float *b,
+                      const int32_t *off, int64_t k, int m)
+{
+    static void (*const rows[])(float *, const float *, const float *,
+                                const int32_t *, int64_t, int) = {
+        NULL,        block_256_1, block_256_2, block_256_3,
+        block_256_4, block_256_5, block_256_6,
+    };
+
+    for (int r = 0; r < m; r += 6)
+        for (int j = 0; j < TILE_N; j += 16)
+            rows[m - r < 6 ? m - r : 6](t + r * TILE_N + j, a + r, b + j, off,
+                                        k, m);
+}
+
+T512 static void row_512(float *t, const float *a, const float *b, int64_t k)
+{
+    __m512 s[8];
+
+    _Pragma("GCC unroll 8") for (int p = 0; p < 8; p++) s[p] =
+        _mm512_setzero_ps();
+    for (int64_t i = 0; i < k; i++, b += TILE_N) {
+        __m512 w = _mm512_set1_ps(a[i]);
+
+        _Pragma("GCC unroll 8") for (int p = 0; p < 8; p++) s[p] =
+            _mm512_fmadd_ps(
+                w, _mm512_loadu_ps(b + p / 2 * k * TILE_N + p % 2 * 16),
+                s[p]);
+    }
+    _Pragma("GCC unroll 8") for (int p = 0; p < 8; p++)
+        _mm512_storeu_ps(t + p * 16, s[p]);
+}
+
+static void row_256(float *t, const float *a, const float *b, int64_t k)
+{
+    for (int p = 0; p < 4; p++)
+        block_256(t + p * TILE_N, a, b + p * k * TILE_N, NULL, k, 1);
+}
+#endif
+
+struct tile tile_best(void)
+{
+#if WIDE
+    if (__builtin_cpu_supports("avx512f"))
+        return (struct tile){block_512, row_512};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return (struct tile){block_256, row_256};
+#endif
+    return (struct tile){plain_block, plain_row};
+}
+
+/* -- packing ------------------------------------------------------------- */
+
+void tile_pack(float *to, const float *b, int64_t ldb, int64_t n, int64_t k,
+               int transposed)
+{
+    for (int64_t at = 0; at < n; at += TILE_N, to += k * TILE_N) {
+        int64_t width = n - at < TILE_N ? n - at : TILE_N;
+
+        if (width < TILE_N)
+            memset(to, 0, (size_t)(k * TILE_N) * sizeof *to);
+        if (transposed) {
+            for (int64_t j = 0; j < width; j++)
+                for (int64_t i = 0; i < k; i++)
+                    to[i * TILE_N + j] = b[(at + j) * ldb + i];
+        } else {
+            for (int64_t i = 0; i < k; i++)
+                memcpy(to + i * TILE_N, b + i * ldb + at,
+                       (size_t)width * sizeof *to);
+        }
+    }
+}
+
+void tile_pack_rows(float *to, const float *a, int64_t lda, int64_t k, int m)
+{
+    for (int64_t i = 0; i < k; i++)
+        for (int r = 0; r < m; r++)
+            to[i * m + r] = a[r * lda + i];
+}
