@@ -38,8 +38,8 @@ float cpu_floor(struct ax_call *c)
 }
 
 static const struct ax_kernel *const groups[] = {
-    cpu_gemm,      cpu_conv, cpu_elementwise, cpu_plane,
-    cpu_recurrent, cpu_rows, NULL,
+    cpu_gemm, cpu_conv, cpu_elementwise, cpu_plane, cpu_recurrent,
+    cpu_rows, NULL,
 };
 
 extern const struct ax_backend ax_backend_cpu;

@@ -174,8 +174,8 @@ static int32_t start_of(const struct shape *s, int64_t j)
 /* Columns [at, at + n) of a panel, zeros after them. */
 CPU_CLONES
 static void gather(float *restrict to, const float *restrict x,
-                   const int32_t *restrict off,
-                   const int32_t *restrict start, int64_t k, int64_t n)
+                   const int32_t *restrict off, const int32_t *restrict start,
+                   int64_t k, int64_t n)
 {
     if (n == TILE_N && start[TILE_N - 1] - start[0] == TILE_N - 1) {
         for (int64_t i = 0; i < k; i++)
@@ -328,14 +328,13 @@ static void nine_taps(float *restrict y, const float *restrict x,
 
     if (stride == 1)
         TAPS_LOOP(bias + TAPS(x, j, w) + TAPS(x1, j, w + 3) +
-                      TAPS(x2, j, w + 6));
+                  TAPS(x2, j, w + 6));
     else if (stride == 2)
         TAPS_LOOP(bias + TAPS(x, 2 * j, w) + TAPS(x1, 2 * j, w + 3) +
-                      TAPS(x2, 2 * j, w + 6));
+                  TAPS(x2, 2 * j, w + 6));
     else
         TAPS_LOOP(bias + TAPS(x, stride * j, w) +
-                      TAPS(x1, stride * j, w + 3) +
-                      TAPS(x2, stride * j, w + 6));
+                  TAPS(x1, stride * j, w + 3) + TAPS(x2, stride * j, w + 6));
 }
 
 /* y [n] += w [5] x, next to each other. */
@@ -403,7 +402,8 @@ static void one_channel(float *y, const float *x, const float *weight,
     }
 }
 
-/* -- the kernel --------------------------------------------------------------
+/* -- the kernel
+ * --------------------------------------------------------------
  */
 
 /* One group of one picture. */
@@ -473,13 +473,13 @@ ax_status direct_conv(struct ax_call *c, const struct ax_window *w,
     k.readable = size;
     if (s.padded) {
         k.readable += TILE_N;
-        AX_TRY(ax_call_scratch(
-            c, &padded, (size_t)k.readable * sizeof(float), err));
+        AX_TRY(ax_call_scratch(c, &padded, (size_t)k.readable * sizeof(float),
+                               err));
         memset((float *)padded + size, 0, TILE_N * sizeof(float));
     }
     AX_TRY(ax_call_scratch(
-        c, &panels,
-        (size_t)(group_size(&s) * s.k) * TILE_N * sizeof(float), err));
+        c, &panels, (size_t)(group_size(&s) * s.k) * TILE_N * sizeof(float),
+        err));
     k.panels = panels;
     if (!d->weight) {
         AX_TRY(ax_call_scratch(c, &packed, c->in[1]->nbytes, err));

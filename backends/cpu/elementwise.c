@@ -108,8 +108,7 @@ static ax_status power(struct ax_call *c, struct ax_err *err)
         return AX_NO;
     AX_TRY(ax_call_out_over(c, 0, 0, err));
     n = ax_tensor_count(c->in[0]);
-    v_mul(c->out[0]->data, c->in[0]->data, c->in[0]->data, n, n == 1,
-          n == 1);
+    v_mul(c->out[0]->data, c->in[0]->data, c->in[0]->data, n, n == 1, n == 1);
     return AX_OK;
 }
 

@@ -1,5 +1,6 @@
 /* Products of float32 matrices, by tiles over the second operand in panels,
- * which are made once if it is constant; by oneDNN where there are threads. */
+ * which are made once if it is constant; by oneDNN where there are threads.
+ */
 #include "cpu.h"
 
 #include <stdlib.h>
@@ -294,8 +295,8 @@ static ax_status gemm(struct ax_call *c, struct ax_err *err)
     p.k = c->in[0]->dims[!p.ta];
     p.n = c->in[1]->dims[!p.tb];
     if (c->in[1]->dims[p.tb] != p.k ||
-        (ax_call_has(c, 2) && !addend(&f, c->in[2], &p)) ||
-        p.ta || p.n < 1 || p.k < 1)
+        (ax_call_has(c, 2) && !addend(&f, c->in[2], &p)) || p.ta || p.n < 1 ||
+        p.k < 1)
         return AX_NO;
     if (ax_call_has(c, 2))
         add = c->in[2]->data;
@@ -357,8 +358,7 @@ static ax_status matmul(struct ax_call *c, struct ax_err *err)
     for (int64_t i = 0; i < batch; i++)
         AX_TRY(product((float *)c->out[0]->data + i * p.m * p.n,
                        (const float *)a->data + i * p.m * p.k,
-                       (const float *)b->data + i * p.k * p.n, &job,
-                       err));
+                       (const float *)b->data + i * p.k * p.n, &job, err));
     return AX_OK;
 }
 

@@ -135,8 +135,8 @@ static ax_status pool(struct ax_call *c, struct ax_err *err)
     y = c->out[0]->data;
     planes = dims[0] * dims[1];
     if (!max) {
-        AX_TRY(ax_call_scratch(
-            c, &columns, (size_t)dims[3] * sizeof(float), err));
+        AX_TRY(ax_call_scratch(c, &columns, (size_t)dims[3] * sizeof(float),
+                               err));
         for (int64_t j = 0; j < dims[3]; j++)
             ((float *)columns)[j] = (float)taps_inside(&w, 2, j);
     }

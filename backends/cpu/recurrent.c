@@ -36,7 +36,8 @@ static void drop(void *state)
     free(s);
 }
 
-/* -- which cases ---------------------------------------------------------- */
+/* -- which cases ----------------------------------------------------------
+ */
 
 static bool usual_functions(const struct ax_node *node, int gates)
 {
@@ -79,8 +80,7 @@ static bool resolve(struct layer *l, const struct ax_call *c)
     if (!cpu_f32(c, 0) || !cpu_f32(c, 1) || !cpu_f32(c, 2) ||
         c->in[0]->rank != 3 || c->in[1]->rank != 3 || ax_call_has(c, 4) ||
         ax_call_has(c, 7) || !usual_functions(c->node, l->gates) ||
-        ax_node_attr(c->node, "clip") ||
-        ax_node_int(c->node, "layout", 0) ||
+        ax_node_attr(c->node, "clip") || ax_node_int(c->node, "layout", 0) ||
         ax_node_int(c->node, "input_forget", 0) ||
         (l->directions == 1 && !l->reverse && strcmp(way, "forward")))
         return false;
@@ -265,8 +265,9 @@ static void sum_bias(const struct run *r, const struct ax_call *c)
                          : NULL;
 
     for (int64_t k = 0; k < n; k++)
-        r->b[k] = !b ? 0 : k < n - h || r->l->gates == 4 ? b[k] + b[n + k]
-                                                         : b[k];
+        r->b[k] = !b                              ? 0
+                  : k < n - h || r->l->gates == 4 ? b[k] + b[n + k]
+                                                  : b[k];
     for (int64_t k = 0; k < h; k++)
         r->b[n + k] = b ? b[2 * n - h + k] : 0;
 }

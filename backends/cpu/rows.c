@@ -42,7 +42,8 @@ static float squares_of(const float *restrict x, size_t n, float from)
     return sum;
 }
 
-/* -- ReduceMean, ReduceSum ------------------------------------------------ */
+/* -- ReduceMean, ReduceSum ------------------------------------------------
+ */
 
 /* The axes are the last ones: how many; 0: they are not, or unknown. */
 static int last_axes(const struct ax_call *c, int rank)
@@ -105,7 +106,8 @@ static ax_status reduce(struct ax_call *c, struct ax_err *err)
     return AX_OK;
 }
 
-/* -- LayerNormalization ---------------------------------------------------- */
+/* -- LayerNormalization ----------------------------------------------------
+ */
 
 CPU_CLONES
 static void normalise(float *restrict y, const float *restrict x,

@@ -40,63 +40,61 @@ static void plain_row(float *t, const float *a, const float *b, int64_t k)
 #include <immintrin.h>
 
 /* M rows of TILE_N columns in 2 M registers of 16 floats. */
-#define BLOCK_512(M)                                                       \
-    T512 static void block_512_##M(float *t, const float *a,               \
-                                   const float *b, const int32_t *off,     \
-                                   int64_t k)                              \
-    {                                                                      \
-        __m512 s[M][2];                                                    \
-                                                                           \
-        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++) s[r][0] =     \
-            s[r][1] = _mm512_setzero_ps();                                 \
-        for (int64_t i = 0; i < k; i++, a += M) {                          \
-            const float *row = b + (off ? off[i] : i * TILE_N);            \
-            __m512 x = _mm512_loadu_ps(row);                               \
-            __m512 y = _mm512_loadu_ps(row + 16);                          \
-                                                                           \
-            _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)           \
-            {                                                              \
-                __m512 w = _mm512_set1_ps(a[r]);                           \
-                                                                           \
-                s[r][0] = _mm512_fmadd_ps(w, x, s[r][0]);                  \
-                s[r][1] = _mm512_fmadd_ps(w, y, s[r][1]);                  \
-            }                                                              \
-        }                                                                  \
-        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)               \
-        {                                                                  \
-            _mm512_storeu_ps(t + r * TILE_N, s[r][0]);                     \
-            _mm512_storeu_ps(t + r * TILE_N + 16, s[r][1]);                \
-        }                                                                  \
+#define BLOCK_512(M)                                                         \
+    T512 static void block_512_##M(float *t, const float *a, const float *b, \
+                                   const int32_t *off, int64_t k)            \
+    {                                                                        \
+        __m512 s[M][2];                                                      \
+                                                                             \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)                 \
+            s[r][0] = s[r][1] = _mm512_setzero_ps();                         \
+        for (int64_t i = 0; i < k; i++, a += M) {                            \
+            const float *row = b + (off ? off[i] : i * TILE_N);              \
+            __m512 x = _mm512_loadu_ps(row);                                 \
+            __m512 y = _mm512_loadu_ps(row + 16);                            \
+                                                                             \
+            _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)             \
+            {                                                                \
+                __m512 w = _mm512_set1_ps(a[r]);                             \
+                                                                             \
+                s[r][0] = _mm512_fmadd_ps(w, x, s[r][0]);                    \
+                s[r][1] = _mm512_fmadd_ps(w, y, s[r][1]);                    \
+            }                                                                \
+        }                                                                    \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)                 \
+        {                                                                    \
+            _mm512_storeu_ps(t + r * TILE_N, s[r][0]);                       \
+            _mm512_storeu_ps(t + r * TILE_N + 16, s[r][1]);                  \
+        }                                                                    \
     }
 
 /* M rows of half the columns, of a block of STEP rows. */
-#define BLOCK_256(M)                                                       \
-    T256 static void block_256_##M(float *t, const float *a,               \
-                                   const float *b, const int32_t *off,     \
-                                   int64_t k, int step)                    \
-    {                                                                      \
-        __m256 s[M][2];                                                    \
-                                                                           \
-        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++) s[r][0] =     \
-            s[r][1] = _mm256_setzero_ps();                                 \
-        for (int64_t i = 0; i < k; i++, a += step) {                       \
-            const float *row = b + (off ? off[i] : i * TILE_N);            \
-            __m256 x = _mm256_loadu_ps(row);                               \
-            __m256 y = _mm256_loadu_ps(row + 8);                           \
-                                                                           \
-            _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)           \
-            {                                                              \
-                __m256 w = _mm256_set1_ps(a[r]);                           \
-                                                                           \
-                s[r][0] = _mm256_fmadd_ps(w, x, s[r][0]);                  \
-                s[r][1] = _mm256_fmadd_ps(w, y, s[r][1]);                  \
-            }                                                              \
-        }                                                                  \
-        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)               \
-        {                                                                  \
-            _mm256_storeu_ps(t + r * TILE_N, s[r][0]);                     \
-            _mm256_storeu_ps(t + r * TILE_N + 8, s[r][1]);                 \
-        }                                                                  \
+#define BLOCK_256(M)                                                         \
+    T256 static void block_256_##M(float *t, const float *a, const float *b, \
+                                   const int32_t *off, int64_t k, int step)  \
+    {                                                                        \
+        __m256 s[M][2];                                                      \
+                                                                             \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)                 \
+            s[r][0] = s[r][1] = _mm256_setzero_ps();                         \
+        for (int64_t i = 0; i < k; i++, a += step) {                         \
+            const float *row = b + (off ? off[i] : i * TILE_N);              \
+            __m256 x = _mm256_loadu_ps(row);                                 \
+            __m256 y = _mm256_loadu_ps(row + 8);                             \
+                                                                             \
+            _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)             \
+            {                                                                \
+                __m256 w = _mm256_set1_ps(a[r]);                             \
+                                                                             \
+                s[r][0] = _mm256_fmadd_ps(w, x, s[r][0]);                    \
+                s[r][1] = _mm256_fmadd_ps(w, y, s[r][1]);                    \
+            }                                                                \
+        }                                                                    \
+        _Pragma("GCC unroll 16") for (int r = 0; r < M; r++)                 \
+        {                                                                    \
+            _mm256_storeu_ps(t + r * TILE_N, s[r][0]);                       \
+            _mm256_storeu_ps(t + r * TILE_N + 8, s[r][1]);                   \
+        }                                                                    \
     }
 
 /* clang-format off */
@@ -105,15 +103,15 @@ BLOCK_512(6) BLOCK_512(7) BLOCK_512(8) BLOCK_512(9) BLOCK_512(10)
 BLOCK_512(11) BLOCK_512(12)
 BLOCK_256(1) BLOCK_256(2) BLOCK_256(3) BLOCK_256(4) BLOCK_256(5)
 BLOCK_256(6)
-/* clang-format on */
+    /* clang-format on */
 
-static void block_512(float *t, const float *a, const float *b,
-                      const int32_t *off, int64_t k, int m)
+    static void block_512(float *t, const float *a, const float *b,
+                          const int32_t *off, int64_t k, int m)
 {
     static void (*const rows[])(float *, const float *, const float *,
                                 const int32_t *, int64_t) = {
-        NULL,         block_512_1, block_512_2,  block_512_3,  block_512_4,
-        block_512_5,  block_512_6, block_512_7,  block_512_8,  block_512_9,
+        NULL,         block_512_1,  block_512_2,  block_512_3, block_512_4,
+        block_512_5,  block_512_6,  block_512_7,  block_512_8, block_512_9,
         block_512_10, block_512_11, block_512_12,
     };
 
@@ -139,13 +137,13 @@ T512 static void row_512(float *t, const float *a, const float *b, int64_t k)
 {
     __m512 s[8];
 
-    _Pragma("GCC unroll 8") for (int p = 0; p < 8; p++) s[p] =
-        _mm512_setzero_ps();
+    _Pragma("GCC unroll 8") for (int p = 0; p < 8; p++)
+        s[p] = _mm512_setzero_ps();
     for (int64_t i = 0; i < k; i++, b += TILE_N) {
         __m512 w = _mm512_set1_ps(a[i]);
 
-        _Pragma("GCC unroll 8") for (int p = 0; p < 8; p++) s[p] =
-            _mm512_fmadd_ps(
+        _Pragma("GCC unroll 8") for (int p = 0; p < 8; p++)
+            s[p] = _mm512_fmadd_ps(
                 w, _mm512_loadu_ps(b + p / 2 * k * TILE_N + p % 2 * 16),
                 s[p]);
     }

@@ -19,8 +19,8 @@ struct buf {
  * run of a plan allocates next to nothing. */
 struct pool {
     size_t limit;
-    size_t live;   /* bytes in use */
-    size_t cached; /* bytes in the free list */
+    size_t live;     /* bytes in use */
+    size_t cached;   /* bytes in the free list */
     uint32_t n_free; /* buffers in it */
     struct buf *free;
 };
@@ -40,9 +40,9 @@ void pool_clear(struct pool *p);
 /* The value of a run. */
 struct slot {
     struct ax_tensor t;
-    struct buf *buf; /* NULL: borrowed, from the caller or the model */
-    uint32_t last;   /* the step after which nobody needs it; STEP_NONE: it
-                        is an output, or a constant */
+    struct buf *buf;  /* NULL: borrowed, from the caller or the model */
+    uint32_t last;    /* the step after which nobody needs it; STEP_NONE: it
+                         is an output, or a constant */
     uint32_t made;    /* by which step; STEP_NONE: by none here */
     uint32_t readers; /* nodes, and graphs inside this one */
     bool constant;
