@@ -626,41 +626,35 @@ static void broadcast(struct graph *g, const struct array **a,
     }
 }
 
-/* k a + l b, element by element */
-static struct array *sum(struct graph *g, const struct array *a,
-                         const struct array *b, struct num k, struct num l)
+/* a + b, a - b, a b, or a / b, element by element. */
+static struct array *binary(struct graph *g, const struct array *a,
+                            const struct array *b, char op)
 {
+    bool sum = op == '+' || op == '-';
     struct array *y;
     broadcast(g, &a, &b, 0);
-    y = node_begin(g, UNIT, a->dims, a->rank);
+    y = node_begin(g, sum ? UNIT : WEIGHTED, a->dims, a->rank);
     for (uint64_t i = 0; i < a->n; i++) {
-        add_term(g, a->x[i], k);
-        add_term(g, b->x[i], l);
+        if (op == '/')
+            divide(g, b->x[i]);
+        if (op == '*')
+            add_product(g, a->x[i], b->x[i], one);
+        else
+            add_term(g, a->x[i], one);
+        if (sum)
+            add_term(g, b->x[i], op == '+' ? one : minus_one);
         end_row(g);
     }
     return y;
 }
 
-static void op_sum(struct graph *g, struct array **out)
+static void op_binary(struct graph *g, struct array **out)
 {
-    out[0] = sum(g, in(g, 0), in(g, 1), one,
-                 is_op(g, "Sub") ? minus_one : one);
-}
-
-static void op_mul(struct graph *g, struct array **out)
-{
-    const struct array *a = in(g, 0), *b = in(g, 1);
-    broadcast(g, &a, &b, 0);
-    out[0] = node_begin(g, WEIGHTED, a->dims, a->rank);
-    for (uint64_t i = 0; i < a->n; i++) {
-        if (is_op(g, "Div")) {
-            divide(g, b->x[i]);
-            add_term(g, a->x[i], one);
-        } else {
-            add_product(g, a->x[i], b->x[i], one);
-        }
-        end_row(g);
-    }
+    out[0] = binary(g, in(g, 0), in(g, 1),
+                    is_op(g, "Add")   ? '+'
+                    : is_op(g, "Sub") ? '-'
+                    : is_op(g, "Mul") ? '*'
+                                      : '/');
 }
 
 static void op_gemm(struct graph *g, struct array **out)
@@ -768,8 +762,8 @@ static void op_reduce(struct graph *g, struct array **out)
 static struct array *extreme(struct graph *g, const struct array *a,
                              const struct array *b, bool max)
 {
-    struct array *r = rectified(g, sum(g, a, b, one, minus_one));
-    return max ? sum(g, b, r, one, one) : sum(g, a, r, one, minus_one);
+    struct array *r = rectified(g, binary(g, a, b, '-'));
+    return max ? binary(g, b, r, '+') : binary(g, a, r, '-');
 }
 
 static void op_extreme(struct graph *g, struct array **out)
@@ -1022,12 +1016,12 @@ static const struct op {
     void (*apply)(struct graph *g, struct array **out);
 } ops[] = {
     {"Abs", 1, 1, op_abs},
-    {"Add", 2, 1, op_sum},
+    {"Add", 2, 1, op_binary},
     {"AveragePool", 1, 1, op_pool},
     {"Clip", 3, 1, op_clip},
     {"Concat", UINT32_MAX, 1, op_concat},
     {"Conv", 3, 1, op_conv},
-    {"Div", 2, 1, op_mul},
+    {"Div", 2, 1, op_binary},
     {"Dropout", 3, 2, op_identity},
     {"Flatten", 1, 1, op_flatten},
     {"Gather", 2, 1, op_gather},
@@ -1040,7 +1034,7 @@ static const struct op {
     {"Max", UINT32_MAX, 1, op_extreme},
     {"MaxPool", 1, 2, op_pool},
     {"Min", UINT32_MAX, 1, op_extreme},
-    {"Mul", 2, 1, op_mul},
+    {"Mul", 2, 1, op_binary},
     {"Neg", 1, 1, op_each},
     {"PRelu", 2, 1, op_leaky},
     {"Pad", 4, 1, op_pad},
@@ -1052,7 +1046,7 @@ static const struct op {
     {"Slice", 5, 1, op_slice},
     {"Split", 2, UINT32_MAX, op_split},
     {"Squeeze", 2, 1, op_squeeze},
-    {"Sub", 2, 1, op_sum},
+    {"Sub", 2, 1, op_binary},
     {"Tanh", 1, 1, op_tanh},
     {"Transpose", 1, 1, op_transpose},
     {"Unsqueeze", 2, 1, op_squeeze},
