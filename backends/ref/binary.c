@@ -156,7 +156,8 @@ static void integer_block(struct pair *p, size_t out, size_t a, size_t b,
 static void pair_run(void *data, size_t out, const size_t *at, size_t len)
 {
     struct pair *p = data;
-    bool real = ax_dtype_class(p->in[0]->dtype) == AX_CLASS_REAL;
+    bool real = ax_dtype_class(p->in[0]->dtype) == AX_CLASS_REAL ||
+                ax_dtype_class(p->in[1]->dtype) == AX_CLASS_REAL;
 
     for (size_t k = 0; k < len; k += BLOCK) {
         size_t n = len - k < BLOCK ? len - k : BLOCK;
@@ -261,10 +262,8 @@ static ax_status power(struct ax_call *c, struct ax_err *err)
     AX_TRY(ref_want(c, 1, numbers, err));
     base_real = ax_dtype_class(c->in[0]->dtype) == AX_CLASS_REAL;
     exp_real = ax_dtype_class(c->in[1]->dtype) == AX_CLASS_REAL;
-    if (!base_real && exp_real)
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "integer base with an exponent of type %s",
-                       ax_dtype_name(c->in[1]->dtype));
+    if (!base_real && exp_real) /* cut towards zero, as Cast does */
+        return apply(c, &reals, err);
     return apply(c, base_real ? &reals : &integers, err);
 }
 

@@ -184,7 +184,7 @@ static const struct onnx_attr_rule rules[] = {
     {OP(ReduceSum), INT_("keepdims"), IS(1)},
     {OP(ReduceSum), INT_("noop_with_empty_axes"), IS(0), SINCE(13)},
     {OP(Reshape), INT_("allowzero"), IS(0), SINCE(14)},
-    {OP(Resize), INT_("antialias"), ONLY(0), SINCE(18)},
+    {OP(Resize), INT_("antialias"), IS(0), SINCE(18)},
     {OP(Resize), INTS_("axes"), SINCE(18)},
     {OP(Resize), STRING_("coordinate_transformation_mode"),
      IS_TEXT("half_pixel")},
@@ -532,6 +532,9 @@ int onnx_node_since(const struct ax_node *n)
     /* Spelled as of then. */
     if ((n->op == AX_OP_DFT || n->op == AX_OP_GridSample) && first < 20)
         first = 20;
+    if (n->op == AX_OP_Pad && first < 19 &&
+        strcmp(ax_node_string(n, "mode", ""), "wrap") == 0)
+        first = 19;
     /* Lengths of a cache outside. */
     if (n->op == AX_OP_Attention && n->n_in > 6)
         first = first < 24 ? 24 : first;

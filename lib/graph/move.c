@@ -275,7 +275,8 @@ ax_status infer_slice(struct infer *s, struct ax_err *err)
 
 ax_status infer_pad(struct infer *s, struct ax_err *err)
 {
-    static const char *const modes[] = {"constant", "reflect", "edge"};
+    static const char *const modes[] = {"constant", "reflect", "edge",
+                                        "wrap"};
     const char *mode = ax_node_string(s->node, "mode", "constant");
     const struct infer_fact *x = infer_in(s, 0), *value = infer_in(s, 2);
     struct infer_fact *out = infer_out(s, 0);
@@ -284,9 +285,9 @@ ax_status infer_pad(struct infer *s, struct ax_err *err)
     bool known;
     int k = 0;
 
-    while (k < 3 && strcmp(mode, modes[k]) != 0)
+    while (k < 4 && strcmp(mode, modes[k]) != 0)
         k++;
-    if (k == 3)
+    if (k == 4)
         return ax_fail(err, AX_ESHAPE, "mode may not be '%.40s'", mode);
     if (value && value->dtype && x->dtype && value->dtype != x->dtype)
         return ax_fail(err, AX_ESHAPE, "the value is %s, the input is %s",
