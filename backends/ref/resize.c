@@ -338,8 +338,7 @@ static ax_status room_for_taps(struct resize *r, struct ax_call *c, int d,
     r->taps[d] = taps;
     for (size_t i = 0; i < n; i++)
         r->taps[d][i] = (struct taps){.at = (int64_t *)at + i * width,
-                                      .weight = (double *)weight +
-                                                i * width};
+                                      .weight = (double *)weight + i * width};
     return AX_OK;
 }
 

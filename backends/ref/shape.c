@@ -12,6 +12,14 @@ static ax_status identity(struct ax_call *c, struct ax_err *err)
     return ax_call_view(c, 0, 0, c->in[0]->rank, c->in[0]->dims, err);
 }
 
+/* Every value that we have is a tensor, so what is there is an element. */
+static ax_status has_element(struct ax_call *c, struct ax_err *err)
+{
+    AX_TRY(ax_call_out(c, 0, AX_BOOL, 0, NULL, err));
+    *(uint8_t *)c->out[0]->data = c->node->n_in > 0 && ax_call_has(c, 0);
+    return AX_OK;
+}
+
 /* Inference: the input, and a mask that is all true. */
 static ax_status dropout(struct ax_call *c, struct ax_err *err)
 {
@@ -287,6 +295,8 @@ const struct ax_kernel ref_shape[] = {
     {"EyeLike", eye_like, NULL, NULL},
     {"Flatten", flatten, NULL, NULL},
     {"Identity", identity, NULL, NULL},
+    {"OptionalGetElement", identity, NULL, NULL},
+    {"OptionalHasElement", has_element, NULL, NULL},
     {"Range", range, NULL, NULL},
     {"Reshape", reshape, NULL, NULL},
     {"Shape", shape, NULL, NULL},

@@ -423,6 +423,7 @@ static infer_rule *const rules[AX_OP_COUNT] = {
     [AX_OP_ReverseSequence] = infer_like,
     [AX_OP_SwiGLU] = infer_like,
     [AX_OP_Swish] = infer_like,
+    [AX_OP_OptionalGetElement] = infer_like,
 
     [AX_OP_ConvInteger] = infer_conv_integer,
     [AX_OP_DequantizeLinear] = infer_dequantize,
