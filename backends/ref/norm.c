@@ -28,28 +28,71 @@ static void affine(struct ax_tensor *y, const struct ax_tensor *x, size_t at,
     }
 }
 
+/* Mean and variance of each channel of this batch, and these and what was
+ * known before as outputs 1 and 2. */
+static ax_status batch_moments(double *mean, double *variance,
+                               struct ax_call *c, size_t channels,
+                               struct ax_err *err)
+{
+    double keep = (double)ax_node_float(c->node, "momentum", 0.9f);
+    const int64_t dims[] = {(int64_t)channels};
+    const struct ax_tensor *x = c->in[0];
+    size_t n = (size_t)ref_product(x->dims, 2, x->rank);
+    double each = channels ? (double)(ax_tensor_count(x) / channels) : 0;
+
+    if (each == 0)
+        return ax_fail(err, AX_ESHAPE, "training on no elements");
+    memset(mean, 0, channels * sizeof *mean);
+    memset(variance, 0, channels * sizeof *variance);
+    for (size_t k = 0; k < ax_tensor_count(x); k++)
+        mean[k / n % channels] += ref_number(x, k) / each;
+    for (size_t k = 0; k < ax_tensor_count(x); k++) {
+        double d = ref_number(x, k) - mean[k / n % channels];
+
+        variance[k / n % channels] += d * d / each;
+    }
+    for (uint32_t o = 1; o < 3; o++) {
+        if (!ax_call_wants(c, o))
+            continue;
+        AX_TRY(ax_call_out(c, o, c->in[2 + o]->dtype, 1, dims, err));
+        for (size_t ch = 0; ch < channels; ch++)
+            ref_put(c->out[o], ch,
+                    ref_number(c->in[2 + o], ch) * keep +
+                        (o == 1 ? mean : variance)[ch] * (1 - keep));
+    }
+    return AX_OK;
+}
+
 static ax_status batch_norm(struct ax_call *c, struct ax_err *err)
 {
     double epsilon = (double)ax_node_float(c->node, "epsilon", 1e-5f);
     const struct ax_tensor *x;
+    double *mean, *variance;
     size_t channels, n;
+    void *p;
 
     AX_TRY(ref_want(c, 0, REALS, err));
     AX_TRY(ref_want_rank(c, 0, 1, AX_RANK_MAX, err));
-    if (ax_node_int(c->node, "training_mode", 0))
-        return ax_fail(err, AX_EUNSUPPORTED, "training_mode 1");
     x = c->in[0];
     channels = x->rank > 1 ? (size_t)x->dims[1] : 1;
     for (uint32_t i = 1; i < 5; i++)
         AX_TRY(want_channels(c, i, (int64_t)channels, err));
+    AX_TRY(ax_call_scratch(c, &p, 2 * channels * sizeof *mean, err));
+    mean = p;
+    variance = mean + channels;
+    if (ax_node_int(c->node, "training_mode", 0)) {
+        AX_TRY(batch_moments(mean, variance, c, channels, err));
+    } else {
+        ax_get_f64(mean, c->in[3]->dtype, c->in[3]->data, 0, channels);
+        ax_get_f64(variance, c->in[4]->dtype, c->in[4]->data, 0, channels);
+    }
     AX_TRY(ax_call_out_over(c, 0, 0, err));
     n = (size_t)ref_product(x->dims, 2, x->rank);
-    for (size_t p = 0; n > 0 && p < ax_tensor_count(x) / n; p++) {
-        size_t ch = p % channels;
+    for (size_t k = 0; n > 0 && k < ax_tensor_count(x) / n; k++) {
+        size_t ch = k % channels;
 
-        affine(c->out[0], x, p * n, n, ref_number(c->in[3], ch),
-               ref_number(c->in[1], ch) /
-                   sqrt(ref_number(c->in[4], ch) + epsilon),
+        affine(c->out[0], x, k * n, n, mean[ch],
+               ref_number(c->in[1], ch) / sqrt(variance[ch] + epsilon),
                ref_number(c->in[2], ch));
     }
     return AX_OK;

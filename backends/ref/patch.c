@@ -1,6 +1,6 @@
 /* Operators that cut, place and turn parts of a tensor: BitCast,
- * CenterCropPad, Col2Im, MaxUnpool, ReverseSequence; and CumProd, Det,
- * SwiGLU, which go along one dimension, or none. */
+ * CenterCropPad, Col2Im, MaxUnpool, ReverseSequence, TensorScatter; and
+ * CumProd, Det, SwiGLU, which go along one dimension, or none. */
 #include "ref.h"
 
 #include <math.h>
@@ -463,6 +463,59 @@ static ax_status swiglu(struct ax_call *c, struct ax_err *err)
     return AX_OK;
 }
 
+/* -- TensorScatter --------------------------------------------------------
+ */
+
+static ax_status tensor_scatter(struct ax_call *c, struct ax_err *err)
+{
+    bool circular = strcmp(ax_node_string(c->node, "mode", "linear"),
+                           "circular") == 0;
+    const struct ax_tensor *x, *u;
+    size_t outer, inner, size;
+    int axis;
+
+    AX_TRY(ref_want(c, 0, ALL_DTYPES, err));
+    AX_TRY(ref_want(c, 1, ALL_DTYPES, err));
+    AX_TRY(ref_same_dtype(c, 0, 1, err));
+    x = c->in[0];
+    u = c->in[1];
+    AX_TRY(ref_axis(&axis, ax_node_int(c->node, "axis", -2), x->rank, err));
+    if (axis == 0 || u->rank != x->rank)
+        return ax_fail(err, AX_ESHAPE, "axis %d of %d dimensions", axis,
+                       u->rank);
+    for (int d = 0; d < x->rank; d++)
+        if (d == axis ? u->dims[d] > x->dims[d] : u->dims[d] != x->dims[d])
+            return ax_fail(err, AX_ESHAPE, "input 1 does not fit the cache");
+    if (ax_call_has(c, 2)) {
+        AX_TRY(ref_want(c, 2, BIT(AX_I64) | BIT(AX_I32), err));
+        if (ax_tensor_count(c->in[2]) != (size_t)x->dims[0])
+            return ax_fail(err, AX_ESHAPE, "input 2 does not fit the batch");
+    }
+    AX_TRY(ax_call_out(c, 0, x->dtype, x->rank, x->dims, err));
+    memcpy(c->out[0]->data, x->data, x->nbytes);
+    size = ax_dtype_size(x->dtype);
+    outer = (size_t)ref_product(x->dims, 0, axis);
+    inner = (size_t)ref_product(x->dims, axis + 1, x->rank) * size;
+    for (size_t o = 0; o < outer; o++) {
+        size_t b = o / (outer / (size_t)x->dims[0]);
+        int64_t at = ax_call_has(c, 2) ? ref_integer(c->in[2], b) : 0;
+
+        if (at < 0 || at >= x->dims[axis] + (u->dims[axis] == 0) ||
+            (!circular && at > x->dims[axis] - u->dims[axis]))
+            return ax_fail(err, AX_ESHAPE, "place %lld of %lld",
+                           (long long)at, (long long)x->dims[axis]);
+        for (int64_t k = 0; k < u->dims[axis]; k++)
+            memcpy((char *)c->out[0]->data +
+                       (o * (size_t)x->dims[axis] +
+                        (size_t)((at + k) % x->dims[axis])) *
+                           inner,
+                   (const char *)u->data +
+                       (o * (size_t)u->dims[axis] + (size_t)k) * inner,
+                   inner);
+    }
+    return AX_OK;
+}
+
 const struct ax_kernel ref_patch[] = {
     {"BitCast", bit_cast, NULL, NULL},
     {"CenterCropPad", crop_pad, NULL, NULL},
@@ -472,5 +525,6 @@ const struct ax_kernel ref_patch[] = {
     {"MaxUnpool", max_unpool, NULL, NULL},
     {"ReverseSequence", reverse_sequence, NULL, NULL},
     {"SwiGLU", swiglu, NULL, NULL},
+    {"TensorScatter", tensor_scatter, NULL, NULL},
     {0},
 };

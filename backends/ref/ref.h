@@ -118,6 +118,7 @@ extern const struct ax_kernel ref_unary[], ref_binary[], ref_matmul[],
     ref_conv[], ref_pool[], ref_norm[], ref_reduce[], ref_shape[], ref_move[],
     ref_index[], ref_quant[], ref_rnn[], ref_control[], ref_ml[],
     ref_resize[], ref_tree[], ref_loss[], ref_attention[], ref_sample[],
-    ref_signal[], ref_patch[], ref_select[], ref_einsum[], ref_random[];
+    ref_signal[], ref_patch[], ref_select[], ref_einsum[], ref_random[],
+    ref_train[], ref_flex[];
 
 #endif

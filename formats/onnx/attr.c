@@ -92,7 +92,7 @@ static const struct onnx_attr_rule rules[] = {
     {OP(BatchNormalization), FLOAT_("momentum"), DROPPED},
     {OP(BatchNormalization), INT_("is_test"), ONLY(1), UNTIL(6), REQUIRED},
     {OP(BatchNormalization), INT_("spatial"), ONLY(1), UNTIL(8)},
-    {OP(BatchNormalization), INT_("training_mode"), ONLY(0), SINCE(14)},
+    {OP(BatchNormalization), INT_("training_mode"), IS(0), SINCE(14)},
     {OP(BitShift), STRING_("direction"), REQUIRED},
     /* round_mode and saturate speak of types of 8 bits. */
     {OP(Cast), STRING_("round_mode"), IS_TEXT("up"), SINCE(24)},
@@ -401,6 +401,24 @@ static const struct onnx_attr_rule rules[] = {
     {OP(MlTreeEnsembleRegressor), FLOATS_("target_weights_as_tensor"),
      REFUSED},
 
+    /* ai.onnx.preview, and ai.onnx.preview.training */
+    {OP(PreviewFlexAttention), GRAPH_("prob_mod")},
+    {OP(PreviewFlexAttention), FLOAT_("scale")},
+    {OP(PreviewFlexAttention), GRAPH_("score_mod")},
+    {OP(PreviewFlexAttention), INT_("softmax_precision")},
+    {OP(TrainAdagrad), FLOAT_("decay_factor"), IS(0)},
+    {OP(TrainAdagrad), FLOAT_("epsilon"), IS(1e-6)},
+    {OP(TrainAdagrad), FLOAT_("norm_coefficient"), IS(0)},
+    {OP(TrainAdam), FLOAT_("alpha"), IS(0.9)},
+    {OP(TrainAdam), FLOAT_("beta"), IS(0.999)},
+    {OP(TrainAdam), FLOAT_("epsilon"), IS(1e-6)},
+    {OP(TrainAdam), FLOAT_("norm_coefficient"), IS(0)},
+    {OP(TrainAdam), FLOAT_("norm_coefficient_post"), IS(0)},
+    {OP(TrainMomentum), FLOAT_("alpha"), REQUIRED},
+    {OP(TrainMomentum), FLOAT_("beta"), REQUIRED},
+    {OP(TrainMomentum), STRING_("mode"), REQUIRED},
+    {OP(TrainMomentum), FLOAT_("norm_coefficient"), REQUIRED},
+
     {OP(Upsample), STRING_("mode"), IS_TEXT("nearest")},
 };
 /* clang-format on */
@@ -532,6 +550,10 @@ static const unsigned char since[AX_OP_COUNT] = {
     [AX_OP_MlNormalizer] = 1,   [AX_OP_MlScaler] = 1,
     [AX_OP_MlTreeEnsembleClassifier] = 1,
     [AX_OP_MlTreeEnsembleRegressor] = 1,
+
+    /* of ai.onnx.preview, and ai.onnx.preview.training */
+    [AX_OP_PreviewFlexAttention] = 1, [AX_OP_TrainAdagrad] = 1,
+    [AX_OP_TrainAdam] = 1,      [AX_OP_TrainMomentum] = 1,
 };
 /* clang-format on */
 
@@ -562,6 +584,8 @@ int onnx_node_since(const struct ax_node *n)
     if (n->op == AX_OP_Pad && first < 19 &&
         strcmp(ax_node_string(n, "mode", ""), "wrap") == 0)
         first = 19;
+    if (n->op == AX_OP_OptionalHasElement && n->n_in == 0)
+        first = 18;
     /* Lengths of a cache outside. */
     if (n->op == AX_OP_Attention && n->n_in > 6)
         first = first < 24 ? 24 : first;

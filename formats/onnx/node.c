@@ -404,6 +404,30 @@ static ax_status add_word(struct ax_node *n, char *name, char *word,
     return add_attr(n, &a, err);
 }
 
+/* Momentum has a meaning in training alone, and only that has more than one
+ * output. */
+static ax_status batch_norm(struct ax_node *n, const Onnx__NodeProto *p,
+                            struct ax_err *err)
+{
+    struct ax_attr a = {.kind = AX_ATTR_FLOAT, .f = 0.9f};
+    char momentum[] = "momentum";
+
+    if (!ax_node_int(n, "training_mode", 0))
+        return n->n_out > 1
+                   ? ax_fail(err, AX_EUNSUPPORTED,
+                             "has %" PRIu32 " outputs, of which all but one "
+                             "are for training",
+                             n->n_out)
+                   : AX_OK;
+    for (size_t i = 0; i < p->n_attribute; i++)
+        if (onnx_is(&p->attribute[i]->name, momentum))
+            a.f = p->attribute[i]->f;
+    if (a.f == 0.9f)
+        return AX_OK;
+    a.name = momentum;
+    return add_attr(n, &a, err);
+}
+
 /* Upsample is Resize with its scales as input 2, no region, and the
  * coordinates of its time. */
 static ax_status upsample(struct ax_node *n, struct ax_err *err)
@@ -526,6 +550,8 @@ static ax_status special(struct onnx_reader *r, struct ax_node *n,
     case AX_OP_LogSoftmax:
     case AX_OP_Hardmax:
         return old_softmax(r, n, err);
+    case AX_OP_BatchNormalization:
+        return batch_norm(n, p, err);
     case AX_OP_DFT:
         return dft(r, n, p, err);
     case AX_OP_Dropout:
@@ -587,12 +613,13 @@ static ax_status operator_of(ax_op *out, int *opset,
                              const struct onnx_reader *r,
                              const Onnx__NodeProto *p, struct ax_err *err)
 {
-    bool onnx = p->domain.len == 0 || onnx_is(&p->domain, "ai.onnx");
+    const enum onnx_domain d = onnx_domain_of(&p->domain);
+    bool onnx = d == ONNX_STANDARD;
     struct onnx_shown domain = onnx_show(&p->domain);
     struct onnx_shown type = onnx_show(&p->op_type);
     char full[sizeof domain.s + sizeof type.s];
 
-    *opset = onnx ? r->opset : onnx_is(&p->domain, "ai.onnx.ml") ? r->ml : 0;
+    *opset = d == ONNX_DOMAINS ? 0 : r->opsets[d];
     snprintf(full, sizeof full, "%s%s%s", onnx ? "" : domain.s,
              onnx ? "" : ".", type.s);
     *out = is_zipmap(p) ? AX_OP_Identity : ax_op_by_name(full);

@@ -14,8 +14,24 @@
 /* Operator sets whose operators we know how to bring into normal form. */
 #define ONNX_OPSET_MIN 1 /* few operators; most are read from 6 on */
 #define ONNX_OPSET_MAX 28
-#define ONNX_ML_MIN    1 /* of ai.onnx.ml */
-#define ONNX_ML_MAX    3
+
+/* The domains of operators that we know, the standard one first. */
+enum onnx_domain {
+    ONNX_STANDARD,
+    ONNX_ML,
+    ONNX_PREVIEW,
+    ONNX_TRAINING,
+    ONNX_DOMAINS,
+};
+struct onnx_domain_info {
+    const char *name;
+    int min, max; /* operator sets that we read */
+    int written;  /* the one that we write; 0: it depends */
+};
+extern const struct onnx_domain_info onnx_domains[ONNX_DOMAINS];
+
+/* ONNX_DOMAINS if it is none of these. */
+enum onnx_domain onnx_domain_of(const ProtobufCBinaryData *name);
 
 /* A message names the nodes on the way only so far down. */
 #define ONNX_DEPTH_NAMED 4
@@ -29,7 +45,8 @@
 struct onnx_reader {
     const struct ax_format_options *opt;
     ProtobufCAllocator *allocator;
-    int opset, ml;                   /* 0: not imported */
+    int opset;                       /* of the standard domain; 0: none */
+    int opsets[ONNX_DOMAINS];        /* of all; 0: not imported */
     int depth;                       /* 1: the model's graph */
     const struct onnx_reader *outer; /* of the graph around it, or NULL */
     struct ax_model *m;

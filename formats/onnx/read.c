@@ -440,18 +440,38 @@ static ax_status read_graph(struct onnx_reader *r, Onnx__GraphProto *p,
 
 /* ---- the model ---- */
 
-static ax_status one_set(int *opset, int64_t version, const char *domain,
-                         int min, int max, struct ax_err *err)
+const struct onnx_domain_info onnx_domains[ONNX_DOMAINS] = {
+    [ONNX_STANDARD] = {"", ONNX_OPSET_MIN, ONNX_OPSET_MAX, 0},
+    [ONNX_ML] = {"ai.onnx.ml", 1, 3, 3},
+    [ONNX_PREVIEW] = {"ai.onnx.preview", 1, 1, 1},
+    [ONNX_TRAINING] = {"ai.onnx.preview.training", 1, 1, 1},
+};
+
+enum onnx_domain onnx_domain_of(const ProtobufCBinaryData *name)
 {
-    if (version < min || version > max)
+    int d = 0;
+
+    if (onnx_is(name, "ai.onnx"))
+        return ONNX_STANDARD;
+    while (d < ONNX_DOMAINS && !onnx_is(name, onnx_domains[d].name))
+        d++;
+    return (enum onnx_domain)d;
+}
+
+static ax_status one_set(int *opset, int64_t version,
+                         const struct onnx_domain_info *d, struct ax_err *err)
+{
+    const char *of = d->name[0] ? " of " : "";
+
+    if (version < d->min || version > d->max)
         return ax_fail(err, AX_EUNSUPPORTED,
                        "operator set %" PRId64
-                       "%s is not supported, wants %d to %d",
-                       version, domain, min, max);
+                       "%s%s is not supported, wants %d to %d",
+                       version, of, d->name, d->min, d->max);
     if (*opset && *opset != version)
         return ax_fail(err, AX_EFORMAT,
-                       "two operator sets%s are named, %d and %" PRId64,
-                       domain, *opset, version);
+                       "two operator sets%s%s are named, %d and %" PRId64, of,
+                       d->name, *opset, version);
     *opset = (int)version;
     return AX_OK;
 }
@@ -459,18 +479,20 @@ static ax_status one_set(int *opset, int64_t version, const char *domain,
 static ax_status operator_set(struct onnx_reader *r,
                               const Onnx__ModelProto *p, struct ax_err *err)
 {
+    bool any = false;
+
     for (size_t i = 0; i < p->n_opset_import; i++) {
         const Onnx__OperatorSetIdProto *set = p->opset_import[i];
+        enum onnx_domain d = onnx_domain_of(&set->domain);
 
-        if (set->domain.len == 0 || onnx_is(&set->domain, "ai.onnx"))
-            AX_TRY(one_set(&r->opset, set->version, "", ONNX_OPSET_MIN,
-                           ONNX_OPSET_MAX, err));
-        else if (onnx_is(&set->domain, "ai.onnx.ml"))
-            AX_TRY(one_set(&r->ml, set->version, " of ai.onnx.ml",
-                           ONNX_ML_MIN, ONNX_ML_MAX, err));
+        if (d == ONNX_DOMAINS)
+            continue;
+        AX_TRY(one_set(&r->opsets[d], set->version, &onnx_domains[d], err));
+        any = true;
     }
-    if (!r->opset && !r->ml)
+    if (!any)
         return ax_fail(err, AX_EFORMAT, "no operator set is named");
+    r->opset = r->opsets[ONNX_STANDARD];
     return AX_OK;
 }
 
@@ -607,7 +629,6 @@ ax_status onnx_subgraph(struct ax_graph **out, const struct onnx_reader *r,
     struct onnx_reader inner = {.opt = r->opt,
                                 .allocator = r->allocator,
                                 .opset = r->opset,
-                                .ml = r->ml,
                                 .depth = r->depth + 1,
                                 .outer = r,
                                 .m = r->m,
@@ -615,6 +636,7 @@ ax_status onnx_subgraph(struct ax_graph **out, const struct onnx_reader *r,
     Onnx__GraphProto *g;
     ax_status st;
 
+    memcpy(inner.opsets, r->opsets, sizeof inner.opsets);
     if (inner.depth > AX_DEPTH_MAX)
         return ax_fail(err, AX_EFORMAT, "graphs are nested more than %d deep",
                        AX_DEPTH_MAX);

@@ -438,19 +438,22 @@ static ax_status subgraph(struct pool *pool, const struct ax_model *m,
 
 /* ---- the model ---- */
 
-static bool has_ml(const struct ax_graph *g)
+/* Which domains, as bits, the operators are of. */
+static unsigned domains(const struct ax_graph *g)
 {
+    unsigned found = 1u << ONNX_STANDARD;
+
     for (uint32_t i = 0; i < g->n_nodes; i++) {
         const struct ax_node *n = &g->nodes[i];
+        const char *op = ax_op_name(n->op), *dot = strrchr(op, '.');
+        ProtobufCBinaryData name = bytes(op, dot ? (size_t)(dot - op) : 0);
 
-        if (strchr(ax_op_name(n->op), '.'))
-            return true;
+        found |= 1u << onnx_domain_of(&name);
         for (uint32_t k = 0; k < n->n_attrs; k++)
-            if (n->attrs[k].kind == AX_ATTR_GRAPH &&
-                has_ml(n->attrs[k].graph))
-                return true;
+            if (n->attrs[k].kind == AX_ATTR_GRAPH)
+                found |= domains(n->attrs[k].graph);
     }
-    return false;
+    return found;
 }
 
 /* The version of the file format that came with an opset. */
@@ -530,24 +533,28 @@ static ax_status choose(int *out, const struct ax_graph *g, int wanted,
 static void head(struct pool *pool, const struct ax_model *m,
                  Onnx__ModelProto *out)
 {
-    bool ml = has_ml(m->graph);
+    unsigned found = domains(m->graph);
 
     out->has_ir_version = 1;
     out->ir_version = ir_version(pool->opset);
     out->has_producer_name = 1;
     out->producer_name = text("ax");
-    out->opset_import = LIST(pool, 2, Onnx__OperatorSetIdProto,
+    out->opset_import = LIST(pool, ONNX_DOMAINS, Onnx__OperatorSetIdProto,
                              operator_set_id_proto);
     out->metadata_props = LIST(pool, m->n_meta, Onnx__StringStringEntryProto,
                                string_string_entry_proto);
     if (!out->opset_import || !out->metadata_props)
         return;
-    out->n_opset_import = ml ? 2 : 1;
-    for (int i = 0; i < 2; i++) {
-        out->opset_import[i]->has_domain = 1;
-        out->opset_import[i]->domain = text(i ? "ai.onnx.ml" : "");
-        out->opset_import[i]->has_version = 1;
-        out->opset_import[i]->version = i ? 3 : pool->opset;
+    for (int d = 0; d < ONNX_DOMAINS; d++) {
+        Onnx__OperatorSetIdProto *set;
+
+        if (!(found & 1u << d))
+            continue;
+        set = out->opset_import[out->n_opset_import++];
+        set->has_domain = set->has_version = 1;
+        set->domain = text(onnx_domains[d].name);
+        set->version = onnx_domains[d].written ? onnx_domains[d].written
+                                               : pool->opset;
     }
     for (uint32_t i = 0; i < m->n_meta; i++) {
         Onnx__StringStringEntryProto *e =

@@ -412,7 +412,7 @@ int main(int argc, char **argv)
         "elementwise.txt", "matrix.txt", "window.txt",    "shape.txt",
         "reduce.txt",      "quant.txt",  "recurrent.txt", "ml.txt",
         "attention.txt",   "loss.txt",   "norm.txt",      "sample.txt",
-        "signal.txt",      "select.txt",
+        "signal.txt",      "select.txt", "train.txt",
     };
     const char *top = getenv("srcdir");
     char path[4096];
