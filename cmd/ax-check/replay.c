@@ -168,9 +168,11 @@ static int row_holds(const struct replay *p, const struct row *row,
     sum.lo = add(sum.lo, (struct dyadic){-low, -64});
     sum.lo = add(sum.lo, (struct dyadic){-!row->exact, -64});
     sum.hi = add(negative(sum.hi), (struct dyadic){low, -64});
-    if (sum.hi.m > 0 || (sum.hi.m == 0 && !row->strict))
+    if (sum.hi.m > 0 || (sum.hi.m == 0 && !(row->strict && row->exact)))
         return 1;
-    return sum.lo.m > 0 || (sum.lo.m == 0 && row->strict) ? 0 : -1;
+    return sum.lo.m > 0 || (sum.lo.m == 0 && (row->strict || !row->exact))
+               ? 0
+               : -1;
 }
 
 /* Is there a conjunction that is true: likewise. */

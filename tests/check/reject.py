@@ -561,6 +561,13 @@ cex_case('a foreign network', f(1.0), 'not understood', 2,
          m=net(edit(0, lambda n: ('Erf',) + n[1:])))
 cex_case('a strict constant', f(1.0), 'no conjunction', 1,
          MARGIN + b'(assert (< 1 1))')
+# A bound that is no multiple of 2^-64 is not met by one.
+for bound, code, words in ((b'>= Y_0 1e-40', 1, 'no conjunction'),
+                           (b'> Y_0 -1e-40', 0, 'accepted'),
+                           (b'<= Y_0 1e-40', 0, 'accepted'),
+                           (b'< Y_0 -1e-40', 1, 'no conjunction')):
+    cex_case('next to 0, ' + bound.decode(), f(0.25), words, code,
+             TEXT.replace(b'>= Y_0 1.001', bound))
 huge = net(tensor(0, data=struct.pack('<f', 3e38)))
 cex_case('a value beyond 2^62', f(1.0), 'accepted', 0, m=huge)
 cex_case('one that is too large', f(1.0), 'no conjunction', 1,
