@@ -23,7 +23,7 @@ static const char *backend = "cpu", *check, *format, *output;
 static struct opt_list inputs;
 static int64_t threads = 1, batch, times, max_mib = 4096;
 static double tolerance = 1e-4;
-static bool json, kernels;
+static bool json, kernels, deterministic;
 
 static const struct opt opts[] = {
     {'i', "input", "NAME=FILE", "give an input by its name", .list = &inputs},
@@ -37,6 +37,8 @@ static const struct opt opts[] = {
      .str = &backend, .one_of = "ref cpu"},
     {'j', "threads", "N", "threads of the cpu backend; default 1",
      .num = &threads, .min = 1, .max = 1024},
+    {0, "deterministic", NULL, "the same bytes for any threads and any batch",
+     .flag = &deterministic},
     {0, "batch", "N", "run N rows at a time", .num = &batch, .min = 1,
      .max = 1 << 30},
     {0, "max-mib", "N", "memory for tensors; default 4096", .num = &max_mib,
@@ -470,6 +472,7 @@ static ax_status make_plan(struct ax_plan **p, const struct ax_model *m,
 {
     struct ax_run_options o = {.backend = name,
                                .threads = (int)threads,
+                               .deterministic = deterministic,
                                .max_bytes = (size_t)max_mib << 20};
 
     return ax_plan_new(p, m, &o, err);

@@ -4,13 +4,15 @@
 #include <math.h>
 #include <stdlib.h>
 
-static ax_status open_cpu(void **state, int threads, struct ax_err *err)
+static ax_status open_cpu(void **state, int threads, bool deterministic,
+                          struct ax_err *err)
 {
     struct cpu *cpu = calloc(1, sizeof *cpu);
 
     if (!cpu)
         return ax_fail(err, AX_ENOMEM, "no memory for a backend");
     cpu->threads = threads;
+    cpu->deterministic = deterministic;
     cpu->tile = tile_best();
     *state = cpu;
     return AX_OK;

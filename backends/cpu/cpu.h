@@ -42,8 +42,9 @@ float cpu_floor(struct ax_call *c);
 /* Below so many multiplications, threads cost more than they save. */
 #define CPU_LARGE ((int64_t)1 << 18)
 
-/* y [m, n] = a [m, k] b, b in panels (tile_pack). room has k TILE_M floats.
- */
+/* y [m, n] = a [m, k] b, b in panels (tile_pack). room has as many floats
+ * as cpu_product_room says. */
+int64_t cpu_product_room(int64_t m, int64_t k);
 void cpu_product(float *y, const float *a, const float *panels, int64_t m,
                  int64_t n, int64_t k, const struct tile *f, float *room);
 

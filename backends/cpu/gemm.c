@@ -34,7 +34,8 @@ static void rows_gemv(float *restrict y, const float *restrict x,
             y[j] += x[i] * b[i * n + j];
 }
 
-#define LANES 16
+#define LANES       16
+#define CHUNK_BYTES ((int64_t)393216)
 
 /* y [n] += b x, b [n, k]: dot products in lanes. */
 CPU_CLONES
@@ -158,35 +159,69 @@ static void one_row(float *y, const float *a, const float *b,
     }
 }
 
-/* m rows of a, packed, with all panels. */
-static void rows(float *y, const float *a, const float *b,
-                 const struct product *p, const struct tile *f, int m)
+/* Rows that are packed at once: they stay in a cache while all panels
+ * pass. */
+static int64_t chunk_of(int64_t m, int64_t k)
 {
-    float t[TILE_M * TILE_N];
+    int64_t n = CHUNK_BYTES / (k * TILE_M * (int64_t)sizeof(float));
 
-    for (int64_t at = 0; at < p->n; at += TILE_N, b += p->k * TILE_N) {
-        f->block(t, a, b, NULL, p->k, m);
-        copy_tile(y + at, p->n, t, m, width(p, at));
+    n = TILE_M * (n < 1 ? 1 : n);
+    return m < n ? (m + TILE_M - 1) / TILE_M * TILE_M : n;
+}
+
+static int rows_of(int64_t m, int64_t blocks, int64_t i)
+{
+    return (int)((i + 1) * m / blocks - i * m / blocks);
+}
+
+/* m rows of a with all panels. */
+static void chunk(float *y, const float *a, const float *b,
+                  const struct product *p, const struct tile *f, int64_t m,
+                  float *room)
+{
+    int64_t blocks = (m + TILE_M - 1) / TILE_M, k = p->k;
+    float t[TILE_M * TILE_N], *to = room;
+
+    for (int64_t i = 0; i < blocks; i++) {
+        int some = rows_of(m, blocks, i);
+
+        tile_pack_rows(to, a, k, k, some);
+        a += some * k;
+        to += some * k;
     }
+    for (int64_t at = 0; at < p->n; at += TILE_N, b += k * TILE_N) {
+        const float *from = room;
+        float *out = y + at;
+
+        for (int64_t i = 0; i < blocks; i++) {
+            int some = rows_of(m, blocks, i);
+
+            f->block(t, from, b, NULL, k, some);
+            copy_tile(out, p->n, t, some, width(p, at));
+            from += some * k;
+            out += some * p->n;
+        }
+    }
+}
+
+int64_t cpu_product_room(int64_t m, int64_t k)
+{
+    return m == 1 ? 1 : chunk_of(m, k) * k;
 }
 
 void cpu_product(float *y, const float *a, const float *panels, int64_t m,
                  int64_t n, int64_t k, const struct tile *f, float *room)
 {
     const struct product p = {.m = m, .n = n, .k = k};
-    int64_t blocks = (m + TILE_M - 1) / TILE_M, done = 0;
+    int64_t step = chunk_of(m, k);
 
     if (m == 1) {
         one_row(y, a, panels, &p, f);
         return;
     }
-    for (int64_t left = blocks; left > 0; left--) {
-        int some = (int)((m - done + left - 1) / left);
-
-        tile_pack_rows(room, a + done * k, k, k, some);
-        rows(y + done * n, room, panels, &p, f, some);
-        done += some;
-    }
+    for (int64_t at = 0; at < m; at += step)
+        chunk(y + at * n, a + at * k, panels, &p, f,
+              m - at < step ? m - at : step, room);
 }
 
 /* With b in panels. */
@@ -197,8 +232,9 @@ static ax_status own_product(float *y, const float *a, const float *b,
     const struct product *p = &job->p;
 
     if (!job->rows)
-        AX_TRY(ax_call_scratch(job->c, &job->rows,
-                               (size_t)p->k * TILE_M * sizeof(float), err));
+        AX_TRY(ax_call_scratch(
+            job->c, &job->rows,
+            (size_t)cpu_product_room(p->m, p->k) * sizeof(float), err));
     cpu_product(y, a, b, p->m, p->n, p->k, &cpu->tile, job->rows);
     return AX_OK;
 }

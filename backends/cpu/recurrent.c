@@ -287,7 +287,8 @@ static ax_status make_room(struct run *r, struct ax_call *c,
 {
     const struct layer *l = r->l;
     int64_t n = l->gates * l->hidden, rows = l->batch * l->hidden;
-    int64_t k = l->inputs > l->hidden ? l->inputs : l->hidden;
+    int64_t a = cpu_product_room(l->steps * l->batch, l->inputs);
+    int64_t b = cpu_product_room(l->batch, l->hidden);
 
     AX_TRY(floats(&r->g, c, l->steps * l->batch * n, err));
     AX_TRY(floats(&r->s, c, l->batch * n, err));
@@ -295,7 +296,7 @@ static ax_status make_room(struct run *r, struct ax_call *c,
     AX_TRY(floats(&r->b, c, n + l->hidden, err));
     AX_TRY(floats(&r->h, c, rows, err));
     AX_TRY(floats(&r->c, c, rows, err));
-    return floats(&r->room, c, k * TILE_M, err);
+    return floats(&r->room, c, a > b ? a : b, err);
 }
 
 static void load(float *to, const struct ax_call *c, uint32_t in, int64_t at,

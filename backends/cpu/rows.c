@@ -1,5 +1,5 @@
-/* Rows: sums and means over last dimensions, LayerNormalization, and
- * transposition. */
+/* Rows: sums and means over last dimensions, LayerNormalization,
+ * transposition, and padding by nothing. */
 #include "cpu.h"
 
 #include <math.h>
@@ -218,8 +218,36 @@ static ax_status transpose(struct ax_call *c, struct ax_err *err)
     return AX_OK;
 }
 
+/* -- Pad --------------------------------------------------------------------
+ */
+
+/* Nothing at all is padded, as some exporters write it. */
+static ax_status pad(struct ax_call *c, struct ax_err *err)
+{
+    const struct ax_attr *a = ax_node_attr(c->node, "pads");
+    const int64_t *pads;
+    size_t n;
+
+    if (ax_call_has(c, 1) && c->in[1]->dtype == AX_I64) {
+        pads = c->in[1]->data;
+        n = ax_tensor_count(c->in[1]);
+    } else if (a && a->kind == AX_ATTR_INTS) {
+        pads = a->ints;
+        n = a->n;
+    } else {
+        return AX_NO;
+    }
+    if (ax_call_has(c, 3) || n != 2 * (size_t)c->in[0]->rank)
+        return AX_NO;
+    for (size_t i = 0; i < n; i++)
+        if (pads[i] != 0)
+            return AX_NO;
+    return ax_call_view(c, 0, 0, c->in[0]->rank, c->in[0]->dims, err);
+}
+
 const struct ax_kernel cpu_rows[] = {
     {"LayerNormalization", layer_norm, NULL, NULL},
+    {"Pad", pad, NULL, NULL},
     {"ReduceMean", reduce, NULL, "m"},
     {"ReduceSum", reduce, NULL, "s"},
     {"Transpose", transpose, NULL, NULL},

@@ -52,8 +52,11 @@ struct ax_backend {
     const char *summary;                   /* one line */
     const struct ax_kernel *const *groups; /* tables, each ended by a row
                                               without a name; then NULL */
-    /* May be NULL. *state is new, and is given to close. */
-    ax_status (*open)(void **state, int threads, struct ax_err *err);
+    /* May be NULL. *state is new, and is given to close. Deterministic: what
+     * a kernel makes of a row depends neither on the others nor on threads.
+     */
+    ax_status (*open)(void **state, int threads, bool deterministic,
+                      struct ax_err *err);
     void (*close)(void *state);
 };
 

@@ -15,6 +15,8 @@ struct ax_plan;
 struct ax_run_options {
     const char *backend; /* "ref" (default) or "cpu" */
     int threads;         /* 0: one */
+    bool deterministic;  /* the same bytes for a row in any batch, with any
+                            number of threads */
     size_t max_bytes;    /* most memory for tensors at one time; 0: 4 GiB */
 };
 

@@ -338,7 +338,8 @@ ax_status ax_plan_new(struct ax_plan **out, const struct ax_model *m,
         p->backend[1] = ax_backends[0];
     for (int e = 0; e < N_ENGINES && st == AX_OK; e++)
         if (p->backend[e] && p->backend[e]->open)
-            st = p->backend[e]->open(&p->backend_state[e], threads, err);
+            st = p->backend[e]->open(&p->backend_state[e], threads,
+                                     opt && opt->deterministic, err);
     if (st == AX_OK)
         st = scope_new(&p->top, p, m->graph, NULL, 0, 0, err);
     if (st != AX_OK) {

@@ -45,6 +45,32 @@ import() { # NAME: NAME.axm out of the sample of that name
     cmp whole parts
 }
 
+@test "--deterministic: the same bytes for any threads and any batch" {
+    need_shared bench/rl_benchmarks/onnx/dubinsrejoin.onnx.gz
+    need_shared bench/collins_rul_cnn/onnx/NN_rul_full_window_40.onnx.gz
+    gzip -dc "$AX_SHARED"/bench/collins_rul_cnn/onnx/NN_rul_full_window_40.onnx.gz \
+        >cnn.onnx
+    gzip -dc "$AX_SHARED"/bench/rl_benchmarks/onnx/dubinsrejoin.onnx.gz >mlp.onnx
+    for name in cnn mlp; do
+        ax-import $name.onnx -o $name.axm
+        columns=$(ax-show --json $name.axm | jq '[.graph.inputs[0].shape[1:][]] | reduce .[] as $d (1; . * $d)')
+        awk -v n="$columns" 'BEGIN {
+            srand(7)
+            for (i = 0; i < 37; i++)
+                for (j = 0; j < n; j++)
+                    printf "%.6f%s", 2 * rand() - 1, j < n - 1 ? "," : "\n"
+        }' >rows.csv
+        ax-run --deterministic -o whole.npy $name.axm rows.csv
+        for how in "-j 2" "-j 3 --batch 5" "--batch 1" "--batch 13" "-j 2 --batch 16"; do
+            # shellcheck disable=SC2086 # options
+            ax-run --deterministic $how -o part.npy $name.axm rows.csv
+            cmp whole.npy part.npy
+        done
+        sed -n 20p rows.csv | ax-run --deterministic --format csv $name.axm >one
+        ax-run --deterministic --format csv $name.axm rows.csv | sed -n 20p | cmp - one
+    done
+}
+
 @test "inputs by name, in npz, and by position" {
     import two
     ax-run -o a.npy two.axm "$data/two.in0.npy" "$data/two.in1.npy"
