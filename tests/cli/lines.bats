@@ -17,12 +17,15 @@ ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-sign -k key net.axm
 ax-bench --problems
+ax-train -d rows.csv --epochs 1 two.arch
 END
 }
 
 prepare() {
     cp "$root"/tests/data/tutorial/* .
     printf '0.5,-0.25\n' >input.csv
+    printf '1,0,0\n0,1,1\n' >rows.csv
+    printf 'input 2\ndense 2\nrelu\ndense 2\n' >two.arch
     ax-import -o net.axm net.onnx
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
     ax-sign keygen -W

@@ -1,0 +1,164 @@
+# ax-train: networks that learn, the same bytes each time, and bad input.
+load common
+
+# Points in a square, and whether they are on the same side of both axes.
+quadrants() { # ROWS
+    awk -v n="$1" 'BEGIN {
+        for (i = 0; i < n; i++) {
+            x = (i * 37 % 101) / 50 - 1; y = (i * 53 % 97) / 48 - 1
+            printf "%.4f,%.4f,%d\n", x, y, x * y > 0
+        }
+    }'
+}
+
+small() {
+    quadrants 400 >train.csv
+    printf 'input 2\ndense 16 name=first\nrelu\ndense 2 name=out\n' >net.arch
+}
+
+@test "a network learns, and the model runs and is proved" {
+    small
+    ax-train -d train.csv --test train.csv --epochs 40 --seed 5 \
+        --schedule cosine --json -o net.axm net.arch >log
+    [ "$(wc -l <log)" -eq 40 ]
+    tail -1 log | jq -e '.schema == "ax.train.epoch/1" and .epoch == 40 and
+        .test_accuracy > 0.95 and .loss < 0.2' || { tail -1 log; return 1; }
+    printf '0.5,0.5\n-0.5,0.5\n' >in.csv
+    ax-run --format csv net.axm in.csv >out.csv
+    awk -F, '{ print $1 < $2 }' out.csv >classes
+    printf '1\n0\n' | cmp - classes
+    cat >p.vnnlib <<'END'
+(declare-const X_0 Real)
+(declare-const X_1 Real)
+(declare-const Y_0 Real)
+(declare-const Y_1 Real)
+(assert (>= X_0 0.45))
+(assert (<= X_0 0.55))
+(assert (>= X_1 0.45))
+(assert (<= X_1 0.55))
+(assert (>= Y_0 Y_1))
+END
+    ax-prove -p p.vnnlib --cert -o proved.axm net.axm
+    ax-check proved.axm p.vnnlib
+}
+
+@test "the same command gives the same bytes, another seed others" {
+    small
+    for o in "" "--optimiser adam" "--optimiser adamw --weight-decay 0.1" \
+        "--nesterov --clip-norm 0.5 --label-smoothing 0.1"; do
+        # shellcheck disable=SC2086
+        ax-train -d train.csv --epochs 2 $o net.arch >a.axm
+        # shellcheck disable=SC2086
+        ax-train -d train.csv --epochs 2 $o net.arch | cmp - a.axm
+        # shellcheck disable=SC2086
+        ax-train -d train.csv --epochs 2 $o --seed 1 net.arch >b.axm
+        [ "$(ax-show -i a.axm)" != "$(ax-show -i b.axm)" ]
+    done
+}
+
+@test "the identity is the one that every machine gives" {
+    printf 'input 2\ndense 5\ntanh\ndense 5\nsigmoid\ndense 2\n' >net.arch
+    quadrants 50 >train.csv
+    ax-train -d train.csv --epochs 3 --optimiser adam -o net.axm net.arch
+    gives 0 "$(cat "$root/tests/golden/train-identity.txt")" ax-show -i net.axm
+}
+
+@test "a container is trained on, in either profile; frozen weights stay" {
+    small
+    ax-train -d train.csv --epochs 1 net.arch >a.axm
+    ax-show --copy raw -o raw.axm a.axm
+    ax-train -d train.csv --epochs 1 a.axm >b.axm
+    ax-train -d train.csv --epochs 1 raw.axm >c.axm
+    [ "$(ax-show -i b.axm)" = "$(ax-show -i c.axm)" ]
+    ax-show --json b.axm | grep -q "model_in.*$(ax-show -i a.axm)"
+    ax-train -d train.csv --epochs 1 --freeze first a.axm >d.axm
+    [ "$(ax-show -i d.axm)" != "$(ax-show -i b.axm)" ]
+    refuses 65 "nothing is left to train" \
+        ax-train -d train.csv --freeze "" a.axm
+}
+
+@test "values are learnt with each loss, out of one file or two" {
+    awk 'BEGIN { for (i = 0; i < 64; i++) {
+        x = i / 64; print x "," 0.5 - 0.25 * x } }' >t.csv
+    cut -d, -f1 t.csv >x.csv
+    cut -d, -f2 t.csv >y.csv
+    printf 'input 1\ndense 1\n' >net.arch
+    for loss in mse mae huber bce; do
+        ax-train --loss $loss -d t.csv --epochs 5 --lr 0.1 -o net.axm \
+            --json net.arch >log
+        jq -s -e '.[-1].loss < .[0].loss' log
+        ax-train --loss $loss -d x.csv --labels y.csv --epochs 5 --lr 0.1 \
+            net.arch >two.axm
+        [ "$(ax-show -i net.axm)" = "$(ax-show -i two.axm)" ]
+    done
+}
+
+@test "data that do not fit are refused with their row" {
+    small
+    printf '1,2,0\n1,2,2\n' >label.csv
+    refuses 65 "label.csv: row 1 has label 2, wants 0 to 1" \
+        ax-train -d label.csv net.arch
+    printf '1,2,0\n1,2,0.5\n' >half.csv
+    refuses 65 "row 1 has label 0.5" ax-train -d half.csv net.arch
+    printf '1,2,0\n1,nan,1\n' >nan.csv
+    refuses 65 "nan.csv: " ax-train -d nan.csv net.arch
+    printf '1,2,3,0\n' >wide.csv
+    refuses 65 "1 rows of 3 numbers, the network wants 2" \
+        ax-train -d wide.csv net.arch
+    printf '1\n' >one.csv
+    refuses 65 "1 rows, and 400 labels" \
+        ax-train -d label.csv --labels <(cut -d, -f3 train.csv) \
+        <(printf 'input 3\ndense 2\n') || refuses 65 "labels" \
+        ax-train -d label.csv --labels train.csv net.arch
+    gzip -c train.csv >train.csv.gz
+    refuses 65 "gzip" ax-train -d train.csv.gz net.arch
+    refuses 66 "none.csv" ax-train -d none.csv net.arch
+    refuses 65 "no finite number" ax-train -d train.csv --lr 1000 \
+        --loss mse -o bad.axm <(printf 'input 1\ndense 2\ndense 2\n') ||
+        refuses 65 "no finite number" ax-train -d train.csv --lr 1000 \
+            --scale 100000 -o bad.axm net.arch
+    [ ! -e bad.axm ]
+}
+
+@test "architectures that make no sense are refused with their line" {
+    quadrants 4 >d.csv
+    while IFS='|' read -r text words; do
+        printf '%b' "$text" >bad.arch
+        refuses 65 "bad.arch: $words" ax-train -d d.csv bad.arch
+    done <<'END'
+input 2\n|an architecture without layers
+input 0\ndense 2\n|line 1: '0'
+input 2x\ndense 2\n|line 1: ''
+input 2y\ndense 2\n|line 1: 'y' after
+input 1x1x1x1x1x1x1x1\n|line 1: more than 7
+input 999999999\n|line 1: '999999999'
+input 99999x99999\n|line 1: a row of
+input 2\ninput 2\n|line 2: the first layer
+# c\n\ninput 2\nconv 3\n|line 4: no layer is called 'conv'
+input 2\ndense\n|line 2: ''
+input 2\ndense 268435456\n|line 2: a matrix of
+input 2x2\ndense 2\n|line 2: dense wants a vector
+input 2\ndense 2 init=bogus\n|line 2: init=bogus
+input 2\nrelu init=zeros\n|line 2: init= is for dense
+input 2\nrelu 1\n|line 2: '1' after relu
+input 2\ndense 2 3\n|line 2: '3' is one word too many
+input 2\nadd x\n|line 2: no layer above
+input 2 name=x\ndense 3\nadd x\n|line 3: adds 2 numbers to 3
+input 2 name=x\ndense 3 name=x\ndense 1 name=x\n|line 2
+input 2\nleakyrelu 2\n|line 2: '2' is no slope
+END
+}
+
+@test "what has no gradient, and wrong usage, are refused" {
+    small
+    for f in maxpool softmax; do
+        [ -e "$root/tests/formats/onnx/good/$f.onnx" ] || continue
+        ax-import -o m.axm "$root/tests/formats/onnx/good/$f.onnx"
+        run --separate-stderr ax-train -d train.csv m.axm
+        [ "$status" -eq 65 ] && [ -z "$output" ]
+    done
+    refuses 64 "--data" ax-train net.arch
+    refuses 64 "--json wants -o" ax-train --json -d train.csv net.arch
+    refuses 64 "--test-labels without --test" \
+        ax-train --test-labels train.csv -d train.csv net.arch
+}
