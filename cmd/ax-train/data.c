@@ -86,7 +86,7 @@ static ax_status cut_table(struct data *d, size_t n, struct ax_err *err)
 }
 
 static ax_status all_finite(const struct ax_tensor *t, size_t width,
-                        const char *what, struct ax_err *err)
+                            const char *what, struct ax_err *err)
 {
     size_t n = ax_tensor_count(t);
 
@@ -112,7 +112,8 @@ static ax_status to_classes(struct data *d, const struct data_wanted *want,
         return ax_fail(err, AX_ESHAPE, "%zu rows, and %zu labels", d->rows,
                        ax_tensor_count(&d->y));
     AX_TRY(all_finite(&d->y, 1, "label", err));
-    AX_TRY(ax_tensor_new(&out, AX_I64, 1, (int64_t[]){(int64_t)d->rows}, err));
+    AX_TRY(
+        ax_tensor_new(&out, AX_I64, 1, (int64_t[]){(int64_t)d->rows}, err));
     for (size_t i = 0; i < d->rows; i++) {
         double v;
 
@@ -157,9 +158,9 @@ static ax_status shape(struct data *d, const struct data_wanted *want,
         return ax_fail(err, AX_ESHAPE,
                        "%zu rows of %zu numbers, the network wants %zu",
                        d->rows, d->rows ? all / d->rows : 0, want->inputs);
-    d->scale = want->scale > 0           ? (float)want->scale
+    d->scale = want->scale > 0       ? (float)want->scale
                : d->x.dtype == AX_U8 ? 1.0f / 255
-                                         : 1;
+                                     : 1;
     AX_TRY(all_finite(&d->x, want->inputs, "number", err));
     return want->classes ? to_classes(d, want, err) : to_values(d, want, err);
 }
@@ -220,8 +221,8 @@ void data_rows(const struct data *d, const size_t *index, size_t n, float *x,
     size_t size = ax_dtype_size(d->x.dtype);
 
     for (size_t i = 0; i < n; i++, x += d->inputs) {
-        const char *row =
-            (const char *)d->x.data + index[i] * d->inputs * size;
+        const char *row = (const char *)d->x.data +
+                          index[i] * d->inputs * size;
 
         ax_cast(AX_F32, x, d->x.dtype, row, d->inputs);
         for (size_t j = 0; d->scale != 1.0f && j < d->inputs; j++)

@@ -58,7 +58,8 @@ static void job_free(struct job *j)
     free(j->classes);
 }
 
-/* -- the start: an architecture or a container ---------------------------- */
+/* -- the start: an architecture or a container ----------------------------
+ */
 
 static ax_status read_container(struct job *j, const char *path,
                                 struct ax_err *err)
@@ -68,23 +69,14 @@ static ax_status read_container(struct job *j, const char *path,
     return ax_model_identity(j->identity, j->model, err);
 }
 
-static ax_status read_start(struct job *j, struct ax_err *err)
+static ax_status read_arch(struct job *j, FILE *f, struct ax_err *err)
 {
     const char *path = j->args->start;
     unsigned char *text = NULL;
     size_t n;
     ax_status st;
-    FILE *f;
-    int first;
 
-    AX_TRY(cmd_in_open(&f, path, err));
-    first = getc(f);
-    cmd_in_close(f);
-    /* No container begins with a letter or sign of an architecture. */
-    if (first == EOF || (first != 'i' && first != '#' && first != ' ' &&
-                         first != '\t' && first != '\n'))
-        return read_container(j, path, err);
-    AX_TRY(cmd_in_read(&text, &n, path, TEXT_MAX_BYTES, err));
+    AX_TRY(cmd_in_rest(&text, &n, f, path, TEXT_MAX_BYTES, err));
     st = ax_arch_read(&j->model, (const char *)text, n,
                       (uint64_t)j->args->seed, err);
     j->files.v[j->files.n].name = path;
@@ -93,7 +85,27 @@ static ax_status read_start(struct job *j, struct ax_err *err)
     return st == AX_OK ? st : ax_fail_in(err, "%s", path);
 }
 
-/* -- passes --------------------------------------------------------------- */
+/* No container begins with a byte that an architecture begins with. */
+static ax_status read_start(struct job *j, struct ax_err *err)
+{
+    ax_status st;
+    FILE *f;
+    int first;
+
+    AX_TRY(cmd_in_open(&f, j->args->start, err));
+    first = getc(f);
+    if (first != EOF && strchr("i# \t\r\n", first) &&
+        ungetc(first, f) != EOF) {
+        st = read_arch(j, f, err);
+        cmd_in_close(f);
+        return st;
+    }
+    cmd_in_close(f);
+    return read_container(j, j->args->start, err);
+}
+
+/* -- passes ---------------------------------------------------------------
+ */
 
 static size_t at_most(size_t a, size_t b)
 {
@@ -198,14 +210,16 @@ static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
                             err) != AX_OK)
             return ax_fail_in(err, "epoch %" PRId64, epoch + 1);
         r->loss += loss * (double)n / (double)rows;
-        cmd_progress(&j->progress, "epoch %" PRId64 "/%" PRId64
-                                   ", %zu of %zu rows, loss %.4f",
+        cmd_progress(&j->progress,
+                     "epoch %" PRId64 "/%" PRId64
+                     ", %zu of %zu rows, loss %.4f",
                      epoch + 1, a->epochs, i + n, rows, loss);
     }
     return AX_OK;
 }
 
-/* -- saying how it went --------------------------------------------------- */
+/* -- saying how it went ---------------------------------------------------
+ */
 
 static ax_status say_json(const struct job *j, int64_t epoch,
                           const struct result *train,
@@ -217,9 +231,9 @@ static ax_status say_json(const struct job *j, int64_t epoch,
     if (j->args->test) {
         cmd_json_put(&o, "test_loss", json_real(test->loss));
         if (j->args->opt.loss == AX_LOSS_CROSS_ENTROPY)
-            cmd_json_put(&o, "test_accuracy",
-                         json_real((double)test->right /
-                                   (double)j->test.rows));
+            cmd_json_put(
+                &o, "test_accuracy",
+                json_real((double)test->right / (double)j->test.rows));
     }
     return cmd_json("ax.train.epoch/1", o, err);
 }
@@ -260,7 +274,8 @@ static ax_status train(struct job *j, struct ax_err *err)
     return AX_OK;
 }
 
-/* -- all of it ------------------------------------------------------------ */
+/* -- all of it ------------------------------------------------------------
+ */
 
 static ax_status read_data(struct job *j, struct ax_err *err)
 {
@@ -341,16 +356,15 @@ static ax_status settle(struct args *a, char **operands, struct ax_err *err)
 
 int main(int argc, char **argv)
 {
-    struct args a = {.out = "-",
-                     .loss = "cross-entropy",
-                     .optimiser = "sgd",
-                     .schedule = "constant",
-                     .epochs = 10,
-                     .batch = 64,
-                     .opt = {.momentum = 0.9,
-                             .beta1 = 0.9,
-                             .beta2 = 0.999,
-                             .epsilon = 1e-8}};
+    struct args a = {
+        .out = "-",
+        .loss = "cross-entropy",
+        .optimiser = "sgd",
+        .schedule = "constant",
+        .epochs = 10,
+        .batch = 64,
+        .opt = {
+            .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}};
     const struct opt opts[] = {
         {'d', "data", "FILE", "rows to train with", .str = &a.data},
         {0, "labels", "FILE", "their targets, if not in the same file",

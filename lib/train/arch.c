@@ -16,7 +16,7 @@ struct arch {
     struct ax_model *m;
     uint64_t seed;
     unsigned line;
-    uint32_t last; /* value that the next layer takes */
+    uint32_t last;  /* value that the next layer takes */
     int64_t *width; /* [values] numbers of a row */
     int *rank;      /* [values] dimensions of a row */
 };
@@ -121,8 +121,7 @@ static ax_status whole(int64_t *out, const char *s, char **end,
     *out = s && *s >= '0' && *s <= '9' ? strtoll(s, &stop, 10) : 0;
     if (*out < 1 || *out > NUMBERS_MAX || (*stop && !end))
         return ax_fail(err, AX_EFORMAT,
-                       "'%.40s' where a number from 1 to %" PRId64
-                       " belongs",
+                       "'%.40s' where a number from 1 to %" PRId64 " belongs",
                        s ? s : "", NUMBERS_MAX);
     if (end)
         *end = stop;
@@ -205,9 +204,9 @@ static ax_status read_add(struct arch *a, const struct layer *l,
     if (in[1] == g->n_values)
         return ax_fail(err, AX_EFORMAT, "no layer above is called '%.40s'",
                        l->arg ? l->arg : "");
-    if (a->width[in[0]] != a->width[in[1]] || a->rank[in[0]] != a->rank[in[1]])
-        return ax_fail(err, AX_ESHAPE,
-                       "adds %" PRId64 " numbers to %" PRId64,
+    if (a->width[in[0]] != a->width[in[1]] ||
+        a->rank[in[0]] != a->rank[in[1]])
+        return ax_fail(err, AX_ESHAPE, "adds %" PRId64 " numbers to %" PRId64,
                        a->width[in[1]], a->width[in[0]]);
     return add_node(a, l, AX_OP_Add, in, 2, a->width[a->last],
                     a->rank[a->last], err);
@@ -271,7 +270,7 @@ static ax_status split(struct layer *l, char *line, struct ax_err *err)
     line[strcspn(line, "#")] = '\0';
     for (char *w = strtok_r(line, " \t\r", &rest); w;
          w = strtok_r(NULL, " \t\r", &rest)) {
-        const char **place = !l->kind                        ? &l->kind
+        const char **place = !l->kind                      ? &l->kind
                              : strncmp(w, "name=", 5) == 0 ? &l->name
                              : strncmp(w, "init=", 5) == 0 ? &l->init
                                                            : &l->arg;

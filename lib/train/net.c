@@ -17,9 +17,9 @@ struct value {
 
 struct step {
     const struct ax_node *node;
-    struct value *in, *other, *out;         /* other: the second of Add */
-    struct weight *matrix, *bias;           /* or NULL */
-    const float *constant, *constant_bias;  /* where these are frozen */
+    struct value *in, *other, *out;        /* other: the second of Add */
+    struct weight *matrix, *bias;          /* or NULL */
+    const float *constant, *constant_bias; /* where these are frozen */
     size_t row, column; /* steps through the matrix [in, out] */
     float slope;        /* LeakyRelu */
 };
@@ -46,7 +46,8 @@ static void *floats(size_t n)
     return p;
 }
 
-/* -- preparing ------------------------------------------------------------ */
+/* -- preparing ------------------------------------------------------------
+ */
 
 static ax_status refuse(const struct ax_node *n, const char *what,
                         struct ax_err *err)
@@ -64,17 +65,18 @@ static ax_status new_value(struct ax_trainer *t, struct value *v,
     v->rank = rank;
     v->x = floats(width * t->opt.batch);
     v->g = floats(width * t->opt.batch);
-    return v->x && v->g ? AX_OK
-                        : ax_fail(err, AX_ENOMEM,
-                                  "no memory for %zu x %zu numbers",
-                                  t->opt.batch, width);
+    return v->x && v->g
+               ? AX_OK
+               : ax_fail(err, AX_ENOMEM, "no memory for %zu x %zu numbers",
+                         t->opt.batch, width);
 }
 
 static struct value *batched(struct ax_trainer *t, const struct ax_node *n,
                              uint32_t i)
 {
-    struct value *v =
-        i < n->n_in && n->in[i] != AX_NONE ? &t->values[n->in[i]] : NULL;
+    struct value *v = i < n->n_in && n->in[i] != AX_NONE
+                          ? &t->values[n->in[i]]
+                          : NULL;
 
     return v && v->x ? v : NULL;
 }
@@ -89,8 +91,7 @@ static const struct ax_tensor *constant(const struct ax_trainer *t,
     if (i >= n->n_in || n->in[i] == AX_NONE)
         return NULL;
     *tensor = g->values[n->in[i]].tensor;
-    if (*tensor == AX_NONE ||
-        t->model->tensors[*tensor].dtype != AX_F32)
+    if (*tensor == AX_NONE || t->model->tensors[*tensor].dtype != AX_F32)
         return NULL;
     return &t->model->tensors[*tensor];
 }
@@ -158,10 +159,9 @@ static ax_status prepare_product(struct ax_trainer *t, struct step *s,
 
     if (!c || c->rank != 2 || !s->in || s->in->rank != 1)
         return refuse(n, "wants rows times a constant matrix", err);
-    if (n->op == AX_OP_Gemm &&
-        (ax_node_int(n, "transA", 0) ||
-         ax_node_float(n, "alpha", 1) != 1.0f ||
-         ax_node_float(n, "beta", 1) != 1.0f))
+    if (n->op == AX_OP_Gemm && (ax_node_int(n, "transA", 0) ||
+                                ax_node_float(n, "alpha", 1) != 1.0f ||
+                                ax_node_float(n, "beta", 1) != 1.0f))
         return refuse(n, "only alpha 1, beta 1, transA 0 are known", err);
     if (c->dims[across] != (int64_t)s->in->width)
         return ax_fail(err, AX_ESHAPE,
@@ -222,9 +222,8 @@ static ax_status prepare_step(struct ax_trainer *t, struct step *s,
     case AX_OP_Tanh:
         if (!s->in)
             return refuse(n, "its input does not depend on the data", err);
-        s->slope = n->op == AX_OP_LeakyRelu
-                       ? ax_node_float(n, "alpha", 0.01f)
-                       : 0;
+        s->slope = n->op == AX_OP_LeakyRelu ? ax_node_float(n, "alpha", 0.01f)
+                                            : 0;
         return new_value(t, out, s->in->width, s->in->rank, err);
     default:
         return refuse(n, "has no gradient in ax-train", err);
@@ -263,8 +262,7 @@ static ax_status prepare(struct ax_trainer *t, struct ax_err *err)
 
     t->values = calloc((size_t)g->n_values + 1, sizeof *t->values);
     t->steps = calloc((size_t)g->n_nodes + 1, sizeof *t->steps);
-    t->weights =
-        calloc((size_t)t->model->n_tensors + 1, sizeof *t->weights);
+    t->weights = calloc((size_t)t->model->n_tensors + 1, sizeof *t->weights);
     if (!t->values || !t->steps || !t->weights)
         return ax_fail(err, AX_ENOMEM, "no memory to train");
     AX_TRY(prepare_input(t, err));
@@ -329,7 +327,8 @@ void ax_trainer_free(struct ax_trainer *t)
     free(t);
 }
 
-/* -- forward -------------------------------------------------------------- */
+/* -- forward --------------------------------------------------------------
+ */
 
 static const float *matrix_of(const struct step *s)
 {
@@ -418,7 +417,8 @@ const float *ax_trainer_forward(struct ax_trainer *t, const float *x,
     return t->output->x;
 }
 
-/* -- backward ------------------------------------------------------------- */
+/* -- backward -------------------------------------------------------------
+ */
 
 TRAIN_CLONES
 static void add_to(float *restrict y, const float *restrict x, size_t n)
@@ -435,8 +435,8 @@ static void relu_back(float *restrict gx, const float *restrict gy,
         gx[i] += x[i] > 0 ? gy[i] : slope * gy[i];
 }
 
-static void backward_product(const struct ax_trainer *t,
-                             const struct step *s, size_t rows)
+static void backward_product(const struct ax_trainer *t, const struct step *s,
+                             size_t rows)
 {
     const struct matrix gy = {s->out->g, s->out->width, 1};
     const struct matrix gy_across = {s->out->g, 1, s->out->width};
@@ -520,7 +520,8 @@ ax_status ax_trainer_step(struct ax_trainer *t, double *loss, const float *x,
     return AX_OK;
 }
 
-/* -- weights -------------------------------------------------------------- */
+/* -- weights --------------------------------------------------------------
+ */
 
 size_t ax_trainer_inputs(const struct ax_trainer *t)
 {

@@ -11,8 +11,8 @@ struct rates {
 };
 
 TRAIN_CLONES
-static void sgd(float *restrict w, const float *restrict g,
-                float *restrict v, size_t n, const struct rates *restrict r)
+static void sgd(float *restrict w, const float *restrict g, float *restrict v,
+                size_t n, const struct rates *restrict r)
 {
     for (size_t i = 0; i < n; i++) {
         float d = g[i] * r->scale + r->decay * w[i];

@@ -199,9 +199,8 @@ static void test_product(void)
                 volatile float sum = 0;
 
                 for (size_t k = 0; k < K; k++) {
-                    volatile float p =
-                        a[i * left.rows + k * left.columns] *
-                        b[k * right.rows + j * right.columns];
+                    volatile float p = a[i * left.rows + k * left.columns] *
+                                       b[k * right.rows + j * right.columns];
 
                     sum = sum + p;
                 }
