@@ -12,6 +12,7 @@
 #include "ax/model.h"
 #include "ax/net.h"
 #include "ax/prove.h"
+#include "ax/tensorfile.h"
 #include "common/json.h"
 #include "common/model.h"
 #include "common/progress.h"
@@ -22,7 +23,7 @@
 
 struct args {
     const char *model, *property, *out, *trace, *strategy;
-    bool cert, json, no_attack, check, require, force;
+    bool cert, json, no_attack, check, require, force, print_property;
     int64_t threads, memory_mib, seed, max_boxes;
     double seconds;
     char **argv;
@@ -144,6 +145,108 @@ static ax_status read_property(struct job *j, const char *path,
     return AX_OK;
 }
 
+/* ---- properties that need no file ---- */
+
+#define ROBUST "robust:"
+
+static bool is_ready(const char *property)
+{
+    return property && strncmp(property, ROBUST, strlen(ROBUST)) == 0;
+}
+
+/* The numbers of an array of any kind, as float32. */
+static ax_status read_input(float **x, const char *path, uint32_t n,
+                            struct ax_err *err)
+{
+    struct ax_tensor_list list = {0};
+    unsigned char *data;
+    const struct ax_tensor *t;
+    size_t size;
+    ax_status st;
+
+    *x = NULL;
+    AX_TRY(cmd_in_read(&data, &size, path, PROPERTY_MAX, err));
+    st = ax_tensorfile_read(&list, data, size, AX_F32, err);
+    free(data);
+    t = st == AX_OK && list.n == 1 ? &list.v[0].t : NULL;
+    if (st == AX_OK && (!t || t->dtype != AX_F32))
+        st = ax_fail(err, AX_EFORMAT, "one array of float32 is wanted");
+    if (st == AX_OK && t->nbytes != 4 * (size_t)n)
+        st = ax_fail(err, AX_ESHAPE,
+                     "%zu elements, the network has %u inputs", t->nbytes / 4,
+                     n);
+    if (st == AX_OK && !(*x = malloc(t->nbytes + 1)))
+        st = ax_fail(err, AX_ENOMEM, "no memory for an input");
+    if (st == AX_OK)
+        memcpy(*x, t->data, t->nbytes);
+    ax_tensor_list_free(&list);
+    return st == AX_OK || st == AX_ENOMEM
+               ? st
+               : ax_fail_in(err, "%s", cmd_in_name(path));
+}
+
+/* FILE,linf=E[,label=K][,min=A][,max=B]: cut up in place. */
+static ax_status read_words(char *words, const char **path,
+                            struct ax_ball *ball, struct ax_err *err)
+{
+    const char *label = NULL;
+    char *save, *end, *word;
+    const struct {
+        const char *key;
+        const char **value;
+    } keys[] = {{"linf=", &ball->radius},
+                {"min=", &ball->min},
+                {"max=", &ball->max},
+                {"label=", &label}};
+
+    *ball = (struct ax_ball){.label = -1};
+    *path = strtok_r(words, ",", &save);
+    while ((word = strtok_r(NULL, ",", &save))) {
+        size_t k = 0;
+
+        while (k < 4 && strncmp(word, keys[k].key, strlen(keys[k].key)) != 0)
+            k++;
+        if (k == 4)
+            return ax_fail(err, AX_EUSAGE,
+                           ROBUST " knows linf=, min=, max= and label=, not "
+                                  "'%.40s'",
+                           word);
+        *keys[k].value = word + strlen(keys[k].key);
+    }
+    if (!*path || !ball->radius)
+        return ax_fail(err, AX_EUSAGE, ROBUST " wants FILE,linf=NUMBER");
+    if (label) {
+        ball->label = strtol(label, &end, 10);
+        if (*end || end == label || ball->label < 0)
+            return ax_fail(err, AX_EUSAGE,
+                           "label= wants a number from 0 on, not '%.40s'",
+                           label);
+    }
+    return AX_OK;
+}
+
+static ax_status make_property(struct job *j, const char *spec,
+                               struct ax_err *err)
+{
+    char *words = strdup(spec + strlen(ROBUST)), *text = NULL;
+    struct ax_ball ball;
+    const char *path;
+    float *x = NULL;
+    ax_status st;
+
+    if (!words)
+        return ax_fail(err, AX_ENOMEM, "no memory for the property");
+    st = read_words(words, &path, &ball, err);
+    if (st == AX_OK)
+        st = read_input(&x, path, j->net->nodes[0].n, err);
+    if (st == AX_OK)
+        st = ax_prop_robust(&text, &j->n_text, j->net, x, &ball, err);
+    j->text = (unsigned char *)text;
+    free(x);
+    free(words);
+    return st;
+}
+
 /* Memory beyond the limit is not to be had, whatever the search believes
  * that it uses. Sanitizers map more than any limit allows. */
 static void limit_memory(int64_t mib)
@@ -246,11 +349,18 @@ static ax_status decide(struct job *j, const struct args *a,
 {
     ax_status st;
 
+    bool ready = is_ready(a->property);
+
     AX_TRY(cmd_model_read(&j->model, a->model, err));
-    AX_TRY(read_property(j, a->property, err));
+    if (!ready)
+        AX_TRY(read_property(j, a->property, err));
     AX_TRY(ax_model_identity(j->identity, j->model, err));
-    ax_sha256(j->digest, j->text, j->n_text);
     st = ax_net_lower(&j->net, j->model, err);
+    if (st == AX_OK && ready)
+        AX_TRY(make_property(j, a->property, err));
+    ax_sha256(j->digest, j->text, j->n_text);
+    if (a->print_property && st == AX_OK)
+        return AX_OK;
     if (st == AX_EUNSUPPORTED) {
         j->result.engine = "none";
         snprintf(j->result.reason, sizeof j->result.reason, "%.255s",
@@ -280,6 +390,15 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* What the property is called where it travels. */
+static const char *property_name(const char *path)
+{
+    if (is_ready(path))
+        return "robust.vnnlib";
+    return path && strcmp(path, "-") != 0 ? base_name(path)
+                                          : "property.vnnlib";
+}
+
 static bool attached(const struct ax_model *m, const char *type,
                      const void *data, size_t n)
 {
@@ -296,9 +415,7 @@ static bool attached(const struct ax_model *m, const char *type,
 static ax_status attach(struct job *j, const struct args *a,
                         const struct cmd *cmd, struct ax_err *err)
 {
-    const char *name = a->property && strcmp(a->property, "-") != 0
-                           ? base_name(a->property)
-                           : "property.vnnlib";
+    const char *name = property_name(a->property);
     const char *type = j->result.verdict == AX_HOLDS ? "certificate"
                                                      : "counterexample";
     struct ax_provenance_file file = {.name = name};
@@ -468,7 +585,7 @@ int main(int argc, char **argv)
         .seed = 1,
     };
     const struct opt opts[] = {
-        {'p', "property", "FILE", "the property, VNN-LIB",
+        {'p', "property", "WHAT", "the property, VNN-LIB or robust:...",
          .str = &a.property},
         {'c', "cert", NULL, "attach the evidence and write the container",
          .flag = &a.cert},
@@ -492,6 +609,8 @@ int main(int argc, char **argv)
          .max = INT64_MAX},
         {0, "strategy", "WHAT", "split what: auto, input or neuron",
          .str = &a.strategy},
+        {0, "print-property", NULL, "print the property's VNN-LIB, no more",
+         .flag = &a.print_property},
         {0, "no-attack", NULL, "go straight to the search",
          .flag = &a.no_attack},
         {0, "trace", "FILE", "write one line of JSON for every box",
@@ -504,7 +623,7 @@ int main(int argc, char **argv)
     const struct cmd cmd = {
         .name = "ax-prove",
         .summary = "decide a property of a network",
-        .synopsis = "[options] -p FILE.vnnlib [MODEL.axm]",
+        .synopsis = "[options] -p WHAT [MODEL.axm]",
         .opts = opts,
         .max_operands = 1,
     };
@@ -531,7 +650,9 @@ int main(int argc, char **argv)
         cmd_progress_start(&j.progress);
         st = decide(&j, &a, &err);
         cmd_progress_end(&j.progress);
-        if (st == AX_OK)
+        if (st == AX_OK && a.print_property)
+            fwrite(j.text, 1, j.n_text, stdout); /* cmd_finish looks */
+        else if (st == AX_OK)
             st = answer(&j, &a, &cmd, &err);
     }
     job_free(&j);

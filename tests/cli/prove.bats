@@ -171,3 +171,44 @@ END
     run -64 ax-prove --strategy both -p p.vnnlib "$net"
     [[ $output == *"wants auto, input or neuron, not 'both'"* ]]
 }
+
+@test "robust: makes the property of a ball, with exact decimals" {
+    acas net_1_1
+    printf '0.1,-1.5e-3,2.48,1e-30,-12345.678\n' >x.csv
+    ax-prove -p robust:x.csv,linf=0.03,max=2.5e0,label=2 --print-property \
+        "$net" >p.vnnlib
+    python3 - <<'PY'
+import re, struct
+from fractions import Fraction as F
+text = open("p.vnnlib").read()
+x = [F(struct.unpack("f", struct.pack("f", v))[0])
+     for v in (0.1, -1.5e-3, 2.48, 1e-30, -12345.678)]
+for i, v in enumerate(x):
+    lo, = re.findall(r"\(assert \(>= X_%d (\S+)\)\)" % i, text)
+    hi, = re.findall(r"\(assert \(<= X_%d (\S+)\)\)" % i, text)
+    assert F(lo) == v - F("0.03"), (lo, v)
+    assert F(hi) == min(v + F("0.03"), F("2.5")), (hi, v)
+assert text.count("declare-const") == 10
+assert text.endswith("(assert (or (<= Y_2 Y_0) (<= Y_2 Y_1) (<= Y_2 Y_3) "
+                     "(<= Y_2 Y_4)))\n")
+PY
+    # The output that is greatest there is meant if none is named.
+    printf '0,0,0,0,0\n' >zero.csv
+    run -0 ax-prove -p robust:zero.csv,linf=1e-3 --cert -o proof.axm "$net"
+    [ "$output" = holds ]
+    run -0 ax-check proof.axm
+    [[ $output == 'accepted: holds, robust.vnnlib, '* ]]
+    k=$(ax-prove -p robust:zero.csv,linf=0 --print-property "$net" |
+        sed -n 's/.*(or (<= Y_\([0-9]\) .*/\1/p')
+    run -1 ax-prove -p "robust:zero.csv,linf=0,label=$(((k + 1) % 5))" "$net"
+    printf '0,0\n' >short.csv
+    refuses 65 "short.csv" ax-prove -p robust:short.csv,linf=1 "$net"
+    refuses 66 "none.csv" ax-prove -p robust:none.csv,linf=1 "$net"
+    refuses 64 "linf=NUMBER" ax-prove -p robust:x.csv "$net"
+    refuses 64 "linf= wants" ax-prove -p robust:x.csv,linf=1e "$net"
+    refuses 64 "from 0 on" ax-prove -p robust:x.csv,linf=-1 "$net"
+    refuses 64 "below 5" ax-prove -p robust:x.csv,linf=1,label=5 "$net"
+    refuses 64 "not 'eps=1'" ax-prove -p robust:x.csv,eps=1 "$net"
+    refuses 64 "out of reach" ax-prove -p robust:zero.csv,linf=1,min=2 "$net"
+    refuses 64 "above" ax-prove -p robust:x.csv,linf=1,min=2,max=1 "$net"
+}
