@@ -1,6 +1,8 @@
 /* ax-export - write a model in a foreign format. See man/ax-export.1. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "ax-export.h"
 #include "ax/format.h"
 #include "common/model.h"
 #include "common/run.h"
@@ -46,9 +48,40 @@ static ax_status export_model(const char *model, const char *out_path,
     return st;
 }
 
+/* A theorem of Coq about the model and a property of it. */
+static ax_status export_theorem(const char *model, const char *out_path,
+                                const char *property, double budget,
+                                struct ax_err *err)
+{
+    struct ax_model *m = NULL;
+    struct cmd_out out = {0};
+    unsigned char *text = NULL;
+    size_t n = 0;
+    ax_status st;
+
+    if (!property)
+        return ax_fail(err, AX_EUSAGE,
+                       "--to coq wants a property: give one with -p "
+                       "FILE.vnnlib");
+    st = cmd_in_read(&text, &n, property, (size_t)1 << 30, err);
+    if (st == AX_OK)
+        st = cmd_model_read(&m, model, err);
+    if (st == AX_OK)
+        st = cmd_out_open(&out, out_path, 0, err);
+    if (st == AX_OK)
+        st = export_coq(out.f, m, (const char *)text, n, budget, err);
+    if (st == AX_OK)
+        st = cmd_out_commit(&out, err);
+    cmd_out_discard(&out);
+    ax_model_free(m);
+    free(text);
+    return st;
+}
+
 int main(int argc, char **argv)
 {
-    const char *to = "onnx", *out = "-";
+    const char *to = "onnx", *out = "-", *property = NULL;
+    double budget = 600;
     bool formats = false, force = false;
     int64_t opset = 0;
     const struct opt opts[] = {
@@ -58,6 +91,10 @@ int main(int argc, char **argv)
          .str = &out},
         {0, "opset", "N", "the operator set of an ONNX file: 17 by default",
          .num = &opset, .min = 1, .max = 100},
+        {'p', "property", "FILE", "the property, VNN-LIB: for --to coq",
+         .str = &property},
+        {0, "budget", "SECONDS", "of search, and of coqc: 600 by default",
+         .real = &budget, .min = 0, .max = 1 << 30},
         {0, "formats", NULL, "list the formats that can be written",
          .flag = &formats},
         {'f', "force", NULL, "write binary even to a terminal",
@@ -68,6 +105,8 @@ int main(int argc, char **argv)
         .name = "ax-export",
         .summary = "write a model in a foreign format",
         .synopsis = "[-f] [-t FORMAT] [-o FILE] [--opset N] [MODEL.axm]\n"
+                    "--to coq -p FILE.vnnlib [-o FILE] [--budget SECONDS] "
+                    "[MODEL.axm]\n"
                     "--formats",
         .opts = opts,
         .max_operands = 1,
@@ -85,7 +124,10 @@ int main(int argc, char **argv)
     } else {
         box.writes[0] = out;
         st = cmd_sandbox_enter(&box, &err);
-        if (st == AX_OK)
+        if (st == AX_OK && strcmp(to, "coq") == 0)
+            st = export_theorem(argc ? argv[0] : "-", out, property, budget,
+                                &err);
+        else if (st == AX_OK)
             st = export_model(argc ? argv[0] : "-", out, to, (int)opset,
                               force, &err);
     }

@@ -45,3 +45,17 @@ samples=$root/tests/formats/onnx
     refuses 65 "cut.axm: cut short" ax-export -o b.onnx cut.axm
     [ ! -e b.onnx ]
 }
+
+@test "a theorem of Coq: the weights' bits, the box, the claim" {
+    ax-import -o a.axm "$root/tests/coq/tiny.onnx"
+    p=$root/tests/coq/tiny.vnnlib
+    ax-export --to coq -p "$p" -o Tiny.v a.axm
+    grep -q '^Definition n_0_0 : neuron := (0x3ddffe48, \[0x3e7a3acd;' Tiny.v
+    grep -q 'forall x : list R, ~ counterexample net unsafe_set x' Tiny.v
+    grep -q '(\[(-1); (0)\]%Z, ((-275)%Z, 2%Z))' Tiny.v
+    refuses 64 "wants a property" ax-export --to coq a.axm
+    sed 's/2.75/-10/' "$p" >false.vnnlib
+    refuses 1 "the property is violated" \
+        ax-export --to coq -p false.vnnlib -o F.v a.axm
+    [ ! -e F.v ]
+}

@@ -15,6 +15,7 @@ ax-prove -p unsafe.vnnlib -j 1 --json net.axm
 ax-prove -p safe.vnnlib -j 1 --strategy neuron --cert net.axm
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
+ax-export --to coq -p safe.vnnlib net.axm
 ax-sign -k key net.axm
 ax-bench --problems
 ax-train -d rows.csv --epochs 1 two.arch

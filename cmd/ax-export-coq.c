@@ -1,0 +1,536 @@
+/* ax-export --to coq: a property of a network as a theorem of Coq, about the
+ * weights of the model, with a tree of boxes and neurons that the proved
+ * checker of solver/coq evaluates. Nothing that stands here is trusted but
+ * the statement: a wrong tree makes the theorem fail at its Qed. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ax-export.h"
+#include "ax/net.h"
+#include "ax/prove.h"
+
+/* One box of the search. */
+struct box {
+    enum ax_step_kind kind;
+    uint64_t child;
+    uint32_t dim;
+    int64_t value;
+    uint32_t n; /* refutations */
+    uint32_t *pairs;
+};
+
+struct boxes {
+    struct box *box;
+    uint64_t n;
+};
+
+/* A layer: rows of weights and a bias, followed by a ReLU unless the last. */
+struct layer {
+    uint32_t node;  /* the weighted one */
+    uint32_t n, in; /* rows, columns */
+    float *bias;    /* [n] */
+    uint32_t relu;  /* node, or 0 */
+};
+
+struct job {
+    const struct ax_net *net;
+    const struct ax_prop *prop;
+    FILE *f;
+    struct layer *layers;
+    uint32_t n_layers;
+    struct boxes *groups; /* [n_groups] */
+    uint64_t leaves;
+};
+
+/* ---- the search, kept ---- */
+
+static ax_status keep(void *self, const struct ax_step *s, struct ax_err *err)
+{
+    struct job *j = self;
+    struct boxes *b = &j->groups[s->group];
+    uint64_t n = b->n ? b->n : 64;
+    struct box *to;
+
+    if (s->kind == AX_STEP_NEURON)
+        return ax_fail(err, AX_EBUG, "a search over inputs split a neuron");
+    while (n <= s->id + 2 || n <= s->child + 2)
+        n *= 2;
+    if (n > b->n) {
+        to = realloc(b->box, n * sizeof *to);
+        if (!to)
+            return ax_fail(err, AX_ENOMEM, "no memory for the tree");
+        memset(to + b->n, 0, (n - b->n) * sizeof *to);
+        b->box = to;
+        b->n = n;
+    }
+    to = &b->box[s->id];
+    *to = (struct box){s->kind,  s->child,     s->dim,
+                       s->value, s->n_refuted, NULL};
+    if (s->kind == AX_STEP_LEAF)
+        j->leaves++;
+    if (s->n_refuted == 0)
+        return AX_OK;
+    for (uint32_t i = 0; i < s->n_refuted; i++)
+        if (s->refuted[2 * i + 1] ==
+            j->prop->groups[s->group].conj[s->left[s->refuted[2 * i]]].n_rows)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "a box of the search needs the clipping of "
+                           "ax-cert(5), which the checker in Coq has not");
+    to->pairs = calloc(s->n_refuted, 2 * sizeof *to->pairs);
+    if (!to->pairs)
+        return ax_fail(err, AX_ENOMEM, "no memory for the tree");
+    memcpy(to->pairs, s->refuted, s->n_refuted * 2 * sizeof *to->pairs);
+    return AX_OK;
+}
+
+/* ---- the network as dense layers of binary32 ---- */
+
+/* Is every variable of the node that of the same number of the node before
+ * it, and nothing else (but perhaps a bias)? */
+static bool straight(const struct ax_net *net, uint32_t k)
+{
+    const struct ax_net_node *v = &net->nodes[k];
+    const struct ax_block *b = v->blocks;
+
+    if (v->kind == AX_NET_WEIGHTED || v->n_blocks != 1 ||
+        b->source != k - 1 || v->n != net->nodes[k - 1].n)
+        return false;
+    if (b->form == AX_BLOCK_SAME)
+        return true;
+    for (uint32_t i = 0; i < v->n; i++)
+        if (b->row_ptr[i] != i || b->col[i] != i || (b->wq && b->wq[i] != 1))
+            return false;
+    return b->row_ptr[v->n] == v->n;
+}
+
+/* Add a node's biases to a layer's, which has none where the node has. */
+static ax_status add_bias(struct layer *l, const struct ax_net_node *v,
+                          uint32_t k, struct ax_err *err)
+{
+    for (uint32_t i = 0; v->bias && i < v->n; i++) {
+        struct ax_dyadic d = v->bias[i];
+        ax_i128 m = d.m < 0 ? -d.m : d.m;
+        double x;
+
+        if (m == 0)
+            continue;
+        x = m < (ax_i128)1 << 24 ? ldexp((double)d.m, d.e) : (double)NAN;
+        if (l->bias[i] != 0 || (double)(float)x != x)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "node %u of ax-cert(5): the bias of variable %u "
+                           "is no binary32 number",
+                           k, i);
+        l->bias[i] = (float)x;
+    }
+    return AX_OK;
+}
+
+static ax_status weighted(struct job *j, uint32_t k, struct ax_err *err)
+{
+    const struct ax_net_node *v = &j->net->nodes[k];
+    struct layer *l = &j->layers[j->n_layers];
+
+    if (v->n_blocks != 1 || v->blocks[0].source != k - 1 || v->div ||
+        !v->blocks[0].w)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "node %u of ax-cert(5) is no matrix of binary32 "
+                       "weights with one source",
+                       k);
+    *l = (struct layer){.node = k, .n = v->n, .in = j->net->nodes[k - 1].n};
+    l->bias = calloc(v->n + 1u, sizeof *l->bias);
+    if (!l->bias)
+        return ax_fail(err, AX_ENOMEM, "no memory for the layers");
+    j->n_layers++;
+    return add_bias(l, v, k, err);
+}
+
+static ax_status layers(struct job *j, struct ax_err *err)
+{
+    j->layers = calloc(j->net->n_nodes, sizeof *j->layers);
+    if (!j->layers)
+        return ax_fail(err, AX_ENOMEM, "no memory for the layers");
+    for (uint32_t k = 1; k < j->net->n_nodes; k++) {
+        const struct ax_net_node *v = &j->net->nodes[k];
+        struct layer *l = j->n_layers ? &j->layers[j->n_layers - 1] : NULL;
+        bool open = l && l->relu == 0;
+
+        if (v->kind == AX_NET_WEIGHTED && !open) {
+            AX_TRY(weighted(j, k, err));
+            continue;
+        }
+        if (!straight(j->net, k) || (v->kind != AX_NET_UNIT && !open) ||
+            (v->kind == AX_NET_UNIT && !open && v->bias) ||
+            v->kind == AX_NET_SIGMOID || v->kind == AX_NET_WEIGHTED)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "node %u of ax-cert(5): only chains of dense "
+                           "layers, biases and ReLUs are understood",
+                           k);
+        if (v->kind == AX_NET_RELU)
+            l->relu = k;
+        else if (open)
+            AX_TRY(add_bias(l, v, k, err));
+    }
+    if (j->n_layers == 0 || j->layers[j->n_layers - 1].relu)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "the network does not end with a dense layer");
+    return AX_OK;
+}
+
+/* The weights of a row, dense; row [l->in]. */
+static void row_of(const struct job *j, const struct layer *l, uint32_t i,
+                   double *row)
+{
+    const struct ax_block *b = &j->net->nodes[l->node].blocks[0];
+
+    if (b->form == AX_BLOCK_DENSE) {
+        memcpy(row, b->w + (size_t)i * l->in, l->in * sizeof *row);
+        return;
+    }
+    memset(row, 0, l->in * sizeof *row);
+    if (b->form == AX_BLOCK_SAME)
+        row[i] = b->w[i];
+    else
+        for (uint64_t t = b->row_ptr[i]; t < b->row_ptr[i + 1]; t++)
+            row[b->col[t]] = b->w[t];
+}
+
+static uint32_t word(float x)
+{
+    uint32_t w;
+
+    memcpy(&w, &x, sizeof w);
+    return w;
+}
+
+/* The least s for which w 2^s is an integer as the library decodes w. */
+static int scale_of(uint32_t w, int s)
+{
+    int e = (int)(w >> 23 & 255), need = 150 - (e ? e : 1);
+
+    return (w & 0x7fffffff) && need > s ? need : s;
+}
+
+static ax_status put_layer(struct job *j, uint32_t k, int *s, double *row,
+                           struct ax_err *err)
+{
+    const struct layer *l = &j->layers[k];
+
+    for (uint32_t i = 0; i < l->n; i++) {
+        uint32_t w = word(l->bias[i]);
+
+        fprintf(j->f, "Definition n_%u_%u : neuron := (0x%08" PRIx32 ", [", k,
+                i, w);
+        *s = scale_of(w, *s);
+        row_of(j, l, i, row);
+        for (uint32_t c = 0; c < l->in; c++) {
+            if ((double)(float)row[c] != row[c])
+                return ax_fail(err, AX_EUNSUPPORTED,
+                               "a weight of node %u of ax-cert(5) is no "
+                               "binary32 number",
+                               l->node);
+            w = word((float)row[c]);
+            *s = scale_of(w, *s);
+            fprintf(j->f, "%s0x%" PRIx32, c ? "; " : "", w);
+        }
+        fputs("])%uint63.\n", j->f);
+    }
+    fprintf(j->f, "Definition layer_%u : layer := [", k);
+    for (uint32_t i = 0; i < l->n; i++)
+        fprintf(j->f, "%sn_%u_%u", i ? "; " : "", k, i);
+    fputs("].\n\n", j->f);
+    return AX_OK;
+}
+
+static ax_status put_network(struct job *j, int *s, struct ax_err *err)
+{
+    uint32_t widest = 1;
+    double *row;
+    ax_status st = AX_OK;
+
+    for (uint32_t k = 0; k < j->n_layers; k++)
+        widest = j->layers[k].in > widest ? j->layers[k].in : widest;
+    row = calloc(widest, sizeof *row);
+    if (!row)
+        return ax_fail(err, AX_ENOMEM, "no memory for a row");
+    for (uint32_t k = 0; k < j->n_layers && st == AX_OK; k++)
+        st = put_layer(j, k, s, row, err);
+    free(row);
+    fputs("Definition net : list layer := [", j->f);
+    for (uint32_t k = 0; k < j->n_layers; k++)
+        fprintf(j->f, "%slayer_%u", k ? "; " : "", k);
+    fputs("].\n\n", j->f);
+    return st;
+}
+
+/* ---- the property ---- */
+
+static void put_i128(FILE *f, ax_i128 v)
+{
+    unsigned __int128 m = v < 0 ? -(unsigned __int128)v
+                                : (unsigned __int128)v;
+    char digits[48];
+    size_t n = sizeof digits;
+
+    do
+        digits[--n] = (char)('0' + (int)(m % 10));
+    while (m /= 10);
+    fprintf(f, v < 0 ? "(-%.*s)" : "%.*s", (int)(sizeof digits - n),
+            digits + n);
+}
+
+/* "m" or "mek" as (m, k) of solver/coq/Network.v. */
+static void put_decimal(FILE *f, const char *text)
+{
+    const char *e = strchr(text, 'e');
+    long k = e ? strtol(e + 1, NULL, 10) : 0;
+
+    fprintf(f, "((%.*s", (int)(e ? (size_t)(e - text) : strlen(text)), text);
+    for (long i = 0; i < k; i++)
+        fputc('0', f);
+    fprintf(f, ")%%Z, %ld%%Z)", k < 0 ? -k : 0);
+}
+
+static ax_status put_row(struct job *j, const struct ax_row *r,
+                         struct ax_err *err)
+{
+    uint32_t t = 0;
+
+    if (r->n_x)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "a comparison of the property has inputs and outputs, "
+                       "or several inputs");
+    fputs("([", j->f);
+    for (uint32_t i = 0; i < j->prop->n_y; i++) {
+        bool here = t < r->n_y && r->y_index[t] == i;
+
+        fprintf(j->f, "%s(%" PRId32 ")", i ? "; " : "",
+                here ? r->y_coef[t] : 0);
+        t += here;
+    }
+    fputs("]%Z, ", j->f);
+    put_decimal(j->f, r->d_text);
+    fputc(')', j->f);
+    return AX_OK;
+}
+
+static ax_status put_group(struct job *j, uint32_t g, struct ax_err *err)
+{
+    const struct ax_group *group = &j->prop->groups[g];
+
+    fprintf(j->f, "Definition box_%u : box := [", g);
+    for (uint32_t i = 0; i < j->prop->n_x; i++) {
+        fprintf(j->f, "%s\n  (* X_%u: %.12g to %.12g *) (", i ? ";" : "", i,
+                ldexp((double)group->lo64[i], -64),
+                ldexp((double)group->hi64[i], -64));
+        put_i128(j->f, group->lo64[i]);
+        fputs(", ", j->f);
+        put_i128(j->f, group->hi64[i]);
+        fputc(')', j->f);
+    }
+    fprintf(j->f, "]%%Z.\nDefinition unsafe_%u : list (list row) := [", g);
+    for (uint32_t c = 0; c < group->n_conj; c++) {
+        fprintf(j->f, "%s\n  [", c ? ";" : "");
+        for (uint32_t r = 0; r < group->conj[c].n_rows; r++) {
+            fputs(r ? ";\n   " : "", j->f);
+            AX_TRY(put_row(j, group->conj[c].rows[r], err));
+        }
+        fputc(']', j->f);
+    }
+    fputs("].\n\n", j->f);
+    return AX_OK;
+}
+
+static ax_status put_property(struct job *j, struct ax_err *err)
+{
+    for (uint32_t g = 0; g < j->prop->n_groups; g++)
+        AX_TRY(put_group(j, g, err));
+    fputs("Definition unsafe_set : property := [", j->f);
+    for (uint32_t g = 0; g < j->prop->n_groups; g++)
+        fprintf(j->f, "%s(box_%u, unsafe_%u)", g ? "; " : "", g, g);
+    fputs("].\n\n", j->f);
+    return AX_OK;
+}
+
+/* ---- the tree ---- */
+
+/* Positions are with respect to the list before this box: written from the
+ * last to the first they stay right while the list becomes shorter. */
+static void put_box(struct job *j, uint32_t g, uint64_t id)
+{
+    const struct box *b = &j->groups[g].box[id];
+
+    for (uint32_t i = b->n; i-- > 0;) {
+        uint32_t row = b->pairs[2 * i + 1];
+
+        fprintf(j->f, "RefuteB %u %u [] (", b->pairs[2 * i], row);
+    }
+    switch (b->kind) {
+    case AX_STEP_LEAF:
+        fputs("DoneB", j->f);
+        break;
+    case AX_STEP_SPLIT:
+        fprintf(j->f, "ISplitB %u (%" PRId64 ")%%bigZ (", b->dim, b->value);
+        break;
+    case AX_STEP_NEURON: /* keep refuses it */
+        break;
+    case AX_STEP_FORK:
+        fprintf(j->f, "ForkB %u (", b->dim);
+        break;
+    }
+    if (b->kind != AX_STEP_LEAF) {
+        put_box(j, g, b->child);
+        fputs(")\n(", j->f);
+        put_box(j, g, b->child + 1);
+        fputc(')', j->f);
+    }
+    for (uint32_t i = 0; i < b->n; i++)
+        fputc(')', j->f);
+}
+
+static void put_theorem(struct job *j, int s)
+{
+    uint32_t outs = j->prop->n_y, ins = j->prop->n_x;
+
+    for (uint32_t g = 0; g < j->prop->n_groups; g++) {
+        fprintf(j->f, "Definition tree_%u : treeB :=\n", g);
+        put_box(j, g, 0);
+        fputs(".\n\n", j->f);
+    }
+    fprintf(j->f,
+            "Theorem holds :\n"
+            "  well_formed net unsafe_set %u %u /\\\n"
+            "  forall x : list R, ~ counterexample net unsafe_set x.\n"
+            "Proof.\n"
+            "  apply (Certified.certified %d%%Z net unsafe_set %u %u [",
+            ins, outs, s, ins, outs);
+    for (uint32_t g = 0; g < j->prop->n_groups; g++)
+        fprintf(j->f, "%s(%d%%Z, tree_%u)", g ? "; " : "",
+                j->prop->groups[g].p, g);
+    fputs("]).\n  vm_cast_no_check (eq_refl true).\nQed.\n", j->f);
+}
+
+static void put_head(struct job *j, const unsigned char identity[32])
+{
+    char hex[65], digest[65];
+
+    ax_hex32(hex, identity);
+    ax_hex32(digest, j->prop->digest);
+    fprintf(j->f,
+            "(* Made by ax-export --to coq.\n"
+            "   model     %s\n"
+            "   property  %s (SHA-256)\n"
+            "   What the words of the theorem at the end mean is in "
+            "solver/coq/Network.v.\n"
+            "   Boxes are those of the property, rounded outwards to "
+            "multiples of 2^-64;\n"
+            "   < and > are taken as <= and >=, which claims more. *)\n"
+            "Require Import ZArith Reals List Uint63.\n"
+            "From Bignums Require Import BigZ.\n"
+            "From Ax Require Import Network Big.\n"
+            "From Ax Require Certified.\n"
+            "Import ListNotations.\n\n",
+            hex, digest);
+}
+
+/* ---- the whole ---- */
+
+static ax_status prove(struct job *j, double budget, struct ax_err *err)
+{
+    const struct ax_sink sinks[] = {{keep, j}, {0}};
+    const struct ax_prove_options opt = {
+        .threads = 1,
+        .seconds = budget,
+        .seed = 1,
+        .sinks = sinks,
+        .strategy = AX_STRATEGY_INPUT,
+    };
+    struct ax_prove_result r = {0};
+    ax_status st = ax_prove(&r, j->net, j->prop, &opt, err);
+
+    free(r.x);
+    if (st != AX_OK)
+        return st;
+    if (r.verdict == AX_VIOLATED)
+        return ax_fail(err, AX_NO, "the property is violated");
+    if (r.verdict != AX_HOLDS)
+        return ax_fail(err, AX_UNDECIDED, "no proof was found: %.200s",
+                       r.reason);
+    return AX_OK;
+}
+
+/* What Coq will take, at the pace that was measured: every box has the bounds
+ * of all its neurons computed, two passes for each, of all weights before. */
+static ax_status estimate(const struct job *j, double budget,
+                          struct ax_err *err)
+{
+    double weights = 0, neurons = 0, seconds;
+
+    for (uint32_t k = 0; k < j->n_layers; k++) {
+        weights += (double)j->layers[k].n * j->layers[k].in;
+        neurons += j->layers[k].relu ? j->layers[k].n : 0;
+    }
+    seconds = 2 * (double)j->leaves * (weights / 12800) * (neurons / 300);
+    if (budget > 0 && seconds > budget)
+        return ax_fail(err, AX_UNDECIDED,
+                       "coqc would take about %.0f s, which is over the "
+                       "budget of %.0f s",
+                       seconds, budget);
+    return AX_OK;
+}
+
+static void job_free(struct job *j)
+{
+    for (uint32_t g = 0; j->groups && g < j->prop->n_groups; g++) {
+        for (uint64_t i = 0; i < j->groups[g].n; i++)
+            free(j->groups[g].box[i].pairs);
+        free(j->groups[g].box);
+    }
+    for (uint32_t k = 0; k < j->n_layers; k++)
+        free(j->layers[k].bias);
+    free(j->layers);
+    free(j->groups);
+}
+
+ax_status export_coq(FILE *f, struct ax_model *m, const char *text, size_t n,
+                     double budget, struct ax_err *err)
+{
+    struct ax_net *net = NULL;
+    struct ax_prop *prop = NULL;
+    struct job j = {.f = f};
+    unsigned char identity[32];
+    int s = 0;
+    ax_status st;
+
+    st = ax_model_identity(identity, m, err);
+    if (st == AX_OK)
+        st = ax_net_lower(&net, m, err);
+    if (st == AX_OK)
+        st = ax_prop_read(&prop, text, n, net->nodes[0].n,
+                          net->nodes[net->n_nodes - 1].n, err);
+    if (st != AX_OK)
+        goto out;
+    j.net = net;
+    j.prop = prop;
+    j.groups = calloc(prop->n_groups + 1u, sizeof *j.groups);
+    st = j.groups ? layers(&j, err)
+                  : ax_fail(err, AX_ENOMEM, "no memory for the tree");
+    if (st == AX_OK)
+        st = prove(&j, budget, err);
+    if (st == AX_OK)
+        st = estimate(&j, budget, err);
+    if (st != AX_OK)
+        goto out;
+    put_head(&j, identity);
+    st = put_network(&j, &s, err);
+    if (st == AX_OK)
+        st = put_property(&j, err);
+    if (st == AX_OK)
+        put_theorem(&j, s);
+out:
+    job_free(&j);
+    ax_prop_free(prop);
+    ax_net_free(net);
+    return st;
+}
