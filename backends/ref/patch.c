@@ -68,7 +68,7 @@ static void copy_box(struct ax_tensor *y, const int64_t *to,
 
 static ax_status crop_pad(struct ax_call *c, struct ax_err *err)
 {
-    const struct ax_attr *axes = ax_node_attr(c->node, "axes");
+    const struct ax_attr *axes = ref_attr(c->node, "axes", AX_ATTR_INTS);
     int64_t shape[AX_RANK_MAX], dims[AX_RANK_MAX], from[AX_RANK_MAX] = {0},
                                                    to[AX_RANK_MAX] = {0};
     int64_t count[AX_RANK_MAX];
@@ -115,7 +115,7 @@ static ax_status element(int64_t *out, const struct ax_node *node,
                          const char *name, int i, int n, int64_t dflt,
                          struct ax_err *err)
 {
-    const struct ax_attr *a = ax_node_attr(node, name);
+    const struct ax_attr *a = ref_attr(node, name, AX_ATTR_INTS);
 
     if (a && a->n != (size_t)n)
         return ax_fail(err, AX_ESHAPE,

@@ -104,7 +104,7 @@ static ax_status bernoulli(struct ax_call *c, struct ax_err *err)
  * of the input. */
 static ax_status numbers(struct ax_call *c, struct ax_err *err)
 {
-    const struct ax_attr *shape = ax_node_attr(c->node, "shape");
+    const struct ax_attr *shape = ref_attr(c->node, "shape", AX_ATTR_INTS);
     bool is_normal = strcmp(c->kernel->arg, "normal") == 0;
     double a = (double)ax_node_float(c->node, is_normal ? "mean" : "low", 0);
     double b = (double)ax_node_float(c->node, is_normal ? "scale" : "high",

@@ -53,6 +53,16 @@ ax_status ref_f32_out(float **out, struct ax_call *c, uint32_t o,
                       struct ax_err *err) AX_MUST_CHECK;
 void ref_f32_done(struct ax_call *c, uint32_t o, const float *from);
 
+/* An attribute of this kind; NULL if there is none of it. A container can
+ * have any kind under any name. */
+static inline const struct ax_attr *
+ref_attr(const struct ax_node *n, const char *name, ax_attr_kind kind)
+{
+    const struct ax_attr *a = ax_node_attr(n, name);
+
+    return a && a->kind == kind ? a : NULL;
+}
+
 /* Element I as a number, and the other way. */
 static inline double ref_number(const struct ax_tensor *t, size_t i)
 {

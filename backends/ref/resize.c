@@ -209,7 +209,7 @@ static void fill(const struct resize *r, struct ax_call *c)
 static ax_status read_axes(struct resize *r, const struct ax_call *c,
                            struct ax_err *err)
 {
-    const struct ax_attr *a = ax_node_attr(c->node, "axes");
+    const struct ax_attr *a = ref_attr(c->node, "axes", AX_ATTR_INTS);
     uint32_t seen = 0;
 
     r->rank = c->in[0]->rank;

@@ -312,10 +312,10 @@ struct grams {
 static ax_status grams_init(struct grams *g, const struct ax_node *n,
                             struct ax_err *err)
 {
-    g->counts = ax_node_attr(n, "ngram_counts");
-    g->indexes = ax_node_attr(n, "ngram_indexes");
-    g->pool = ax_node_attr(n, "pool_int64s");
-    g->weights = ax_node_attr(n, "weights");
+    g->counts = ref_attr(n, "ngram_counts", AX_ATTR_INTS);
+    g->indexes = ref_attr(n, "ngram_indexes", AX_ATTR_INTS);
+    g->pool = ref_attr(n, "pool_int64s", AX_ATTR_INTS);
+    g->weights = ref_attr(n, "weights", AX_ATTR_FLOATS);
     g->min = ax_node_int(n, "min_gram_length", 0);
     g->max = ax_node_int(n, "max_gram_length", 0);
     g->skip = ax_node_int(n, "max_skip_count", 0);
