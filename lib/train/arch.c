@@ -10,11 +10,12 @@
 
 #define LINE_BYTES  1024
 #define LAYERS_MAX  4096
-#define NUMBERS_MAX ((int64_t)1 << 28) /* of a row, of a matrix */
+#define NUMBERS_MAX ((int64_t)1 << 28) /* of a row, of all matrices */
 
 struct arch {
     struct ax_model *m;
     uint64_t seed;
+    int64_t weights; /* in all matrices so far */
     unsigned line;
     uint32_t last;  /* value that the next layer takes */
     int64_t *width; /* [values] numbers of a row */
@@ -168,9 +169,12 @@ static ax_status read_dense(struct arch *a, const struct layer *l,
     AX_TRY(whole(&n, l->arg, NULL, err));
     if (a->rank[a->last] != 1)
         return ax_fail(err, AX_ESHAPE, "dense wants a vector: flatten first");
-    if (n > NUMBERS_MAX / in)
-        return ax_fail(err, AX_EFORMAT, "a matrix of %" PRId64 " x %" PRId64,
-                       in, n);
+    if (n > (NUMBERS_MAX - a->weights) / in)
+        return ax_fail(err, AX_EFORMAT,
+                       "a matrix of %" PRId64 " x %" PRId64
+                       " makes more than %" PRId64 " weights",
+                       in, n, NUMBERS_MAX);
+    a->weights += in * n;
     if (l->init && strcmp(l->init, "kaiming-uniform") == 0)
         bound = sqrt(6.0 / (double)in);
     else if (l->init && strcmp(l->init, "xavier-uniform") == 0)
