@@ -361,6 +361,8 @@ static void put_box(struct job *j, uint32_t g, uint64_t id)
 {
     const struct box *b = &j->groups[g].box[id];
 
+    if (b->n && id)
+        fputs("BoundB (", j->f);
     for (uint32_t i = b->n; i-- > 0;) {
         uint32_t row = b->pairs[2 * i + 1];
 
@@ -385,7 +387,7 @@ static void put_box(struct job *j, uint32_t g, uint64_t id)
         put_box(j, g, b->child + 1);
         fputc(')', j->f);
     }
-    for (uint32_t i = 0; i < b->n; i++)
+    for (uint32_t i = b->n && id ? b->n + 1 : b->n; i > 0; i--)
         fputc(')', j->f);
 }
 
@@ -471,7 +473,7 @@ static ax_status estimate(const struct job *j, double budget,
         weights += (double)j->layers[k].n * j->layers[k].in;
         neurons += j->layers[k].relu ? j->layers[k].n : 0;
     }
-    seconds = 2 * (double)j->leaves * (weights / 12800) * (neurons / 300);
+    seconds = (double)j->leaves * (weights / 12800) * (neurons / 300);
     if (budget > 0 && seconds > budget)
         return ax_fail(err, AX_UNDECIDED,
                        "coqc would take about %.0f s, which is over the "

@@ -66,6 +66,7 @@ Inductive treeB :=
 | DoneB
 | RefuteB (c r : nat) (hints : list (list (option B))) (t : treeB)
 | ForkB (m : nat) (a b : treeB)
+| BoundB (t : treeB)
 | RSplitB (k i : nat) (tpos tneg : treeB)
 | ISplitB (j : nat) (v : B) (tlow thigh : treeB).
 Definition rposB (b : B*B) := (BigZ.max 0 (fst b), snd b).
@@ -87,13 +88,13 @@ Fixpoint checkB (bx : list (B*B)) tab (cs : list (list (B * list B)))
   | DoneB => match cs with [] => true | _ => false end
   | RefuteB c r hs t' => if refutedB bx tab cs c r hs then checkB bx tab (drop c cs) t' else false
   | ForkB m a b => if checkB bx tab (firstn m cs) a then checkB bx tab (skipn m cs) b else false
+  | BoundB t' => checkB bx (net_boundsB bx (map fst tab)) cs t'
   | RSplitB k i tp tn =>
       if checkB bx (refineB rposB k i tab) cs tp then checkB bx (refineB rnegB k i tab) cs tn else false
   | ISplitB j v tl th =>
       let b1 := upd j (fun b => (fst b, v)) bx in
       let b2 := upd j (fun b => (v, snd b)) bx in
-      let hid := map fst tab in
-      if checkB b1 (net_boundsB b1 hid) cs tl then checkB b2 (net_boundsB b2 hid) cs th else false
+      if checkB b1 tab cs tl then checkB b2 tab cs th else false
   end.
 Definition verifyB bx hid cs t := checkB bx (net_boundsB bx hid) cs t.
 
@@ -106,7 +107,7 @@ Definition ptab := map (fun lb : list (B * list B) * list (B*B) => (pl (fst lb),
 Definition po := option_map phi.
 Fixpoint pt (t : treeB) : tree := match t with
  | DoneB => Done | RefuteB c r h a => Refute c r (map (map po) h) (pt a)
- | ForkB m a b => Fork m (pt a) (pt b) | RSplitB k i a b => RSplit k i (pt a) (pt b)
+ | ForkB m a b => Fork m (pt a) (pt b) | BoundB a => Bound (pt a) | RSplitB k i a b => RSplit k i (pt a) (pt b)
  | ISplitB j v a b => ISplit j (phi v) (pt a) (pt b) end.
 Hypothesis s0 : (0 <= phi s)%Z. Hypothesis p0 : (0 <= phi p)%Z.
 Ltac bz := repeat first [rewrite BigZ.spec_add | rewrite BigZ.spec_mul | rewrite BigZ.spec_sub | rewrite BigZ.spec_opp
@@ -186,13 +187,14 @@ Proof. unfold refutedB, refuted, pc. rewrite nthz. destruct (nth_error cs c) as 
 Lemma dropz c cs : pc (drop c cs) = drop c (pc cs).
 Proof. unfold drop, pc. rewrite map_app, firstn_map, skipn_map. auto. Qed.
 Lemma checkz t : forall bx tab cs, checkB bx tab cs t = check (phi s) (phi p) (map pp bx) (ptab tab) (pc cs) (pt t).
-Proof. induction t as [|c r h t IH|m a IHa b IHb|k i a IHa b IHb|j v a IHa b IHb]; intros bx tab cs; simpl.
+Proof. induction t as [|c r h t IH|m a IHa b IHb|t IH|k i a IHa b IHb|j v a IHa b IHb]; intros bx tab cs; simpl.
  - destruct cs; auto.
  - rewrite refutedz, IH, dropz. destruct (refuted _ _ _ _ _ _ _ _); auto.
  - rewrite IHa, IHb. unfold pc. rewrite firstn_map, skipn_map. destruct (check _ _ _ _ _ _); auto.
+ - rewrite IH, netz, fstz. auto.
  - rewrite IHa, IHb, (refz rposB rpos), (refz rnegB rneg);
      try (intros [x y]; unfold pp; simpl; bz; auto; fail). destruct (check _ _ _ _ _ (pt a)); auto.
- - rewrite IHa, IHb, !netz, fstz.
+ - rewrite IHa, IHb.
    rewrite (updz pp (fun b => (fst b, v)) (fun b => (fst b, phi v))) by auto.
    rewrite (updz pp (fun b => (v, snd b)) (fun b => (phi v, snd b))) by auto.
    destruct (check _ _ _ _ _ (pt a)); auto. Qed.

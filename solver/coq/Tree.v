@@ -121,6 +121,7 @@ Inductive tree :=
 | Refute (c r : nat) (hints : list (list (option Z))) (t : tree)
                                            (* row r refutes conjunction c *)
 | Fork (m : nat) (a b : tree)              (* the first m ones, the others *)
+| Bound (t : tree)                         (* compute all bounds anew *)
 | RSplit (k i : nat) (tpos tneg : tree)    (* neuron i of layer k, the last
                                               hidden one being 0 *)
 | ISplit (j : nat) (v : Z) (tlow thigh : tree). (* input j at v / 2^p *)
@@ -155,13 +156,13 @@ Fixpoint check (bx : list (Z*Z)) (tab : list (layer * list (Z*Z)))
   | Done => match cs with [] => true | _ => false end
   | Refute c r hs t' => refuted bx tab cs c r hs && check bx tab (drop c cs) t'
   | Fork m a b => check bx tab (firstn m cs) a && check bx tab (skipn m cs) b
+  | Bound t' => check bx (net_bounds bx (map fst tab)) cs t'
   | RSplit k i tp tn =>
       check bx (refine rpos k i tab) cs tp && check bx (refine rneg k i tab) cs tn
   | ISplit j v tl th =>
       let b1 := upd j (fun b => (fst b, v)) bx in
       let b2 := upd j (fun b => (v, snd b)) bx in
-      check b1 (net_bounds b1 (map fst tab)) cs tl &&
-      check b2 (net_bounds b2 (map fst tab)) cs th
+      check b1 tab cs tl && check b2 tab cs th
   end.
 Definition verify bx hid cs t := check bx (net_bounds bx hid) cs t.
 
@@ -426,7 +427,7 @@ Theorem check_sound x : forall t bx tab cs, Forall2 inb bx x -> tab_ok tab x ->
   check bx tab cs t = true ->
   Forall (false_at (evalr (map fst tab) x)) cs.
 Proof.
-  induction t as [|c r hs t IH|m a IHa b IHb|k i tp IHp tn IHn|j v tl IHl th IHh];
+  induction t as [|c r hs t IH|m a IHa b IHb|t IH|k i tp IHp tn IHn|j v tl IHl th IHh];
     intros bx tab cs Hx T C; simpl in C.
   - destruct cs; [constructor|discriminate].
   - apply andb_true_iff in C as [C1 C2].
@@ -435,15 +436,15 @@ Proof.
     intros y I. destruct (in_drop _ _ _ _ E I) as [->|J]; auto.
   - apply andb_true_iff in C as [C1 C2].
     rewrite <- (firstn_skipn m cs). apply Forall_app. split; eauto.
+  - specialize (IH _ _ _ Hx (net_bounds_ok _ _ _ Hx) C).
+    rewrite net_bounds_fst in IH. exact IH.
   - apply andb_true_iff in C as [C1 C2].
     destruct (refine_cover k i tab x T) as [Q|Q];
       [specialize (IHp _ _ _ Hx Q C1)|specialize (IHn _ _ _ Hx Q C2)];
       rewrite refine_fst in *; auto.
   - apply andb_true_iff in C as [C1 C2].
     destruct (isplit_cover v bx x j Hx) as [Q|Q];
-      [specialize (IHl _ _ _ Q (net_bounds_ok _ _ _ Q) C1)
-      |specialize (IHh _ _ _ Q (net_bounds_ok _ _ _ Q) C2)];
-      rewrite net_bounds_fst in *; auto.
+      [exact (IHl _ _ _ Q T C1)|exact (IHh _ _ _ Q T C2)].
 Qed.
 
 Theorem verify_sound bx hid cs t : verify bx hid cs t = true ->
