@@ -292,9 +292,10 @@ static bool well_formed(const struct ax_call *c)
     int64_t groups = ax_node_int(c->node, "group", 1);
     const struct ax_tensor *x, *w;
 
-    if (!cpu_f32(c, 0) || !cpu_f32(c, 1) ||
-        (ax_call_has(c, 2) && !cpu_f32(c, 2)))
-        return false;
+    for (uint32_t i = 0; i < 3; i++)
+        if ((i < 2 || ax_call_has(c, i)) &&
+            (!cpu_real(c, i) || c->in[i]->dtype != c->in[0]->dtype))
+            return false;
     x = c->in[0];
     w = c->in[1];
     return x->rank == w->rank && x->rank >= 3 && x->rank <= 5 && groups > 0 &&
@@ -345,7 +346,8 @@ static ax_status conv(struct ax_call *c, struct ax_err *err)
         *c->state = kept = calloc(1, sizeof *kept);
     if (!kept)
         return ax_fail(err, AX_ENOMEM, "no memory for a convolution");
-    if (!cpu->deterministic && (cpu->threads > 1 || w.rank > 2) &&
+    if (cpu_f32(c, 0) && !cpu->deterministic &&
+        (cpu->threads > 1 || w.rank > 2) &&
         work_of(c, &w) >= (double)CPU_LARGE &&
         dnnl_load(&cpu->dnnl, cpu->threads))
         return by_dnnl(c, kept, &w, err);

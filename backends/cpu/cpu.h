@@ -18,6 +18,19 @@ struct cpu {
     struct dnnl dnnl;
 };
 
+/* Input I is there, and is float32 or float16. */
+bool cpu_real(const struct ax_call *c, uint32_t i);
+
+/* Input I as float32: itself, or a copy until the call returns. */
+ax_status cpu_in(const float **out, struct ax_call *c, uint32_t i,
+                 struct ax_err *err) AX_MUST_CHECK;
+
+/* Make output 0 with the type of input 0, and room for its float32; when
+ * that is filled, cpu_out_done. */
+ax_status cpu_out(float **out, struct ax_call *c, int rank,
+                  const int64_t *dims, struct ax_err *err) AX_MUST_CHECK;
+void cpu_out_done(struct ax_call *c, const float *from);
+
 /* From here on loops become vectors whatever their length, and multiply and
  * add at once. */
 #pragma GCC optimize("O3,fp-contract=fast,no-math-errno,no-trapping-math")

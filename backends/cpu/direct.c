@@ -105,8 +105,8 @@ static void fill_offsets(struct direct *d, const struct shape *s)
 }
 
 static ax_status prepare(struct direct **out, struct ax_call *c,
-                         const struct shape *s, void **state,
-                         struct ax_err *err)
+                         const struct shape *s, const float *weight,
+                         void **state, struct ax_err *err)
 {
     struct direct *d = *state;
 
@@ -123,13 +123,13 @@ static ax_status prepare(struct direct **out, struct ax_call *c,
     d->off = calloc((size_t)s->k, sizeof *d->off);
     d->line = calloc((size_t)s->k, sizeof *d->line);
     if (c->constant & 2)
-        d->weight = malloc(c->in[1]->nbytes);
+        d->weight = malloc(ax_tensor_count(c->in[1]) * sizeof(float));
     if (!d->off || !d->line || ((c->constant & 2) && !d->weight))
         return ax_fail(err, AX_ENOMEM, "no memory for a convolution");
     d->w = *s->w;
     d->channels = c->in[0]->dims[1];
     if (d->weight)
-        pack_weight(d->weight, c->in[1]->data, s);
+        pack_weight(d->weight, weight, s);
     fill_offsets(d, s);
     *out = d;
     return AX_OK;
@@ -425,24 +425,71 @@ static void one_group(struct work *k, float *padded, const float *x,
         multiply(k, weight);
 }
 
-static ax_status all_groups(struct ax_call *c, struct work *k, float *padded,
-                            const float *weight)
+/* What is read, in float32. */
+struct inputs {
+    const float *x, *weight, *bias; /* no bias: NULL */
+    const float *packed;            /* the weight */
+};
+
+static void all_groups(const struct inputs *in, struct work *k, float *padded,
+                       int64_t pictures)
 {
     const struct shape *s = k->s;
-    const float *x = c->in[0]->data, *plain = c->in[1]->data;
     int64_t plane = s->w->in[1] * s->w->in[2];
+    const float *x = in->x;
 
-    k->y = c->out[0]->data;
-    for (int64_t n = 0; n < c->in[0]->dims[0]; n++)
+    for (int64_t n = 0; n < pictures; n++)
         for (int64_t g = 0; g < s->groups; g++) {
-            k->bias = ax_call_has(c, 2)
-                          ? (const float *)c->in[2]->data + g * s->out
-                          : NULL;
-            one_group(k, padded, x, weight + g * s->out * s->k,
-                      plain + g * s->out * s->k);
+            k->bias = in->bias ? in->bias + g * s->out : NULL;
+            one_group(k, padded, x, in->packed + g * s->out * s->k,
+                      in->weight + g * s->out * s->k);
             x += s->in * plane;
             k->y += s->out * s->places;
         }
+}
+
+/* Memory of one call. */
+static ax_status make_room(struct work *k, float **padded, struct ax_call *c,
+                           struct ax_err *err)
+{
+    const struct shape *s = k->s;
+    int64_t size = s->in * s->height * s->width;
+    void *p;
+
+    k->readable = size;
+    if (s->padded) {
+        k->readable += TILE_N;
+        AX_TRY(
+            ax_call_scratch(c, &p, (size_t)k->readable * sizeof(float), err));
+        *padded = p;
+        memset(*padded + size, 0, TILE_N * sizeof(float));
+    }
+    AX_TRY(ax_call_scratch(
+        c, &p, (size_t)(group_size(s) * s->k) * TILE_N * sizeof(float), err));
+    k->panels = p;
+    return AX_OK;
+}
+
+static ax_status read_inputs(struct inputs *in, struct work *k,
+                             struct ax_call *c, void **state,
+                             struct ax_err *err)
+{
+    struct direct *d = NULL;
+    void *p;
+
+    AX_TRY(cpu_in(&in->x, c, 0, err));
+    AX_TRY(cpu_in(&in->weight, c, 1, err));
+    if (ax_call_has(c, 2))
+        AX_TRY(cpu_in(&in->bias, c, 2, err));
+    AX_TRY(prepare(&d, c, k->s, in->weight, state, err));
+    k->d = d;
+    in->packed = d->weight;
+    if (d->weight)
+        return AX_OK;
+    AX_TRY(ax_call_scratch(c, &p, ax_tensor_count(c->in[1]) * sizeof(float),
+                           err));
+    pack_weight(p, in->weight, k->s);
+    in->packed = p;
     return AX_OK;
 }
 
@@ -450,41 +497,28 @@ ax_status direct_conv(struct ax_call *c, const struct ax_window *w,
                       void **state, struct ax_err *err)
 {
     struct cpu *cpu = c->backend;
-    void *padded = NULL, *panels, *packed;
     struct shape s;
-    struct direct *d = NULL;
     struct work k = {.s = &s, .tile = &cpu->tile};
-    int64_t dims[4], size;
+    struct inputs in = {0};
+    float *padded = NULL, *y;
+    int64_t dims[4];
 
     if (w->rank > 2)
         return AX_NO;
     resolve(&s, c, w);
-    size = s.in * s.height * s.width;
-    if (size > INT32_MAX / 2 || s.k > INT32_MAX / TILE_N || s.places < 1)
+    if (s.in * s.height * s.width > INT32_MAX / 2 ||
+        s.k > INT32_MAX / TILE_N || s.places < 1)
         return AX_NO;
     dims[0] = c->in[0]->dims[0];
     dims[1] = c->in[1]->dims[0];
     dims[c->in[0]->rank - 2] = w->rank == 1 ? dims[1] : w->out[1];
     dims[c->in[0]->rank - 1] = w->out[2];
     k.floor = cpu_floor(c);
-    AX_TRY(ax_call_out(c, 0, AX_F32, c->in[0]->rank, dims, err));
-    AX_TRY(prepare(&d, c, &s, state, err));
-    k.d = d;
-    k.readable = size;
-    if (s.padded) {
-        k.readable += TILE_N;
-        AX_TRY(ax_call_scratch(c, &padded, (size_t)k.readable * sizeof(float),
-                               err));
-        memset((float *)padded + size, 0, TILE_N * sizeof(float));
-    }
-    AX_TRY(ax_call_scratch(
-        c, &panels, (size_t)(group_size(&s) * s.k) * TILE_N * sizeof(float),
-        err));
-    k.panels = panels;
-    if (!d->weight) {
-        AX_TRY(ax_call_scratch(c, &packed, c->in[1]->nbytes, err));
-        pack_weight(packed, c->in[1]->data, &s);
-        return all_groups(c, &k, padded, packed);
-    }
-    return all_groups(c, &k, padded, d->weight);
+    AX_TRY(cpu_out(&y, c, c->in[0]->rank, dims, err));
+    AX_TRY(read_inputs(&in, &k, c, state, err));
+    AX_TRY(make_room(&k, &padded, c, err));
+    k.y = y;
+    all_groups(&in, &k, padded, dims[0]);
+    cpu_out_done(c, y);
+    return AX_OK;
 }

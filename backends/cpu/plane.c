@@ -117,9 +117,9 @@ static ax_status pool(struct ax_call *c, struct ax_err *err)
     struct ax_window w;
     void *columns = NULL;
     const float *x;
-    float *y;
+    float *y, *out;
 
-    if (!cpu_f32(c, 0) || c->in[0]->rank != 4 || ax_call_wants(c, 1) ||
+    if (!cpu_real(c, 0) || c->in[0]->rank != 4 || ax_call_wants(c, 1) ||
         ax_node_int(c->node, "count_include_pad", 0) ||
         ax_window_resolve(&w, c->node, 4, c->in[0]->dims, NULL, err) != AX_OK)
         return AX_NO;
@@ -130,9 +130,9 @@ static ax_status pool(struct ax_call *c, struct ax_err *err)
     dims[1] = c->in[0]->dims[1];
     dims[2] = w.out[1];
     dims[3] = w.out[2];
-    AX_TRY(ax_call_out(c, 0, AX_F32, 4, dims, err));
-    x = c->in[0]->data;
-    y = c->out[0]->data;
+    AX_TRY(cpu_out(&out, c, 4, dims, err));
+    AX_TRY(cpu_in(&x, c, 0, err));
+    y = out;
     planes = dims[0] * dims[1];
     if (!max) {
         AX_TRY(ax_call_scratch(c, &columns, (size_t)dims[3] * sizeof(float),
@@ -143,6 +143,7 @@ static ax_status pool(struct ax_call *c, struct ax_err *err)
     for (int64_t p = 0; p < planes; p++, x += w.in[1] * w.in[2])
         for (int64_t i = 0; i < w.out[1]; i++, y += w.out[2])
             pool_line(&w, x, i, y, columns);
+    cpu_out_done(c, out);
     return AX_OK;
 }
 
