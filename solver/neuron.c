@@ -605,6 +605,7 @@ static ax_status keep_table(struct bnb *b, struct sub *s, struct ax_err *err)
         free(table);
         return ax_fail(err, AX_ENOMEM, "no memory for slopes");
     }
+    s->n_table = 0; /* closing it may have been tried */
     memset(table, 255, b->se->net->neurons);
     for (uint32_t i = 0; i < root->n_loose; i++)
         table[root->loose[i]] = (uint8_t)lrintf(TABLE_ONE * s->alpha[i]);
