@@ -936,7 +936,9 @@ static void check_limits(struct bnb *b)
 {
     struct search *se = b->se;
 
-    if (se->stop != SEARCH_ON)
+    bool done = b->n_open == 0 && b->root.group + 1 == se->prop->n_groups;
+
+    if (se->stop != SEARCH_ON || done)
         return;
     if (se->deadline > 0 && clock_now() > se->deadline)
         se->stop = SEARCH_TIME;

@@ -455,7 +455,9 @@ static size_t used_bytes(const struct search *se, const struct open *o)
 
 static void check_limits(struct search *se, const struct open *o)
 {
-    if (se->stop != SEARCH_ON)
+    bool done = o->n == 0 && se->next_group == se->prop->n_groups;
+
+    if (se->stop != SEARCH_ON || done)
         return;
     if (se->deadline > 0 && clock_now() > se->deadline)
         se->stop = SEARCH_TIME;
