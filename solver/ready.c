@@ -1,5 +1,4 @@
 /* Properties that need no file: their VNN-LIB text, with exact decimals. */
-#include <ctype.h>
 #include <gmp.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +6,7 @@
 #include <string.h>
 
 #include "ax/prove.h"
+#include "decimal.h"
 
 #define EXPONENT_MAX 400
 
@@ -36,48 +36,26 @@ static void align(struct fixed *a, struct fixed *b)
         shift_places(b, a->places);
 }
 
-/* A decimal: sign, digits with at most one point, an exponent. */
+/* A decimal of up to 36 digits. */
 static bool fixed_read(struct fixed *f, const char *s)
 {
-    char digits[128];
-    size_t n = 0;
-    long places = 0, e = 0;
-    bool point = false;
-    char *end = NULL;
+    struct decimal d;
+    uint64_t half[2];
+    unsigned __int128 m;
 
-    if (*s == '-' || *s == '+')
-        digits[n++] = *s++ == '-' ? '-' : '0';
-    for (; isdigit((unsigned char)*s) || (*s == '.' && !point); s++) {
-        if (*s == '.') {
-            point = true;
-            continue;
-        }
-        if (n + 2 >= sizeof digits)
-            return false;
-        digits[n++] = *s;
-        places += point;
-    }
-    digits[n] = '\0';
-    if (*s == 'e' || *s == 'E') {
-        e = strtol(s + 1, &end, 10);
-        if (end == s + 1 || e > EXPONENT_MAX || e < -EXPONENT_MAX)
-            return false;
-        s = end;
-    }
-    if (*s || n == 0 || !isdigit((unsigned char)digits[n - 1]) ||
-        mpz_set_str(f->m, digits, 10) != 0)
+    if (decimal_read(&d, s, strlen(s)) != NUMBER_OK || d.digits ||
+        abs(d.e) > EXPONENT_MAX)
         return false;
-    places -= e;
-    f->places = 0;
-    if (places > 0) {
-        f->places = (unsigned long)places;
-    } else {
-        mpz_t ten;
-
-        mpz_init(ten);
-        mpz_ui_pow_ui(ten, 10, (unsigned long)-places);
-        mpz_mul(f->m, f->m, ten);
-        mpz_clear(ten);
+    m = d.m < 0 ? -(unsigned __int128)d.m : (unsigned __int128)d.m;
+    half[0] = (uint64_t)m;
+    half[1] = (uint64_t)(m >> 64);
+    mpz_import(f->m, 2, -1, sizeof *half, 0, 0, half);
+    if (d.m < 0)
+        mpz_neg(f->m, f->m);
+    f->places = d.e < 0 ? (unsigned long)-d.e : 0;
+    if (d.e > 0) {
+        shift_places(f, (unsigned long)d.e);
+        f->places = 0;
     }
     return true;
 }
