@@ -183,7 +183,6 @@ void bstate_place(struct bstate *st, const struct bnet *net, void *room)
 
 void bstate_root(struct bstate *st, const struct bnet *net)
 {
-    st->n_unstable = (uint32_t)net->neurons;
     for (size_t j = 0; j < net->neurons; j++)
         st->m[j] = INT64_MAX;
     for (uint32_t k = 0; k < net->n_nodes; k++)
@@ -194,7 +193,6 @@ void bstate_root(struct bstate *st, const struct bnet *net)
 void bstate_copy(struct bstate *to, const struct bstate *from,
                  const struct bnet *net)
 {
-    to->n_unstable = from->n_unstable;
     memcpy(to->m, from->m, bstate_bytes(net));
 }
 

@@ -16,7 +16,6 @@ enum status { UNSTABLE, ACTIVE, INACTIVE };
  * sigmoid nodes, one node after the other, bnet.first[k] on; a sigmoid is
  * always unstable. */
 struct bstate {
-    uint32_t n_unstable;
     int64_t *m;      /* [neurons] M */
     uint8_t *status; /* [neurons] */
     uint64_t *sum_m; /* [n_nodes] SM of unit and weighted nodes; UINT64_MAX

@@ -1,0 +1,133 @@
+/* A thread's work space: all arrays in one piece of memory. */
+#include <stdlib.h>
+
+#include "work.h"
+
+/* A zeroed, 64-byte aligned array that lives as long as w, or, while there
+ * is no room, NULL: then it is only counted. */
+static void *take(struct bwork *w, size_t n, size_t size)
+{
+    size_t at = w->taken;
+
+    w->taken += (n * size + 127) / 64 * 64;
+    return w->room ? w->room + at : NULL;
+}
+
+#define ROWS_BYTES ((size_t)64 << 20)
+
+static size_t rows_at_once(const struct bnet *net)
+{
+    size_t row = 0, n;
+
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        row += net->nodes[k].n8 * sizeof(int64_t);
+    n = ROWS_BYTES / (row + 1);
+    return n > ROWS_MAX ? ROWS_MAX : n < 8 ? 8 : n;
+}
+
+size_t bwork_bytes(const struct bnet *net)
+{
+    size_t rows = rows_at_once(net), sum = 0;
+
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        sum += net->nodes[k].n8 * (rows * 8 + 7 * 8 + 64);
+    return sum + 2 * rows * net->widest8 * 8 + 3 * LANES * 8 * net->widest8;
+}
+
+static void take_relax(struct bwork *w, struct relax *rx, size_t n8)
+{
+    rx->mask = take(w, n8, sizeof *rx->mask);
+    rx->chord = take(w, n8, sizeof *rx->chord);
+    rx->l = take(w, n8, sizeof *rx->l);
+    rx->u = take(w, n8, sizeof *rx->u);
+    rx->idx = take(w, n8, sizeof *rx->idx);
+    rx->loose = take(w, n8, sizeof *rx->loose);
+}
+
+/* The arrays of node k; at and rx: of all nodes, or one for all while they
+ * are counted. */
+static void take_node(struct bwork *w, uint32_t k, struct contribution *at,
+                      struct relax *rx, int64_t **m)
+{
+    size_t n8 = w->net->nodes[k].n8, rows = w->max_rows;
+
+    at->own = take(w, rows * n8, sizeof *at->own);
+    at->q = take(w, rows, sizeof *at->q);
+    at->joined = take(w, rows, sizeof *at->joined);
+    at->abs = take(w, rows, sizeof *at->abs);
+    if (ax_net_neurons(w->net->nodes[k].kind))
+        take_relax(w, rx, n8);
+    else
+        *m = take(w, n8, sizeof **m);
+}
+
+static void take_all(struct bwork *w)
+{
+    const struct bnet *net = w->net;
+    size_t rows = w->max_rows, nn = net->n_nodes, widest8 = net->widest8;
+    bool counts = !w->room;
+    struct contribution at;
+    struct relax rx;
+    int64_t *m;
+
+    w->taken = 0;
+    w->relax = take(w, nn, sizeof *w->relax);
+    w->at = take(w, nn, sizeof *w->at);
+    w->add = take(w, rows * widest8, sizeof *w->add);
+    w->nu = take(w, rows * widest8, sizeof *w->nu);
+    w->tmp = take(w, 2 * LANES * widest8, sizeof *w->tmp);
+    w->all = take(w, widest8, sizeof *w->all);
+    w->c = take(w, rows, sizeof *w->c);
+    w->rows = take(w, widest8, sizeof *w->rows);
+    w->starts = take(w, widest8, sizeof *w->starts);
+    w->lower = take(w, widest8, sizeof *w->lower);
+    w->upper = take(w, widest8, sizeof *w->upper);
+    w->sum_m = take(w, nn, sizeof *w->sum_m);
+    w->m = take(w, nn, sizeof *w->m);
+    for (uint32_t k = 0; k < nn; k++)
+        take_node(w, k, counts ? &at : &w->at[k], counts ? &rx : &w->relax[k],
+                  counts ? &m : &w->m[k]);
+    for (size_t j = 0; !counts && j < widest8; j++)
+        w->all[j] = (uint32_t)j;
+}
+
+ax_status bwork_new(struct bwork **out, const struct bnet *net,
+                    size_t max_bytes, double deadline, struct ax_err *err)
+{
+    struct bwork *w = calloc(1, sizeof *w);
+
+    if (bwork_bytes(net) > max_bytes) {
+        free(w);
+        return ax_fail(err, AX_UNDECIDED,
+                       "the bounds need %zu MiB a thread, more than --memory "
+                       "allows",
+                       bwork_bytes(net) >> 20);
+    }
+    if (w) {
+        w->net = net;
+        w->deadline = deadline;
+        w->max_rows = rows_at_once(net);
+        take_all(w);
+        w->memory = calloc(1, w->taken + 64);
+    }
+    if (!w || !w->memory) {
+        bwork_free(w);
+        return ax_fail(err, AX_ENOMEM, "no memory for the bounds");
+    }
+    w->room = (char *)(((uintptr_t)w->memory + 63) / 64 * 64);
+    take_all(w);
+    *out = w;
+    return AX_OK;
+}
+
+void bwork_free(struct bwork *w)
+{
+    if (w)
+        free(w->memory);
+    free(w);
+}
+
+bool bwork_late(const struct bwork *w)
+{
+    return w->late;
+}
