@@ -2,7 +2,8 @@
  *
  * read.c unpacks the bytes and builds values, inputs and outputs; tensor.c
  * decodes tensors; node.c brings each node into the normal form of
- * ax/graph.h by the table in attr.c; settle.c does what needs shapes. */
+ * ax/graph.h by the table in attr.c and special.c; settle.c does what needs
+ * shapes. */
 #ifndef FORMATS_ONNX_H
 #define FORMATS_ONNX_H
 
@@ -105,6 +106,22 @@ ax_status onnx_new_value(struct onnx_reader *r, uint32_t *v, uint32_t base,
  * when that depends on ranks that are not known. */
 ax_status onnx_align(struct onnx_reader *r, const Onnx__NodeProto *p,
                      struct ax_err *err) AX_MUST_CHECK;
+
+#define KIND(name) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##name
+
+/* *(void **)out = a new copy of n elements. */
+ax_status onnx_copy_array(void *out, const void *from, size_t n, size_t size,
+                          struct ax_err *err) AX_MUST_CHECK;
+/* Input k becomes v; AX_EFORMAT if it is there already. */
+ax_status onnx_set_input(struct ax_node *n, uint32_t k, uint32_t v,
+                         struct ax_err *err) AX_MUST_CHECK;
+
+/* special.c. A Constant is no node here, but a tensor. Any other operator
+ * gets what the table cannot give it. */
+ax_status onnx_constant(struct onnx_reader *r, Onnx__NodeProto *p,
+                        struct ax_err *err) AX_MUST_CHECK;
+ax_status onnx_special(struct onnx_reader *r, struct ax_node *n,
+                       Onnx__NodeProto *p, struct ax_err *err) AX_MUST_CHECK;
 
 /* Read node P to the end of the graph's nodes; a Constant becomes a tensor
  * instead. The array has room. */
