@@ -99,15 +99,20 @@ static float uniform(struct attack *a)
     return (float)(z >> 40) * 0x1p-24f;
 }
 
-/* The floats inside a conjunction's box; false: a side has none. */
+/* The floats inside a conjunction's box, or nearest to what it fixes; false:
+ * a side has none. */
 static bool float_box(struct attack *a, const struct ax_conj *c)
 {
     for (uint32_t j = 0; j < a->prop->n_x; j++) {
         float lo = (float)c->lo_in[j], hi = (float)c->hi_in[j];
 
-        if ((double)lo < c->lo_in[j])
+        bool fixed = c->fixed && c->fixed[j];
+
+        if (fixed)
+            hi = lo;
+        if (!fixed && (double)lo < c->lo_in[j])
             lo = nextafterf(lo, INFINITY);
-        if ((double)hi > c->hi_in[j])
+        if (!fixed && (double)hi > c->hi_in[j])
             hi = nextafterf(hi, -INFINITY);
         if (!(lo <= hi) || !isfinite(lo) || !isfinite(hi))
             return false;

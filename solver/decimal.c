@@ -546,6 +546,14 @@ static int compare(const struct ax_row *r, double v)
     return (diff > 0) - (diff < 0);
 }
 
+bool decimal_opposite(const struct ax_row *r, const struct ax_row *s)
+{
+    bool minus = *r->d_text == '-';
+
+    return minus != (*s->d_text == '-') &&
+           strcmp(r->d_text + minus, s->d_text + !minus) == 0;
+}
+
 double decimal_inside(const struct ax_row *r)
 {
     int sign = compare(r, r->d);

@@ -45,8 +45,14 @@ bool decimal_to_row(struct ax_row *r, struct decimal a, int k,
 /* The largest double that the row of one term allows for its term N X. */
 double decimal_inside(const struct ax_row *r);
 
+/* Is D of the one row that of the other, negated? Not of 0. */
+bool decimal_opposite(const struct ax_row *r, const struct ax_row *s);
+
 enum { NUMBER_OK, NUMBER_MALFORMED, NUMBER_LIMIT };
 /* Read the n characters at s, all of them. */
 int decimal_read(struct decimal *out, const char *s, size_t n);
+
+/* Are the D of two rows a and -a? */
+bool decimal_opposite(const struct ax_row *r, const struct ax_row *s);
 
 #endif

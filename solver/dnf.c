@@ -51,10 +51,12 @@ struct walk {
     struct ax_row **box; /* [2 n_x] tightest from below, then from above */
     struct vector undo, rows;
     uint32_t n_empty, n_never; /* comparisons of these kinds in it */
+    uint32_t n_close;          /* bounds that another is all but equal to */
     /* Its box: what follows is known if box_known. */
     bool box_known, box_empty;
     ax_i128 *bounds; /* [2 n_x] lo64, hi64 */
     double *inside;  /* [2 n_x] lo_in, hi_in; in the arena */
+    bool *fixed;     /* [n_x] or NULL; in the arena */
     uint32_t group;  /* the last one, if it has this box, or NO_GROUP */
     /* What was made. */
     struct vector groups, conjs;
@@ -104,6 +106,12 @@ static ax_status take_row(struct walk *w, struct ax_row *r)
         return AX_OK;
     }
     slot = r->x_index[0] + (r->x_coef[0] > 0 ? w->prop->n_x : 0);
+    if (w->box[slot] && w->box[slot]->d64_up == r->d64_up &&
+        (w->box[slot]->strict != r->strict ||
+         strcmp(w->box[slot]->d_text, r->d_text) != 0)) {
+        w->n_close++;
+        w->box_known = false;
+    }
     if (w->box[slot] && !tighter(r, w->box[slot]))
         return AX_OK;
     u = push(&w->undo, sizeof *u);
@@ -112,6 +120,29 @@ static ax_status take_row(struct walk *w, struct ax_row *r)
     *u = (struct undo){slot, w->box[slot]};
     w->box[slot] = r;
     w->box_known = false;
+    return AX_OK;
+}
+
+/* Which inputs are fixed to what is no float32? Bounds that differ by less
+ * than 2^-64 are not told apart, so then none is. */
+static ax_status know_fixed(struct walk *w)
+{
+    size_t n = w->prop->n_x;
+
+    w->fixed = NULL;
+    for (size_t i = 0; i < n && !w->n_close; i++) {
+        const struct ax_row *lo = w->box[i], *hi = w->box[n + i];
+        double v = w->inside[i];
+
+        if ((v <= w->inside[n + i] && v == (double)(float)v) || lo->strict ||
+            hi->strict || !decimal_opposite(lo, hi))
+            continue;
+        if (!w->fixed)
+            w->fixed = ax_arena_zalloc(w->arena, n, sizeof *w->fixed);
+        if (!w->fixed)
+            return no_memory(w);
+        w->fixed[i] = true;
+    }
     return AX_OK;
 }
 
@@ -151,7 +182,7 @@ static ax_status know_box(struct walk *w)
         w->inside[i] = -decimal_inside(w->box[i]);
         w->inside[n + i] = decimal_inside(w->box[n + i]);
     }
-    return AX_OK;
+    return know_fixed(w);
 }
 
 /* The integer box of a group at its scale. */
@@ -258,6 +289,7 @@ static ax_status take_conj(struct walk *w)
     *c = (struct ax_conj){.n_rows = (uint32_t)n,
                           .lo_in = w->inside,
                           .hi_in = w->inside + w->prop->n_x,
+                          .fixed = w->fixed,
                           .never = w->n_never > 0};
     c->rows = ax_arena_alloc(w->arena, n, sizeof *c->rows);
     if (!c->rows)
@@ -301,12 +333,14 @@ static ax_status walk(struct walk *w, const struct formula *f)
     for (const struct formula *k = f->kids; k; k = k->next) {
         size_t undo = w->undo.n, rows = w->rows.n;
         uint32_t n_empty = w->n_empty, n_never = w->n_never;
+        uint32_t n_close = w->n_close;
 
         AX_TRY(walk(w, k));
         undo_to(w, undo);
         w->rows.n = rows;
         w->n_empty = n_empty;
         w->n_never = n_never;
+        w->n_close = n_close;
     }
     return AX_OK;
 }

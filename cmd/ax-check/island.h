@@ -127,6 +127,12 @@ struct bytes file_read(struct run *r, const char *path); /* "-": stdin */
 void container_read(struct run *r, struct container *c, struct bytes file);
 
 /* vnnlib.c: a property in the normal form of ax-cert(5). */
+struct decimal { /* +-digits 10^exp, the point behind so many digits */
+    const unsigned char *p;
+    int64_t n, before, exp;
+    bool minus;
+};
+
 struct row { /* sum of coef times variable <= D */
     uint32_t n;
     uint32_t *var; /* increasing; X_i is i, Y_j is n_x + j */
@@ -134,7 +140,11 @@ struct row { /* sum of coef times variable <= D */
     bool strict, box;
     i128 d64;   /* ceil(D 2^64), or what stands for it, if too large */
     bool exact; /* D 2^64 is that integer */
+    struct decimal d;
 };
+
+/* Does the D of one row, negated, make that of the other? */
+bool opposite(const struct row *a, const struct row *b);
 
 struct conj {
     uint32_t n_rows, n_all; /* rows; with those of the box and constant */

@@ -20,7 +20,11 @@ struct interval {
 
 struct replay {
     const struct net *net;
-    struct interval *v; /* [n_vars] */
+    const struct property *pr;
+    const unsigned char *x;        /* the inputs, 4 bytes each */
+    struct interval *v;            /* [n_vars] */
+    const struct row **low, **top; /* [n_x] bounds that fix an input */
+    bool fixed, evaluated;         /* for what v is: some are; all are made */
 };
 
 struct bytes claim_body(struct run *r, const struct claim *c,
@@ -132,18 +136,50 @@ static void evaluate(struct replay *p, const struct node *n)
     }
 }
 
-/* All values from the inputs, 4 bytes each. */
-static void run_net(struct run *r, struct replay *p, const unsigned char *x)
+/* An input as a float32, or, if a conjunction fixes it, as the D of that
+ * bound: D 2^64 is d64 or between d64 - 1 and d64. */
+static void set_input(struct run *r, struct replay *p, uint32_t i)
 {
-    for (uint32_t i = 0; i < p->net->nodes[0].n; i++) {
-        uint32_t word = (uint32_t)little(x + 4 * i, 4), e = word >> 23 & 255;
-        int64_t m = (word & 0x7fffff) + (e ? 1 << 23 : 0);
-        must(r, e < 255, "an input is not finite");
-        add_scaled(&p->v[p->net->nodes[0].base + i], unit,
-                   word >> 31 ? -m : m, (int64_t)(e ? e : 1) - 150, 1);
+    uint32_t word = (uint32_t)little(p->x + 4 * i, 4), e = word >> 23 & 255;
+    int64_t m = (word & 0x7fffff) + (e ? 1 << 23 : 0);
+    struct interval *v = &p->v[p->net->nodes[0].base + i];
+    const struct row *top = p->top[i];
+    must(r, e < 255, "an input is not finite");
+    *v = zero;
+    if (top)
+        *v = (struct interval){{top->d64 - !top->exact, -64},
+                               {top->d64, -64}};
+    else
+        add_scaled(v, unit, word >> 31 ? -m : m, (int64_t)(e ? e : 1) - 150,
+                   1);
+}
+
+/* The inputs as the conjunction has them: one whose bounds, not strict, are
+ * the same number has this value. */
+static void set_inputs(struct run *r, struct replay *p,
+                       const struct conj *conj)
+{
+    bool fixed = false;
+    memset(p->low, 0, p->pr->n_x * sizeof *p->low);
+    memset(p->top, 0, p->pr->n_x * sizeof *p->top);
+    for (uint32_t j = 0; j < conj->n_all; j++) {
+        const struct row *row = &p->pr->rows[conj->rows[j]], **side;
+        side = row->coef && row->coef[0] < 0 ? p->low : p->top;
+        if (row->box && !row->strict &&
+            (!side[row->var[0]] || row->d64 < side[row->var[0]]->d64))
+            side[row->var[0]] = row;
     }
-    for (uint32_t k = 1; k < p->net->n_nodes; k++)
-        evaluate(p, &p->net->nodes[k]);
+    for (uint32_t i = 0; i < p->pr->n_x; i++) {
+        if (!p->low[i] || !p->top[i] || !opposite(p->low[i], p->top[i]))
+            p->low[i] = p->top[i] = NULL;
+        fixed |= p->top[i] != NULL;
+    }
+    if (p->evaluated && !fixed && !p->fixed)
+        return;
+    p->fixed = fixed;
+    p->evaluated = false;
+    for (uint32_t i = 0; i < p->pr->n_x; i++)
+        set_input(r, p, i);
 }
 
 /* Is the row true as written: 1 yes, 0 no, -1 that is not known. D 2^64 is
@@ -175,19 +211,57 @@ static int row_holds(const struct replay *p, const struct row *row,
                : -1;
 }
 
-/* Is there a conjunction that is true: likewise. */
-static int some_holds(struct replay *p, const struct property *pr)
+/* Is it a bound at the value that its input is fixed to? */
+static bool fixes(const struct replay *p, const struct row *row)
 {
+    const struct row *other;
+    if (!row->box || row->strict)
+        return false;
+    other = row->coef[0] < 0 ? p->top[row->var[0]] : p->low[row->var[0]];
+    return other && opposite(row, other);
+}
+
+/* Are all rows of the conjunction true, those that speak of inputs alone, or
+ * the others: likewise. What fixes an input is. */
+static int all_hold(const struct replay *p, const struct conj *conj,
+                    bool inputs)
+{
+    int all = 1;
+    for (uint32_t j = 0; j < conj->n_all && all != 0; j++) {
+        const struct row *row = &p->pr->rows[conj->rows[j]];
+        bool of_inputs = row->n == 0 || row->var[row->n - 1] < p->pr->n_x;
+        if (of_inputs == inputs && !fixes(p, row)) {
+            int is = row_holds(p, row, p->pr->n_x);
+            all = is == 1 ? all : is;
+        }
+    }
+    return all;
+}
+
+static int conj_holds(struct run *r, struct replay *p,
+                      const struct conj *conj)
+{
+    int in, out;
+    set_inputs(r, p, conj);
+    in = all_hold(p, conj, true);
+    if (in == 0)
+        return 0;
+    for (uint32_t k = 1; k < p->net->n_nodes && !p->evaluated; k++)
+        evaluate(p, &p->net->nodes[k]);
+    p->evaluated = true;
+    out = all_hold(p, conj, false);
+    return out == 1 ? in : out;
+}
+
+/* Is there a conjunction that is true: likewise. */
+static int some_holds(struct run *r, struct replay *p)
+{
+    const struct property *pr = p->pr;
     int some = 0;
     for (uint32_t g = 0; g < pr->n_groups; g++)
         for (uint32_t i = 0; i < pr->groups[g].n_conj && some != 1; i++) {
-            const struct conj *conj = &pr->groups[g].conj[i];
-            int all = 1;
-            for (uint32_t j = 0; j < conj->n_all && all != 0; j++) {
-                int is = row_holds(p, &pr->rows[conj->rows[j]], pr->n_x);
-                all = is == 1 ? all : is;
-            }
-            some = all == 0 ? some : all;
+            int is = conj_holds(r, p, &pr->groups[g].conj[i]);
+            some = is == 0 ? some : is;
         }
     return some;
 }
@@ -195,15 +269,17 @@ static int some_holds(struct replay *p, const struct property *pr)
 void counterexample_check(struct run *r, struct claim *c)
 {
     struct bytes b = claim_body(r, c, "AXCX\1\1\0");
-    struct replay p = {.net = c->net};
+    struct replay p = {.net = c->net, .pr = c->pr};
     int is;
     must(r,
          little(take(r, &b, 4).p, 4) == c->pr->n_x &&
              b.n == 4 * (size_t)c->pr->n_x,
          "the number of inputs is wrong");
     p.v = get(r, c->net->n_vars, sizeof *p.v);
-    run_net(r, &p, b.p);
-    is = some_holds(&p, c->pr);
+    p.low = get(r, c->pr->n_x, sizeof *p.low);
+    p.top = get(r, c->pr->n_x, sizeof *p.top);
+    p.x = b.p;
+    is = some_holds(r, &p);
     if (is == 1)
         return;
     refuse(r, is < 0 ? UNDECIDED : REJECTED,

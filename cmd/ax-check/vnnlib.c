@@ -17,12 +17,6 @@ struct summand { /* k 10^-12 times a variable */
     uint32_t var;
 };
 
-struct decimal { /* +-digits 10^exp, the point behind so many digits */
-    const unsigned char *p;
-    int64_t n, before, exp;
-    bool minus;
-};
-
 struct formula {
     enum { ROW, AND, OR } kind;
     uint32_t row;
@@ -150,6 +144,7 @@ static bool digits(const struct decimal *d, int64_t from, int64_t to, i128 *v)
 static void set_d(struct row *row, struct decimal d)
 {
     i128 v, f = 0;
+    row->d = d;
     row->exact = true;
     row->d64 = d.minus ? -((i128)1 << 126) : I128_MAX;
     if (!digits(&d, 19, 0, &v) || v >> 62 > 0)
@@ -162,6 +157,16 @@ static void set_d(struct row *row, struct decimal d)
     }
     v = (v << 64) + f;
     row->d64 = d.minus ? -v : v + !row->exact;
+}
+
+bool opposite(const struct row *a, const struct row *b)
+{
+    int64_t pa = a->d.before + a->d.exp, pb = b->d.before + b->d.exp;
+    int64_t la = pa - a->d.n, lb = pb - b->d.n;
+    bool same = a->d.minus != b->d.minus;
+    for (int64_t p = la < lb ? la : lb; same && (p < pa || p < pb); p++)
+        same = digit(&a->d, p) == digit(&b->d, p);
+    return same;
 }
 
 /* ---- terms ---- */
@@ -297,14 +302,14 @@ static struct formula *make_row(struct parser *ps, bool less, bool strict)
     struct decimal d = ps->literal;
     uint64_t n = ps->n;
     i128 unit = ONE, c = 0;
-    char text[48];
     struct row *row;
     if (n > 0 && ps->s[n - 1].var == CONSTANT)
         c = ps->s[--n].k;
     if (!d.p) {
         i128 size = c < 0 ? -c : c;
-        int used = snprintf(text, sizeof text, "%lld.%012lld",
-                            (long long)(size / ONE), (long long)(size % ONE));
+        char *text = get(ps->r, 48, 1);
+        int used = snprintf(text, 48, "%lld.%012lld", (long long)(size / ONE),
+                            (long long)(size % ONE));
         d = decimal(ps, (struct bytes){(unsigned char *)text, (size_t)used});
         d.minus = c < 0;
     }

@@ -16,6 +16,11 @@ struct enclosure {
     const struct ax_net *net;
     struct interval **v; /* [n_nodes] */
     struct interval *room;
+    /* What inputs the values are for: those of a group's conjunctions that
+     * fix these. */
+    bool evaluated;
+    const struct ax_group *group;
+    const bool *fixed;
 };
 
 bool net_has_sigmoid(const struct ax_net *net)
@@ -111,8 +116,8 @@ static void enclosure_end(struct enclosure *e)
     free(e->v);
 }
 
-static ax_status evaluate(struct enclosure *e, const struct ax_net *net,
-                          const float *x, struct ax_err *err)
+static ax_status enclosure_new(struct enclosure *e, const struct ax_net *net,
+                               const float *x, struct ax_err *err)
 {
     size_t n = 0;
 
@@ -130,11 +135,41 @@ static ax_status evaluate(struct enclosure *e, const struct ax_net *net,
     for (uint32_t k = 0; k < net->n_nodes; k++) {
         e->v[k] = e->room + n;
         n += net->nodes[k].n;
-        for (uint32_t i = 0; i < net->nodes[k].n; i++)
-            e->v[k][i] = k ? row(e, k, i)
-                           : (struct interval){(double)x[i], (double)x[i]};
     }
+    for (uint32_t i = 0; i < net->nodes[0].n; i++)
+        e->v[0][i] = (struct interval){(double)x[i], (double)x[i]};
     return AX_OK;
+}
+
+static void evaluate(struct enclosure *e)
+{
+    for (uint32_t k = 1; k < e->net->n_nodes; k++)
+        for (uint32_t i = 0; i < e->net->nodes[k].n; i++)
+            e->v[k][i] = row(e, k, i);
+}
+
+/* v 2^-64, or a double next to it on the side of `side`. */
+static double from_64(ax_i128 v, double side)
+{
+    return nextafter(ldexp((double)v, -64), side);
+}
+
+/* All values for the inputs as a conjunction has them: those that it fixes
+ * are decimals between lo64 and hi64. */
+static void evaluate_for(struct enclosure *e, const float *x,
+                         const struct ax_group *g, const bool *fixed)
+{
+    if (e->evaluated && e->fixed == fixed && (!fixed || e->group == g))
+        return;
+    e->evaluated = true;
+    e->group = g;
+    e->fixed = fixed;
+    for (uint32_t i = 0; i < e->net->nodes[0].n; i++)
+        e->v[0][i] = fixed && fixed[i]
+                         ? (struct interval){from_64(g->lo64[i], -INFINITY),
+                                             from_64(g->hi64[i], INFINITY)}
+                         : (struct interval){(double)x[i], (double)x[i]};
+    evaluate(e);
 }
 
 /* Is the row surely true? */
@@ -151,30 +186,41 @@ static bool holds(const struct enclosure *e, const struct ax_row *r)
     return widened(&s).hi < 0;
 }
 
+/* Is a conjunction of the group true? The first is *conj. */
+static bool refutes(struct enclosure *e, const struct ax_group *g,
+                    uint32_t n_x, bool only_fixed, const float *x,
+                    uint32_t *conj)
+{
+    for (uint32_t c = 0; c < g->n_conj; c++) {
+        const struct ax_conj *cj = &g->conj[c];
+        bool all = (cj->fixed || !only_fixed) && net_inside(cj, x, n_x);
+
+        if (all)
+            evaluate_for(e, x, g, cj->fixed);
+        for (uint32_t i = 0; all && i < cj->n_rows; i++)
+            all = holds(e, cj->rows[i]);
+        *conj = c;
+        if (all)
+            return true;
+    }
+    return false;
+}
+
 ax_status net_enclosed_refutes(const struct ax_net *net,
-                               const struct ax_prop *p, const float *x,
-                               uint32_t *group, uint32_t *conj,
-                               struct ax_err *err)
+                               const struct ax_prop *p, bool only_fixed,
+                               const float *x, uint32_t *group,
+                               uint32_t *conj, struct ax_err *err)
 {
     struct enclosure e;
+    bool is = false;
 
-    AX_TRY(evaluate(&e, net, x, err));
-    for (uint32_t g = 0; g < p->n_groups; g++)
-        for (uint32_t c = 0; c < p->groups[g].n_conj; c++) {
-            const struct ax_conj *cj = &p->groups[g].conj[c];
-            bool all = net_inside(cj, x, p->n_x);
-
-            for (uint32_t i = 0; all && i < cj->n_rows; i++)
-                all = holds(&e, cj->rows[i]);
-            if (all) {
-                *group = g;
-                *conj = c;
-                enclosure_end(&e);
-                return AX_OK;
-            }
-        }
+    AX_TRY(enclosure_new(&e, net, x, err));
+    for (uint32_t g = 0; g < p->n_groups && !is; g++) {
+        is = refutes(&e, &p->groups[g], p->n_x, only_fixed, x, conj);
+        *group = g;
+    }
     enclosure_end(&e);
-    return AX_NO;
+    return is ? AX_OK : AX_NO;
 }
 
 ax_status net_enclosed(const struct ax_net *net, const float *x, double *y,
@@ -183,7 +229,8 @@ ax_status net_enclosed(const struct ax_net *net, const float *x, double *y,
     uint32_t last = net->n_nodes - 1;
     struct enclosure e;
 
-    AX_TRY(evaluate(&e, net, x, err));
+    AX_TRY(enclosure_new(&e, net, x, err));
+    evaluate(&e);
     for (uint32_t i = 0; i < net->nodes[last].n; i++)
         y[i] = (e.v[last][i].lo + e.v[last][i].hi) / 2;
     enclosure_end(&e);

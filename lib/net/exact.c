@@ -638,13 +638,14 @@ static ax_status holds(struct replay *r, bool *out, const struct ax_row *c,
 bool net_inside(const struct ax_conj *c, const float *x, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        if ((double)x[i] < c->lo_in[i] || (double)x[i] > c->hi_in[i])
+        if (!(c->fixed && c->fixed[i]) &&
+            ((double)x[i] < c->lo_in[i] || (double)x[i] > c->hi_in[i]))
             return false;
     return !c->never;
 }
 
-/* The first conjunction that is true at x; the network is evaluated when
- * the first box contains x. */
+/* The first conjunction that is true at x, of those that fix no input to what
+ * is no float32; the network is evaluated when the first box contains x. */
 static ax_status refutes(struct replay *r, const struct ax_prop *p,
                          const float *x, uint32_t *group, uint32_t *conj)
 {
@@ -654,7 +655,7 @@ static ax_status refutes(struct replay *r, const struct ax_prop *p,
     for (uint32_t g = 0; g < p->n_groups; g++)
         for (uint32_t c = 0; c < p->groups[g].n_conj; c++) {
             const struct ax_conj *cj = &p->groups[g].conj[c];
-            bool all = net_inside(cj, x, p->n_x);
+            bool all = !cj->fixed && net_inside(cj, x, p->n_x);
 
             if (all && !at.mag) {
                 AX_TRY(evaluate(r, x));
@@ -705,11 +706,13 @@ ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
                        p->n_x, p->n_y, net->nodes[0].n,
                        net->nodes[net->n_nodes - 1].n);
     if (net_has_sigmoid(net))
-        return net_enclosed_refutes(net, p, x, group, conj, err);
+        return net_enclosed_refutes(net, p, false, x, group, conj, err);
     st = open_replay(&r, net, err);
     if (st == AX_OK)
         st = refutes(&r, p, x, group, conj);
     ax_arena_free(r.arena);
+    if (st == AX_NO)
+        st = net_enclosed_refutes(net, p, true, x, group, conj, err);
     return st;
 }
 

@@ -162,11 +162,13 @@ ax_status net_check_finite(const float *x, uint32_t n, struct ax_err *err)
     AX_MUST_CHECK;
 
 /* enclose.c. As ax_net_refutes and ax_net_exact, for networks with functions
- * that have no exact values; needs no more than AX_OK or AX_NO to say. */
+ * that have no exact values, and for inputs that are decimals: only for
+ * conjunctions that fix some, if ONLY_FIXED. */
 bool net_has_sigmoid(const struct ax_net *net);
 ax_status net_enclosed_refutes(const struct ax_net *net,
-                               const struct ax_prop *p, const float *x,
-                               uint32_t *group, uint32_t *conj,
+                               const struct ax_prop *p, bool only_fixed,
+                               const float *x, uint32_t *group,
+                               uint32_t *conj,
                                struct ax_err *err) AX_MUST_CHECK;
 ax_status net_enclosed(const struct ax_net *net, const float *x, double *y,
                        struct ax_err *err) AX_MUST_CHECK;

@@ -500,4 +500,5 @@ def check(model, ident, text, payload):
 
 def refuted(model, text, x):
     """Is x (fractions) a counterexample, in exact numbers?"""
-    return unsafe(text, x, evaluate(model, x))
+    return unsafe(text, x, lambda x: evaluate(model, x),
+                  len(evaluate(model, x)))

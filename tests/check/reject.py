@@ -594,6 +594,31 @@ for bound, code, words in ((b'0.51', 1, 'no conjunction'),
              words, code, TEXT.replace(b'1.001', bound),
              m=net(op=vanishing))
 
+# An input that is fixed to a decimal is that, whatever the float32 says.
+PLAIN = net()
+for bounds, y, code, words in (
+        (b'(= X_0 0.7)', b'0.39', 0, 'accepted'),
+        (b'(= X_0 0.7)', b'0.41', 1, 'no conjunction'),
+        (b'(and (>= X_0 0.7) (<= 7e-1 X_0) (<= X_0 00.70))', b'0.39', 0,
+         'accepted'),
+        (b'(= X_0 0.7000000000000000000000000000000000001)', b'0.39', 0,
+         'accepted'),
+        (b'(and (>= X_0 0.7) (<= X_0 0.7000000000000000000000001))', b'0.39',
+         1, 'no conjunction'),
+        (b'(and (= X_0 0.7) (< X_0 0.7))', b'0.39', 2, 'too wide'),
+        (b'(and (= X_0 0.7) (<= X_0 0.69999999999999999999999999))', b'0.39',
+         2, 'too wide'),
+        (b'(and (= X_0 0.7) (<= X_0 0.6))', b'0.39', 1, 'no conjunction'),
+        (b'(and (>= X_0 0.7) (< X_0 0.7))', b'0.39', 1, 'no conjunction'),
+        (b'(or (and (= X_0 0.7) (>= Y_0 0.41)) (= X_0 0.72))', b'0.43', 0,
+         'accepted'),
+        (b'(or (= X_0 0.72) (and (= X_0 0.7) (>= Y_0 0.41)))', b'0.45', 1,
+         'no conjunction')):
+    cex_case('fixed by %s, above %s' % (bounds.decode(), y.decode()),
+             f(0.25), words, code,
+             b'(declare-const X_0 Real)(declare-const Y_0 Real)(assert %s)'
+             b'(assert (>= Y_0 %s))' % (bounds, y), m=PLAIN)
+
 
 # ---- options
 path = os.path.join(tmp, 'p.vnnlib')

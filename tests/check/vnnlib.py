@@ -227,16 +227,30 @@ def read_property(text, n_x, n_y):
     return groups
 
 
-def unsafe(text, x, y):
-    """Do these values make all comparisons of a conjunction true?"""
-    value = lambda k: (y if k[0] else x)[k[1]]
-    r, conj = Reader(len(x), len(y)), [[]]
+def as_fixed(rows, x):
+    """The inputs, those that the rows fix being what they are fixed to."""
+    x = list(x)
+    for i in range(len(x)):
+        at = lambda n: [r for r in rows if r.n == {(0, i): n}]
+        lo = max((-r.d for r in at(-1) if not r.strict), default=None)
+        hi = min((r.d for r in at(1) if not r.strict), default=None)
+        if lo is not None and lo == hi:
+            x[i] = lo
+    return x
+
+
+def unsafe(text, x, evaluate, n_y):
+    """Do these inputs make all comparisons of a conjunction true?"""
+    r, conj = Reader(len(x), n_y), [[]]
     for s in parse(text):
         if s[0] == 'declare-const':
             r.declare(s)
         else:
             conj = product(conj, r.formula(s[1]))
     for rows in conj:
+        at = as_fixed(rows, x)
+        y = evaluate(at)
+        value = lambda k: (y if k[0] else at)[k[1]]
         sums = [sum(n * value(k) for k, n in r.n.items()) for r in rows]
         if all(v < r.d or (v == r.d and not r.strict)
                for v, r in zip(sums, rows)):

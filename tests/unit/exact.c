@@ -129,6 +129,41 @@ static void replays(void)
               nextafterf(0.1F, 0), &c) == AX_OK);
     OK(replay(net, "(assert (>= X_0 0))(assert (< X_0 0.5))", 0.5F, &c) ==
        AX_NO);
+    /* An input that is fixed is what it is fixed to, if that is sure. */
+#define TENTH "(assert (>= X_0 0.1))(assert (<= X_0 0.1))"
+    OK(replay(net, TENTH "(assert (<= Y_0 0.1000000001))", 0.1F, &c) ==
+       AX_OK);
+    OK(replay(net, TENTH "(assert (>= Y_0 0.1000000001))", 0.1F, &c) ==
+       AX_NO);
+    OK(replay(net, TENTH "(assert (<= Y_0 0.2))", 7, &c) == AX_OK);
+    OK(replay(net, "(assert (= X_0 -1e-1))(assert (<= Y_0 0.2))", 7, &c) ==
+       AX_OK);
+    OK(replay(net,
+              "(assert (>= X_0 0.10))(assert (<= 1e-1 X_0 ))"
+              "(assert (<= X_0 00.1))(assert (<= Y_0 0.2))",
+              7, &c) == AX_OK);
+    OK(replay(
+           net,
+           "(assert (>= X_0 0.1))(assert (<= X_0 0.1000000000000000000001))"
+           "(assert (<= Y_0 0.2))",
+           0.1F, &c) == AX_NO);
+    OK(replay(net, TENTH "(assert (< X_0 0.1))(assert (<= Y_0 0.2))", 7,
+              &c) == AX_NO);
+    OK(replay(net, "(assert (> X_0 0.1))" TENTH "(assert (<= Y_0 0.2))", 7,
+              &c) == AX_NO);
+    OK(replay(net,
+              TENTH "(assert (<= X_0 0.09999999999999999999999999999))"
+                    "(assert (<= Y_0 0.2))",
+              7, &c) == AX_NO);
+    OK(replay(net,
+              TENTH "(assert (>= X_0 0.10000000000000000000000000001))"
+                    "(assert (<= Y_0 0.2))",
+              7, &c) == AX_NO);
+    OK(replay(net,
+              "(assert (or (and (= X_0 0.1) (>= Y_0 0.15)) "
+              "(and (= X_0 0.2) (>= Y_0 0.15))))",
+              7, &c) == AX_OK);
+    OK(c == 0);
     /* Rows over inputs and outputs, and which one it is. */
     OK(replay(net,
               UNIT "(assert (or (< Y_0 X_0) (and (<= (* 3 Y_0) (+ X_0 X_0 "
