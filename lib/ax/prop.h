@@ -29,11 +29,11 @@ struct ax_conj {
     const double *lo_in, *hi_in; /* [n_x] a double is in the box, as it was
                              written for this conjunction, if and only if
                              lo_in <= x <= hi_in; exact, shared */
-    const bool *fixed;    /* [n_x] inputs that have one value, and no float32
-                             is that; shared. NULL: none */
-    bool never; /* a comparison without variables is false as it
-                   was written, though not with <= for <: there is
-                   no counterexample here, nor a proof of that */
+    const bool *fixed; /* [n_x] inputs that have one value, and no float32
+                          is that; shared. NULL: none */
+    bool never;        /* a comparison without variables is false as it
+                          was written, though not with <= for <: there is
+                          no counterexample here, nor a proof of that */
 };
 
 /* One group: consecutive conjunctions over one box. */

@@ -168,8 +168,8 @@ bool net_has_sigmoid(const struct ax_net *net);
 ax_status net_enclosed_refutes(const struct ax_net *net,
                                const struct ax_prop *p, bool only_fixed,
                                const float *x, uint32_t *group,
-                               uint32_t *conj,
-                               struct ax_err *err) AX_MUST_CHECK;
+                               uint32_t *conj, struct ax_err *err)
+    AX_MUST_CHECK;
 ax_status net_enclosed(const struct ax_net *net, const float *x, double *y,
                        struct ax_err *err) AX_MUST_CHECK;
 
