@@ -1,148 +1,22 @@
-/* Properties that need no file: their VNN-LIB text, with exact decimals. */
-#include <gmp.h>
-#include <math.h>
+/* Ready-made properties: their VNN-LIB text, with exact decimals. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ax/prove.h"
-#include "decimal.h"
-
-#define EXPONENT_MAX 400
-
-/* m 10^-places */
-struct fixed {
-    mpz_t m;
-    unsigned long places;
-};
-
-static void shift_places(struct fixed *f, unsigned long places)
-{
-    mpz_t ten;
-
-    mpz_init(ten);
-    mpz_ui_pow_ui(ten, 10, places - f->places);
-    mpz_mul(f->m, f->m, ten);
-    mpz_clear(ten);
-    f->places = places;
-}
-
-/* Give both as many places as the one that has more. */
-static void align(struct fixed *a, struct fixed *b)
-{
-    if (a->places < b->places)
-        shift_places(a, b->places);
-    else
-        shift_places(b, a->places);
-}
-
-/* A decimal of up to 36 digits. */
-static bool fixed_read(struct fixed *f, const char *s)
-{
-    struct decimal d;
-    uint64_t half[2];
-    unsigned __int128 m;
-
-    if (decimal_read(&d, s, strlen(s)) != NUMBER_OK || d.digits ||
-        abs(d.e) > EXPONENT_MAX)
-        return false;
-    m = d.m < 0 ? -(unsigned __int128)d.m : (unsigned __int128)d.m;
-    half[0] = (uint64_t)m;
-    half[1] = (uint64_t)(m >> 64);
-    mpz_import(f->m, 2, -1, sizeof *half, 0, 0, half);
-    if (d.m < 0)
-        mpz_neg(f->m, f->m);
-    f->places = d.e < 0 ? (unsigned long)-d.e : 0;
-    if (d.e > 0) {
-        shift_places(f, (unsigned long)d.e);
-        f->places = 0;
-    }
-    return true;
-}
-
-/* A float32, exactly: m 2^-k is m 5^k 10^-k. */
-static void fixed_float(struct fixed *f, float x)
-{
-    int e;
-    double m = ldexp((double)frexpf(x, &e), 24);
-    mpz_t scale;
-
-    e -= 24;
-    mpz_set_d(f->m, m);
-    mpz_init(scale);
-    mpz_ui_pow_ui(scale, e < 0 ? 5 : 2, (unsigned long)abs(e));
-    mpz_mul(f->m, f->m, scale);
-    mpz_clear(scale);
-    f->places = e < 0 ? (unsigned long)-e : 0;
-}
-
-static void fixed_print(FILE *out, const struct fixed *f)
-{
-    char *s = mpz_get_str(NULL, 10, f->m), *digits = s + (*s == '-');
-    size_t n = strlen(digits), whole, end;
-
-    fputs(*s == '-' ? "-" : "", out);
-    whole = n > f->places ? n - f->places : 0;
-    for (end = n; end > whole && digits[end - 1] == '0'; end--)
-        continue;
-    fprintf(out, "%.*s", whole ? (int)whole : 1, whole ? digits : "0");
-    if (end > whole) {
-        fputc('.', out);
-        for (size_t i = n; i < f->places; i++)
-            fputc('0', out);
-        fwrite(digits + whole, 1, end - whole, out);
-    }
-    free(s);
-}
-
-/* The bound of input i on one side: x less (sign -1) or more the radius, or
- * the nearer end, if there is one. False: it is beyond the farther end. */
-static bool print_bound(FILE *out, uint32_t i, float x,
-                        const struct fixed *radius,
-                        const struct fixed *nearer,
-                        const struct fixed *farther, int sign)
-{
-    const struct fixed *ends[] = {nearer, farther};
-    struct fixed at, r, end;
-    bool inside = true;
-
-    mpz_inits(at.m, r.m, end.m, NULL);
-    fixed_float(&at, x);
-    mpz_set(r.m, radius->m);
-    r.places = radius->places;
-    align(&at, &r);
-    if (sign < 0)
-        mpz_sub(at.m, at.m, r.m);
-    else
-        mpz_add(at.m, at.m, r.m);
-    for (int k = 0; k < 2; k++) {
-        int past;
-
-        if (!ends[k])
-            continue;
-        mpz_set(end.m, ends[k]->m);
-        end.places = ends[k]->places;
-        align(&at, &end);
-        past = sign * mpz_cmp(at.m, end.m);
-        if (k == 0 && past > 0)
-            mpz_set(at.m, end.m);
-        inside &= k == 0 || past >= 0;
-    }
-    fprintf(out, "(assert (%s X_%u ", sign < 0 ? ">=" : "<=", i);
-    fixed_print(out, &at);
-    fputs("))\n", out);
-    mpz_clears(at.m, r.m, end.m, NULL);
-    return inside;
-}
+#include "set.h"
 
 /* The output that is greater than all others at x. */
-static ax_status winner(uint32_t *out, const struct ax_net *net,
+ax_status ax_net_winner(uint32_t *out, const struct ax_net *net,
                         const float *x, struct ax_err *err)
 {
     uint32_t n = net->nodes[net->n_nodes - 1].n, best = 0, ties = 0;
-    double *y = calloc(n + 1u, sizeof *y);
-    ax_status st = AX_ENOMEM;
+    double *y;
+    ax_status st;
 
+    if (n < 2)
+        return ax_fail(err, AX_EUSAGE,
+                       "a class wants a network of two outputs or more");
+    y = calloc(n, sizeof *y);
     if (!y)
         return ax_fail(err, AX_ENOMEM, "no memory for %u outputs", n);
     st = ax_net_exact(net, x, y, err);
@@ -160,93 +34,204 @@ static ax_status winner(uint32_t *out, const struct ax_net *net,
     return st;
 }
 
-/* Read ball's numbers into radius, min, max; those that are not there are
- * NULL in ends. */
-static ax_status read_ball(const struct ax_ball *ball, struct fixed *numbers,
-                           const struct fixed **ends, struct ax_err *err)
+/* ---- the unsafe set, kind by kind ---- */
+
+struct page {
+    FILE *f;
+    const struct ax_set *set;
+    const struct ax_ready *r;
+    struct ax_arena *arena;
+    const char *tol;  /* exact, above 0 */
+    const char *room; /* of the shift */
+};
+
+static ax_status want_output(const struct ax_ready *r, const char *key,
+                             struct ax_err *err)
 {
-    const char *const texts[] = {ball->radius, ball->min, ball->max};
-    static const char *const names[] = {"linf", "min", "max"};
-
-    for (int i = 0; i < 3; i++) {
-        ends[i] = texts[i] ? &numbers[i] : NULL;
-        if (texts[i] && !fixed_read(&numbers[i], texts[i]))
-            return ax_fail(err, AX_EUSAGE, "%s= wants a number, not '%.40s'",
-                           names[i], texts[i]);
-    }
-    if (!ball->radius || mpz_sgn(numbers[0].m) < 0)
-        return ax_fail(err, AX_EUSAGE, "linf= wants a number from 0 on");
-    if (ends[1] && ends[2]) {
-        align(&numbers[1], &numbers[2]);
-        if (mpz_cmp(numbers[1].m, numbers[2].m) > 0)
-            return ax_fail(err, AX_EUSAGE, "min= is above max=");
-    }
-    return AX_OK;
-}
-
-static ax_status print_robust(FILE *out, const struct ax_net *net,
-                              const float *x, const struct ax_ball *ball,
-                              const struct fixed *const *ends,
-                              struct ax_err *err)
-{
-    uint32_t n_x = net->nodes[0].n, n_y = net->nodes[net->n_nodes - 1].n;
-    uint32_t label = (uint32_t)ball->label;
-
-    if (n_y < 2)
+    if (r->index < 0 || r->index >= r->n_y)
         return ax_fail(err, AX_EUSAGE,
-                       "robust: wants a network of two outputs or more");
-    if (ball->label >= n_y)
-        return ax_fail(err, AX_EUSAGE,
-                       "label= wants a number below %u, the "
+                       "%s= wants a number below %u, the "
                        "number of outputs",
-                       n_y);
-    if (ball->label < 0)
-        AX_TRY(winner(&label, net, x, err));
-    fprintf(out,
-            "; Robust: within %s of the input, in every element, output %u\n"
-            "; is greater than all others.\n",
-            ball->radius, label);
-    for (uint32_t i = 0; i < n_x; i++)
-        fprintf(out, "(declare-const X_%u Real)\n", i);
-    for (uint32_t j = 0; j < n_y; j++)
-        fprintf(out, "(declare-const Y_%u Real)\n", j);
-    for (uint32_t i = 0; i < n_x; i++) {
-        if (!print_bound(out, i, x[i], ends[0], ends[1], ends[2], -1) ||
-            !print_bound(out, i, x[i], ends[0], ends[2], ends[1], 1))
-            return ax_fail(err, AX_EUSAGE,
-                           "element %u of the input, %g, is out of reach of "
-                           "min= and max=",
-                           i, (double)x[i]);
-    }
-    fputs("(assert (or", out);
-    for (uint32_t j = 0; j < n_y; j++)
-        if (j != label)
-            fprintf(out, " (<= Y_%u Y_%u)", label, j);
-    fputs("))\n", out);
+                       key, r->n_y);
     return AX_OK;
 }
 
-ax_status ax_prop_robust(char **text, size_t *n, const struct ax_net *net,
-                         const float *x, const struct ax_ball *ball,
-                         struct ax_err *err)
+static ax_status print_class(const struct page *p, struct ax_err *err)
 {
-    struct fixed numbers[3];
-    const struct fixed *ends[3];
-    FILE *out = open_memstream(text, n);
-    ax_status st;
+    const struct ax_ready *r = p->r;
+    long long k = r->index;
 
-    *text = out ? *text : NULL;
-    if (!out)
+    if (r->n_y < 2)
+        return ax_fail(err, AX_EUSAGE,
+                       "a class wants a network of two outputs or more");
+    AX_TRY(want_output(r, "label", err));
+    fputs("(assert (or", p->f);
+    for (uint32_t j = 0; j < r->n_y; j++)
+        if (j != k)
+            fprintf(p->f, " (<= Y_%lld Y_%u)", k, j);
+    fputs("))\n", p->f);
+    return AX_OK;
+}
+
+/* All outputs within their ends, or the opposite. The ends themselves are
+ * inside for both. */
+static ax_status print_ends(const struct page *p, struct ax_err *err)
+{
+    const struct ax_set *ends = p->r->outputs;
+    bool inside = p->r->kind == AX_READY_INSIDE;
+    uint32_t n = 0;
+
+    for (uint32_t j = 0; j < ends->n; j++)
+        n += (ends->end[0][j] != NULL) + (ends->end[1][j] != NULL);
+    if (!n)
+        return ax_fail(err, AX_EUSAGE, "no output has an end");
+    if (ends->n != p->r->n_y)
+        return ax_fail(err, AX_ESHAPE,
+                       "ends of %u outputs, the network has %u", ends->n,
+                       p->r->n_y);
+    fprintf(p->f, "(assert (%s", inside ? "or" : "and");
+    for (uint32_t j = 0; j < ends->n; j++)
+        for (int side = 0; side < 2; side++)
+            if (ends->end[side][j])
+                fprintf(p->f, " (%s Y_%u %s)",
+                        inside ? side ? ">" : "<"
+                        : side ? "<="
+                               : ">=",
+                        j, ends->end[side][j]);
+    fputs("))\n", p->f);
+    return AX_OK;
+}
+
+static ax_status print_monotone(const struct page *p, struct ax_err *err)
+{
+    AX_TRY(want_output(p->r, "output", err));
+    fprintf(p->f, "(assert (%s Y_%lld %s%s))\n",
+            p->r->falls ? ">=" : "<=", (long long)p->r->index,
+            p->r->falls ? "" : "-", p->tol);
+    return AX_OK;
+}
+
+static ax_status print_lipschitz(const struct page *p, struct ax_err *err)
+{
+    struct fixed l;
+    char *text;
+
+    if (!p->r->l || !fixed_read(&l, p->r->l) || fixed_sign(&l) < 0)
+        return ax_fail(err, AX_EUSAGE, "l= wants a number from 0 on");
+    text = fixed_text(&l, p->arena);
+    if (!text)
         return ax_fail(err, AX_ENOMEM, "no memory for the property");
-    mpz_inits(numbers[0].m, numbers[1].m, numbers[2].m, NULL);
-    st = read_ball(ball, numbers, ends, err);
-    for (uint32_t i = 0; st == AX_OK && i < net->nodes[0].n; i++)
-        if (!isfinite(x[i]))
-            st = ax_fail(err, AX_EFORMAT, "element %u is not finite", i);
+    if (p->r->index >= 0)
+        AX_TRY(want_output(p->r, "output", err));
+    fputs("(assert (or", p->f);
+    for (uint32_t j = 0; j < p->r->n_y; j++)
+        if (p->r->index < 0 || j == p->r->index)
+            fprintf(p->f,
+                    " (>= (- Y_%u (* %s X_%u)) %s)"
+                    " (<= (+ Y_%u (* %s X_%u)) -%s)",
+                    j, text, p->set->n, p->tol, j, text, p->set->n, p->tol);
+    fputs("))\n", p->f);
+    return AX_OK;
+}
+
+static const struct {
+    ax_status (*print)(const struct page *p, struct ax_err *err);
+    bool shifts; /* the network is that of ax_model_shifted */
+    const char *says;
+} kinds[] = {
+    [AX_READY_CLASS] = {print_class, false,
+                        "One output is greater than all others."},
+    [AX_READY_INSIDE] = {print_ends, false,
+                         "Every output stays within its ends."},
+    [AX_READY_OUTSIDE] = {print_ends, false,
+                          "Never are all outputs within their ends."},
+    [AX_READY_MONOTONE] =
+        {print_monotone, true,
+         "The outputs are the change when one input grows by the last "
+         "input.\n; One of them is on one side of 0, up to a tolerance."},
+    [AX_READY_LIPSCHITZ] =
+        {print_lipschitz, true,
+         "The outputs are the change when one input grows by the last "
+         "input.\n; They are at most so many times that, up to a "
+         "tolerance."},
+};
+
+/* ---- the whole text ---- */
+
+/* The shift goes from 0 to the width of its input's interval, and does not
+ * leave it. */
+static ax_status measure_shift(struct page *p, struct ax_err *err)
+{
+    const struct ax_set *set = p->set;
+    uint32_t i = p->r->input;
+    struct fixed lo, hi, tol;
+
+    if (i >= set->n)
+        return ax_fail(err, AX_EUSAGE,
+                       "input= wants a number below %u, the number of inputs",
+                       set->n);
+    if (!set->end[0][i] || !set->end[1][i] ||
+        !fixed_read(&lo, set->end[0][i]) || !fixed_read(&hi, set->end[1][i]))
+        return ax_fail(err, AX_EUSAGE, "input %u needs two ends", i);
+    if (!p->r->tol || !fixed_read(&tol, p->r->tol) || fixed_sign(&tol) <= 0)
+        return ax_fail(err, AX_EUSAGE,
+                       "tol= wants a number above 0: without a shift nothing "
+                       "changes, and what is not strict has no proof");
+    fixed_sum(&hi, &hi, &lo, true);
+    p->room = fixed_text(&hi, p->arena);
+    p->tol = fixed_text(&tol, p->arena);
+    return p->room && p->tol
+               ? AX_OK
+               : ax_fail(err, AX_ENOMEM, "no memory for the property");
+}
+
+static ax_status print_set(const struct page *p, bool shifts,
+                           struct ax_err *err)
+{
+    const struct ax_set *set = p->set;
+
+    for (uint32_t i = 0; i < set->n + shifts; i++)
+        fprintf(p->f, "(declare-const X_%u Real)\n", i);
+    for (uint32_t j = 0; j < p->r->n_y; j++)
+        fprintf(p->f, "(declare-const Y_%u Real)\n", j);
+    for (uint32_t i = 0; i < set->n; i++) {
+        if (!set->end[0][i] || !set->end[1][i])
+            return ax_fail(err, AX_EUSAGE, "input %u has no %s end", i,
+                           set->end[0][i] ? "upper" : "lower");
+        fprintf(p->f, "(assert (>= X_%u %s))\n(assert (<= X_%u %s))\n", i,
+                set->end[0][i], i, set->end[1][i]);
+    }
+    if (shifts)
+        fprintf(p->f,
+                "(assert (>= X_%u 0))\n(assert (<= X_%u %s))\n"
+                "(assert (<= (+ X_%u X_%u) %s))\n",
+                set->n, set->n, p->room, p->r->input, set->n,
+                set->end[1][p->r->input]);
+    return AX_OK;
+}
+
+ax_status ax_ready_text(char **text, size_t *n, const struct ax_set *set,
+                        const struct ax_ready *ready, struct ax_err *err)
+{
+    struct page p = {.set = set, .r = ready};
+    bool shifts = kinds[ready->kind].shifts;
+    ax_status st = AX_OK;
+
+    *text = NULL;
+    p.arena = ax_arena_new();
+    p.f = open_memstream(text, n);
+    if (!p.arena || !p.f)
+        st = ax_fail(err, AX_ENOMEM, "no memory for the property");
+    if (st == AX_OK && shifts)
+        st = measure_shift(&p, err);
+    if (st == AX_OK) {
+        fprintf(p.f, "; %s\n", kinds[ready->kind].says);
+        st = print_set(&p, shifts, err);
+    }
     if (st == AX_OK)
-        st = print_robust(out, net, x, ball, ends, err);
-    mpz_clears(numbers[0].m, numbers[1].m, numbers[2].m, NULL);
-    if (fclose(out) != 0 && st == AX_OK)
+        st = kinds[ready->kind].print(&p, err);
+    ax_arena_free(p.arena);
+    if (p.f && fclose(p.f) != 0 && st == AX_OK)
         st = ax_fail(err, AX_ENOMEM, "no memory for the property");
     if (st != AX_OK) {
         free(*text);

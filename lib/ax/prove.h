@@ -12,21 +12,6 @@
 
 AX_BEGIN_API
 
-/* A ball about an input, in the maximum norm, and what is to hold in it; the
- * numbers are exact decimals. */
-struct ax_ball {
-    const char *radius;    /* from 0 on */
-    const char *min, *max; /* no element goes beyond these; or NULL */
-    int64_t label;         /* an output; -1: that which is greatest at x */
-};
-
-/* The VNN-LIB text that says: within the ball about x [inputs] the output
- * label is greater than all others. *text is the caller's, [n + 1].
- * AX_EUSAGE: a number, or the label, is none; AX_EFORMAT: x is not finite. */
-ax_status ax_prop_robust(char **text, size_t *n, const struct ax_net *net,
-                         const float *x, const struct ax_ball *ball,
-                         struct ax_err *err) AX_MUST_CHECK;
-
 typedef enum ax_verdict { AX_UNKNOWN, AX_HOLDS, AX_VIOLATED } ax_verdict;
 
 /* "holds", "violated", "unknown" */

@@ -1,0 +1,122 @@
+/* ax-prove - decide a property of a network. See man/ax-prove.1. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/sandbox.h"
+#include "prove.h"
+
+static ax_status check_options(const struct args *a, struct ax_err *err)
+{
+    if (a->out && !a->cert && !a->print_model)
+        return ax_fail(err, AX_EUSAGE,
+                       "-o is for the container: give --cert");
+    if (a->json && a->cert && !a->out)
+        return ax_fail(err, AX_EUSAGE,
+                       "--json and the container cannot both go to standard "
+                       "output: give -o");
+    return AX_OK;
+}
+
+static ax_status enter(const struct args *a, const struct cmd *cmd,
+                       struct ax_err *err)
+{
+    struct cmd_sandbox box = {
+        .cmd = cmd, .writes = {a->out, a->trace}, .programs = a->check};
+
+    limit_memory(a->memory_mib);
+    return cmd_sandbox_enter(&box, err);
+}
+
+/* One property of one model. */
+static ax_status one(const struct args *a, const struct cmd *cmd,
+                     struct ax_err *err)
+{
+    struct job j = {0};
+    ax_status st;
+
+    cmd_progress_start(&j.progress);
+    st = job_read(&j, a, err);
+    if (st == AX_OK && !a->print_model && !a->print_property)
+        st = job_decide(&j, a, err);
+    else if (st == AX_UNDECIDED)
+        st = AX_OK;
+    cmd_progress_end(&j.progress);
+    if (st == AX_OK && a->print_model)
+        st = cmd_model_write(j.model, a->out, AX_PROFILE_ZSTD,
+                             a->force ? CMD_OUT_FORCE : 0, err);
+    else if (st == AX_OK && a->print_property)
+        fwrite(j.found.text, 1, j.found.n_text,
+               stdout); /* cmd_finish looks */
+    else if (st == AX_OK)
+        st = answer(&j, a, cmd, err);
+    job_free(&j);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    struct args a = {
+        .threads = sysconf(_SC_NPROCESSORS_ONLN) > 1
+                       ? sysconf(_SC_NPROCESSORS_ONLN)
+                       : 1,
+        .memory_mib = 4096,
+        .seed = 1,
+    };
+    const struct opt opts[] = {
+        {'p', "property", "WHAT", "the property: VNN-LIB, or KIND:FILE,...",
+         .str = &a.property},
+        {'c', "cert", NULL, "attach the evidence and write the container",
+         .flag = &a.cert},
+        {'o', "output", "FILE",
+         "write the container here, not to standard "
+         "output",
+         .str = &a.out},
+        {0, "require", NULL, "write no container unless the property holds",
+         .flag = &a.require},
+        {0, "check", NULL, "let ax-check confirm the evidence first",
+         .flag = &a.check},
+        {'t', "time", "SECONDS", "give up after so long", .real = &a.seconds,
+         .min = 0, .max = 1 << 30},
+        {'m', "memory", "MIB", "give up before more memory is used",
+         .num = &a.memory_mib, .min = 64, .max = 1 << 24},
+        {'j', "threads", "N", "use so many threads", .num = &a.threads,
+         .min = 1, .max = 1024},
+        {0, "max-boxes", "N", "give up after so many boxes",
+         .num = &a.max_boxes, .min = 1, .max = INT64_MAX},
+        {0, "seed", "N", "of the attack", .num = &a.seed, .min = 0,
+         .max = INT64_MAX},
+        {0, "strategy", "WHAT", "split what: auto, input or neuron",
+         .str = &a.strategy},
+        {0, "print-property", NULL, "print the property's VNN-LIB, no more",
+         .flag = &a.print_property},
+        {0, "print-model", NULL, "write the network that it is of, no more",
+         .flag = &a.print_model},
+        {0, "no-attack", NULL, "go straight to the search",
+         .flag = &a.no_attack},
+        {0, "trace", "FILE", "write one line of JSON for every box",
+         .str = &a.trace},
+        {0, "json", NULL, "print the result as JSON", .flag = &a.json},
+        {'f', "force", NULL, "write the container even to a terminal",
+         .flag = &a.force},
+        {0},
+    };
+    const struct cmd cmd = {
+        .name = "ax-prove",
+        .summary = "decide a property of a network",
+        .synopsis = "[options] -p WHAT [MODEL.axm]",
+        .opts = opts,
+        .max_operands = 1,
+    };
+    struct ax_err err = {0};
+    ax_status st = cmd_options(&cmd, &argc, &argv, &err);
+
+    a.model = argc > 0 ? argv[0] : "-";
+    if (st == AX_OK)
+        st = check_options(&a, &err);
+    if (st == AX_OK)
+        st = enter(&a, &cmd, &err);
+    if (st == AX_OK)
+        st = one(&a, &cmd, &err);
+    return cmd_finish(&cmd, st, &err);
+}

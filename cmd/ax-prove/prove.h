@@ -1,0 +1,87 @@
+/* What the files of ax-prove share. */
+#ifndef AX_PROVE_PROVE_H
+#define AX_PROVE_PROVE_H
+
+#include "ax/model.h"
+#include "ax/net.h"
+#include "ax/prove.h"
+#include "common/model.h"
+#include "common/progress.h"
+#include "common/run.h"
+
+#define PROPERTY_MAX ((size_t)1 << 30)
+
+struct args {
+    const char *model, *property, *out, *trace, *strategy;
+    const char *counterexample;
+    bool cert, json, no_attack, check, require, force, explain;
+    bool print_property, print_model;
+    int64_t threads, memory_mib, seed, max_boxes;
+    double seconds;
+};
+
+/* One property, and what became of it; everything is owned. */
+struct finding {
+    unsigned char *text;
+    size_t n_text;
+    unsigned char digest[32];
+    unsigned char *payload; /* certificate or counterexample */
+    size_t n_payload;
+    struct ax_prove_result result;
+    uint32_t n_x, n_y;
+    double *y; /* outputs at the counterexample */
+};
+
+struct ready;
+
+/* What is being worked on; everything is owned. */
+struct job {
+    struct ax_model *model;
+    unsigned char identity[32];
+    struct ax_model *base, *other; /* what model is the product of */
+    unsigned char base_identity[32], other_digest[32];
+    struct ready *ready; /* the words of a ready-made property, or NULL */
+    struct ax_net *net;
+    struct ax_prop *prop;
+    struct ax_certifier *certifier;
+    struct finding found;
+    struct cmd_progress progress;
+    const char *task; /* put in front of progress, or NULL */
+    struct cmd_out trace;
+    double began;
+};
+
+/* job.c */
+void job_free(struct job *j);
+void finding_free(struct finding *f);
+/* Read model and property, and lower the network. AX_UNDECIDED: it cannot be
+ * lowered, which is the finding. */
+ax_status job_read(struct job *j, const struct args *a, struct ax_err *err)
+    AX_MUST_CHECK;
+/* Decide what job_read has read, or what is in found.text now. */
+ax_status job_decide(struct job *j, const struct args *a, struct ax_err *err)
+    AX_MUST_CHECK;
+/* Memory beyond the limit is not to be had from here on. */
+void limit_memory(int64_t mib);
+
+/* ready.c: properties that need no file */
+bool is_ready(const char *property);
+/* Read the words; afterwards the model may be a product of what it was. */
+ax_status ready_model(struct job *j, const char *spec, struct ax_err *err)
+    AX_MUST_CHECK;
+/* The text, into found.text; the network is lowered. */
+ax_status ready_text(struct job *j, struct ax_err *err) AX_MUST_CHECK;
+void ready_free(struct ready *r);
+const char *ready_name(const struct ready *r);
+const char *ready_other(const struct ready *r); /* a path or NULL */
+
+/* evidence.c: what goes into the container */
+ax_status attach(struct job *j, const struct args *a, const struct cmd *cmd,
+                 struct ax_err *err) AX_MUST_CHECK;
+ax_status ask_check(struct job *j, struct ax_err *err) AX_MUST_CHECK;
+
+/* answer.c: what is said of it */
+ax_status answer(struct job *j, const struct args *a, const struct cmd *cmd,
+                 struct ax_err *err) AX_MUST_CHECK;
+
+#endif
