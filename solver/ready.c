@@ -231,7 +231,8 @@ ax_status ax_ready_text(char **text, size_t *n, const struct ax_set *set,
     if (st == AX_OK)
         st = kinds[ready->kind].print(&p, err);
     ax_arena_free(p.arena);
-    if (p.f && fclose(p.f) != 0 && st == AX_OK)
+    /* When memory is out, fclose of glibc may say nothing, and give NULL. */
+    if (p.f && (fclose(p.f) != 0 || !*text) && st == AX_OK)
         st = ax_fail(err, AX_ENOMEM, "no memory for the property");
     if (st != AX_OK) {
         free(*text);
