@@ -16,7 +16,7 @@ static void say(const struct finding *d, const struct args *a, FILE *f)
         cmd_text(f, r->reason);
         fputc('\n', f);
     }
-    if (r->verdict == AX_HOLDS && !a->cert)
+    if (r->verdict == AX_HOLDS && !a->cert && !a->check)
         fputs("no certificate was made: see --cert\n", f);
     for (uint32_t i = 0; r->x && i < d->n_x; i++)
         fprintf(f, "X_%u %.9g\n", i, (double)r->x[i]);

@@ -1,4 +1,5 @@
 /* What goes into the container, and the checker's word on it. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,12 +19,17 @@ static const char *base_name(const char *path)
 static const char *property_name(char *buf, size_t n, const struct job *j,
                                  const char *path)
 {
-    if (j->ready) {
-        snprintf(buf, n, "%s.vnnlib", ready_name(j->ready));
-        return buf;
-    }
-    return path && strcmp(path, "-") != 0 ? base_name(path)
-                                          : "property.vnnlib";
+    size_t length;
+
+    if (!j->ready && (!path || strcmp(path, "-") == 0))
+        return "property.vnnlib";
+    snprintf(buf, n, "%s%s",
+             j->ready ? ready_name(j->ready) : base_name(path),
+             j->ready ? ".vnnlib" : "");
+    length = strlen(buf);
+    if (length > 3 && strcmp(buf + length - 3, ".gz") == 0)
+        buf[length - 3] = '\0';
+    return buf;
 }
 
 static bool attached(const struct ax_model *m, const char *type,
@@ -43,7 +49,7 @@ ax_status attach(struct job *j, const struct args *a, const struct cmd *cmd,
                  struct ax_err *err)
 {
     struct finding *f = &j->found;
-    char buf[64];
+    char buf[NAME_MAX + 1];
     const char *name = property_name(buf, sizeof buf, j, a->property);
     const char *type = f->result.verdict == AX_HOLDS ? "certificate"
                                                      : "counterexample";

@@ -26,6 +26,7 @@ void job_free(struct job *j)
     ax_model_free(j->model);
     ax_model_free(j->base);
     ax_model_free(j->other);
+    free(j->data);
     ready_free(j->ready);
     finding_free(&j->found);
 }
@@ -110,8 +111,8 @@ static ax_status read_property(struct job *j, const char *path,
     const struct ax_attachment *found = NULL;
 
     if (path)
-        return cmd_in_read(&j->found.text, &j->found.n_text, path,
-                           PROPERTY_MAX, err);
+        return input_read(&j->found.text, &j->found.n_text, path,
+                          PROPERTY_MAX, err);
     for (uint32_t i = 0; i < j->model->n_attachments; i++) {
         const struct ax_attachment *a = &j->model->attachments[i];
 
@@ -150,7 +151,8 @@ ax_status job_read(struct job *j, const struct args *a, struct ax_err *err)
     bool ready = is_ready(a->property);
     ax_status st = AX_OK;
 
-    AX_TRY(cmd_model_read(&j->model, a->model, err));
+    AX_TRY(a->foreign ? input_model(&j->model, &j->data, a->model, err)
+                      : cmd_model_read(&j->model, a->model, err));
     if (ready)
         st = ready_model(j, a->property, err);
     else
@@ -207,7 +209,7 @@ static ax_status search(struct job *j, const struct args *a,
     };
 
     AX_TRY(read_strategy(&opt.strategy, a->strategy, err));
-    if (a->cert) {
+    if (a->cert || a->check) {
         AX_TRY(ax_certifier_new(&j->certifier, j->prop, err));
         sinks[n++] = ax_certifier_sink(j->certifier);
     }
@@ -235,7 +237,7 @@ static ax_status evidence(struct job *j, const struct args *a,
     struct finding *f = &j->found;
     const struct ax_prove_result *r = &f->result;
 
-    if (r->verdict == AX_HOLDS && a->cert)
+    if (r->verdict == AX_HOLDS && (a->cert || a->check))
         return ax_certifier_write(&f->payload, &f->n_payload, j->certifier,
                                   j->identity, err);
     if (r->verdict != AX_VIOLATED)

@@ -8,6 +8,14 @@
 
 static ax_status check_options(const struct args *a, struct ax_err *err)
 {
+    if (a->list && (a->property || a->model || a->out || a->cert ||
+                    a->trace || a->print_model || a->print_property))
+        return ax_fail(err, AX_EUSAGE,
+                       "--list goes without a model, -p, -c, -o, --trace and "
+                       "--print-...");
+    if (!a->list && (a->shard || a->cert_dir))
+        return ax_fail(err, AX_EUSAGE,
+                       "--shard and --cert-dir go with --list");
     if (a->out && !a->cert && !a->print_model)
         return ax_fail(err, AX_EUSAGE,
                        "-o is for the container: give --cert");
@@ -88,6 +96,11 @@ int main(int argc, char **argv)
          .max = INT64_MAX},
         {0, "strategy", "WHAT", "split what: auto, input or neuron",
          .str = &a.strategy},
+        {0, "list", "FILE", "decide all instances of a list", .str = &a.list},
+        {0, "shard", "I/N", "of the list decide the I-th of N parts",
+         .str = &a.shard},
+        {0, "cert-dir", "DIR", "write containers of the list's evidence here",
+         .str = &a.cert_dir},
         {0, "print-property", NULL, "print the property's VNN-LIB, no more",
          .flag = &a.print_property},
         {0, "print-model", NULL, "write the network that it is of, no more",
@@ -104,16 +117,22 @@ int main(int argc, char **argv)
     const struct cmd cmd = {
         .name = "ax-prove",
         .summary = "decide a property of a network",
-        .synopsis = "[options] -p WHAT [MODEL.axm]",
+        .synopsis = "[options] -p WHAT [MODEL.axm]\n"
+                    "[options] --list FILE.csv",
         .opts = opts,
         .max_operands = 1,
     };
     struct ax_err err = {0};
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
-    a.model = argc > 0 ? argv[0] : "-";
+    a.model = argc > 0 ? argv[0] : NULL;
     if (st == AX_OK)
         st = check_options(&a, &err);
+    if (st == AX_OK && a.list) {
+        st = list_decide(&a, &cmd, &err);
+        return cmd_finish(&cmd, st, &err);
+    }
+    a.model = a.model ? a.model : "-";
     if (st == AX_OK)
         st = enter(&a, &cmd, &err);
     if (st == AX_OK)

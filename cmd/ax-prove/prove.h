@@ -13,8 +13,9 @@
 
 struct args {
     const char *model, *property, *out, *trace, *strategy;
-    const char *counterexample;
-    bool cert, json, no_attack, check, require, force, explain;
+    const char *list, *shard, *cert_dir;
+    bool foreign; /* models of other formats, and packed ones, are read */
+    bool cert, json, no_attack, check, require, force;
     bool print_property, print_model;
     int64_t threads, memory_mib, seed, max_boxes;
     double seconds;
@@ -37,6 +38,7 @@ struct ready;
 /* What is being worked on; everything is owned. */
 struct job {
     struct ax_model *model;
+    unsigned char *data; /* that the model may borrow from */
     unsigned char identity[32];
     struct ax_model *base, *other; /* what model is the product of */
     unsigned char base_identity[32], other_digest[32];
@@ -74,6 +76,20 @@ ax_status ready_text(struct job *j, struct ax_err *err) AX_MUST_CHECK;
 void ready_free(struct ready *r);
 const char *ready_name(const struct ready *r);
 const char *ready_other(const struct ready *r); /* a path or NULL */
+
+/* input.c */
+/* As cmd_in_read, but what is packed with gzip is unpacked. */
+ax_status input_read(unsigned char **out, size_t *n, const char *path,
+                     size_t max, struct ax_err *err) AX_MUST_CHECK;
+/* A container, or a model of any format. It may borrow from *data, which the
+ * caller frees after it, also on failure. */
+ax_status input_model(struct ax_model **out, unsigned char **data,
+                      const char *path, struct ax_err *err) AX_MUST_CHECK;
+
+/* list.c: all instances of a list. AX_NO: one is violated; AX_UNDECIDED: one
+ * is unknown; or the first error of an instance. */
+ax_status list_decide(const struct args *a, const struct cmd *cmd,
+                      struct ax_err *err) AX_MUST_CHECK;
 
 /* evidence.c: what goes into the container */
 ax_status attach(struct job *j, const struct args *a, const struct cmd *cmd,

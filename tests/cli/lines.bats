@@ -17,6 +17,8 @@ ax-prove -p bounds:box.csv,lo=-9,hi=9 -j 1 net.axm
 ax-prove -p fair:input.csv,input=0,from=0,to=1 --print-property net.axm
 ax-prove -p monotone:box.csv,input=0,output=0,tol=5 -j 1 --cert net.axm
 ax-prove -p equivalent:box.csv,other=net.axm,eps=9 --print-model net.axm
+ax-prove --list list.csv -j 1
+ax-prove --list list.csv -j 1 --json
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-export --to coq -p safe.vnnlib net.axm
@@ -30,6 +32,7 @@ prepare() {
     cp "$root"/tests/data/tutorial/* .
     printf '0.5,-0.25\n' >input.csv
     printf -- '-1,1\n-1,1\n' >box.csv
+    printf 'net.axm,safe.vnnlib,9\n' >list.csv
     printf '1,0,0\n0,1,1\n' >rows.csv
     printf 'input 2\ndense 2\nrelu\ndense 2\n' >two.arch
     ax-import -o net.axm net.onnx

@@ -63,6 +63,8 @@ acas() { # NET: sets net
     ax-prove --cert --check -p "$root/tests/data/acasxu/prop_3.vnnlib" \
         -o c.axm "$net"
     ax-check c.axm "$root/tests/data/acasxu/prop_3.vnnlib"
+    run -0 ax-prove --check -p "$root/tests/data/acasxu/prop_3.vnnlib" "$net"
+    [ "$output" = holds ]
     acas net_2_2
     run ax-prove --cert --check -p "$root/tests/data/acasxu/prop_2.vnnlib" \
         -o v.axm "$net"
