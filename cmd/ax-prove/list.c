@@ -363,16 +363,26 @@ static ax_status instance(struct instance *in, const struct args *a,
     return st;
 }
 
+/* A number from 1 on; *end is what follows it. */
+static unsigned counting(const char *s, char **end)
+{
+    unsigned long v = *s >= '1' && *s <= '9' ? strtoul(s, end, 10) : 0;
+
+    return v < 1000000000 ? (unsigned)v : 0;
+}
+
 /* I/N of --shard. */
 static ax_status read_shard(unsigned *i, unsigned *n, const char *text,
                             struct ax_err *err)
 {
-    char rest;
+    char *end;
 
     *i = *n = 1;
-    if (text &&
-        (strspn(text, "0123456789/") != strlen(text) ||
-         sscanf(text, "%9u/%9u%c", i, n, &rest) != 2 || *i < 1 || *i > *n))
+    if (!text)
+        return AX_OK;
+    *i = counting(text, &end);
+    *n = *i && *end == '/' ? counting(end + 1, &end) : 0;
+    if (!*n || *end || *i > *n)
         return ax_fail(err, AX_EUSAGE,
                        "--shard wants I/N, I from 1 to N, not '%.40s'", text);
     return AX_OK;
