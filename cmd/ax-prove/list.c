@@ -371,13 +371,12 @@ static unsigned counting(const char *s, char **end)
     return v < 1000000000 ? (unsigned)v : 0;
 }
 
-/* I/N of --shard. */
+/* I/N of --shard; both stay as they are without it. */
 static ax_status read_shard(unsigned *i, unsigned *n, const char *text,
                             struct ax_err *err)
 {
     char *end;
 
-    *i = *n = 1;
     if (!text)
         return AX_OK;
     *i = counting(text, &end);
@@ -408,7 +407,7 @@ static ax_status lines(char *text, const struct args *a,
                        const struct cmd *cmd, bool dry, ax_status *worst,
                        struct ax_err *err)
 {
-    unsigned shard, shards, number = 0, line = 0;
+    unsigned shard = 1, shards = 1, number = 0, line = 0;
     char *copy = strdup(text), *next = copy, *at;
     ax_status st = copy ? read_shard(&shard, &shards, a->shard, err)
                         : no_memory(err);
