@@ -3,6 +3,7 @@
  * it had to split. What is done when is counted in boxes, not in seconds, so
  * that it does not depend on the machine. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,12 +170,81 @@ static uint32_t open_inputs(const struct ax_prop *prop)
     return most;
 }
 
+/* One more line of why. */
+static void AX_PRINTF(2, 3)
+    explain(struct ax_prove_result *out, const char *fmt, ...)
+{
+    size_t n = strlen(out->why);
+    va_list ap;
+
+    if (n && n + 1 < sizeof out->why) {
+        out->why[n++] = '\n';
+        out->why[n] = '\0';
+    }
+    va_start(ap, fmt);
+    vsnprintf(out->why + n, sizeof out->why - n, fmt, ap);
+    va_end(ap);
+}
+
+static void explain_problem(struct ax_prove_result *out,
+                            const struct ax_net *net,
+                            const struct ax_prop *prop)
+{
+    unsigned long long neurons = 0, conjunctions = 0;
+
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        if (ax_net_neurons(net->nodes[k].kind))
+            neurons += net->nodes[k].n;
+    for (uint32_t g = 0; g < prop->n_groups; g++)
+        conjunctions += prop->groups[g].n_conj;
+    explain(out,
+            "problem: %u inputs, %u of them not fixed, %llu neurons, %u "
+            "outputs; %llu conjunctions over %u boxes",
+            prop->n_x, open_inputs(prop), neurons, prop->n_y, conjunctions,
+            prop->n_groups);
+}
+
+static void explain_attack(struct ax_prove_result *out, bool wanted,
+                           bool hunts, bool large)
+{
+    if (!wanted)
+        explain(out, "attack: none, as was asked for");
+    else if (!hunts)
+        explain(out, "attack: none, it would take more than a quarter of the "
+                     "memory");
+    else if (large)
+        explain(out, "attack: a short one first, since bounds of a large "
+                     "network take longer; others during the search");
+    else
+        explain(out, "attack: after the first box, since bounds of a small "
+                     "network take less than an attack");
+}
+
+static void explain_strategy(struct ax_prove_result *out,
+                             const struct ax_prop *prop,
+                             enum ax_strategy asked, enum ax_strategy taken)
+{
+    const char *what = taken == AX_STRATEGY_INPUT ? "boxes of inputs"
+                                                  : "signs of neurons";
+
+    if (asked != AX_STRATEGY_AUTO)
+        explain(out, "strategy: %s are split, as was asked for", what);
+    else
+        explain(out,
+                "strategy: %s are split, since %u inputs are not fixed, %s "
+                "%d",
+                what, open_inputs(prop),
+                taken == AX_STRATEGY_INPUT ? "not more than" : "more than",
+                INPUTS_SPLIT);
+}
+
 /* The search, with h hunting if it is not NULL. */
 static ax_status branch(struct ax_prove_result *out, struct search *se,
                         const struct ax_net *net, const struct lane_net *lane,
-                        struct hunt *h, enum ax_strategy strategy,
+                        struct hunt *h, enum ax_strategy asked,
                         struct ax_err *err)
 {
+    enum ax_strategy strategy = asked;
     struct bnet *bnet = NULL;
     ax_status st = bnet_new(&bnet, net, err);
 
@@ -190,6 +260,7 @@ static ax_status branch(struct ax_prove_result *out, struct search *se,
     if (strategy == AX_STRATEGY_AUTO)
         strategy = open_inputs(se->prop) <= INPUTS_SPLIT ? AX_STRATEGY_INPUT
                                                          : AX_STRATEGY_NEURON;
+    explain_strategy(out, se->prop, asked, strategy);
     out->engine = strategy == AX_STRATEGY_INPUT ? "input" : "neuron";
     st = strategy == AX_STRATEGY_INPUT ? search_run(se, err)
                                        : neuron_run(se, lane, err);
@@ -228,7 +299,9 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     memset(out, 0, sizeof *out);
     out->verdict = AX_UNKNOWN;
     out->engine = prop->n_groups ? "attack" : "empty";
+    explain_problem(out, net, prop);
     if (prop->n_groups == 0) {
+        explain(out, "decided: the unsafe set is empty as it is written");
         out->verdict = AX_HOLDS;
         return AX_OK;
     }
@@ -242,6 +315,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     /* A small network's bounds take less than an attack on it, a large one's
      * take more than a short attack. */
     hunt.large = points_bytes(net) > SMALL_BYTES;
+    explain_attack(out, !opt->no_attack, hunts, hunt.large);
     if (st == AX_OK && hunts && hunt.large)
         hunt_random(&hunt, 1, SHORT_STEPS, se.deadline);
     if (st == AX_OK && hunt.status == AX_NO)
@@ -260,6 +334,11 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     if (hunt.out)
         hunt_end(&hunt);
     out->stats.seconds = clock_now() - began;
+    if (out->verdict != AX_UNKNOWN)
+        explain(out, "decided: by %s, after %llu boxes and %llu points",
+                out->verdict == AX_HOLDS ? "the search" : "an attack",
+                (unsigned long long)out->stats.boxes,
+                (unsigned long long)out->stats.attacks);
     free(se.next_id);
     lane_net_free(lane);
     return st;

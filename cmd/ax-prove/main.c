@@ -9,10 +9,18 @@
 static ax_status check_options(const struct args *a, struct ax_err *err)
 {
     if (a->list && (a->property || a->model || a->out || a->cert ||
-                    a->trace || a->print_model || a->print_property))
+                    a->trace || a->print_model || a->print_property ||
+                    a->minimise || a->counterexample || a->explain))
         return ax_fail(err, AX_EUSAGE,
-                       "--list goes without a model, -p, -c, -o, --trace and "
-                       "--print-...");
+                       "--list goes without a model, and the options that "
+                       "say what of one property is wanted");
+    if (a->counterexample && strcmp(a->counterexample, "-") == 0)
+        return ax_fail(err, AX_EUSAGE, "--counterexample wants a file");
+    if (a->precision && !a->minimise)
+        return ax_fail(err, AX_EUSAGE, "--precision goes with --minimise");
+    if (a->minimise && (a->print_model || a->print_property || a->trace))
+        return ax_fail(err, AX_EUSAGE,
+                       "--minimise goes without --print-... and --trace");
     if (!a->list && (a->shard || a->cert_dir))
         return ax_fail(err, AX_EUSAGE,
                        "--shard and --cert-dir go with --list");
@@ -29,8 +37,9 @@ static ax_status check_options(const struct args *a, struct ax_err *err)
 static ax_status enter(const struct args *a, const struct cmd *cmd,
                        struct ax_err *err)
 {
-    struct cmd_sandbox box = {
-        .cmd = cmd, .writes = {a->out, a->trace}, .programs = a->check};
+    struct cmd_sandbox box = {.cmd = cmd,
+                              .writes = {a->out, a->trace, a->counterexample},
+                              .programs = a->check};
 
     limit_memory(a->memory_mib);
     return cmd_sandbox_enter(&box, err);
@@ -46,7 +55,7 @@ static ax_status one(const struct args *a, const struct cmd *cmd,
     cmd_progress_start(&j.progress);
     st = job_read(&j, a, err);
     if (st == AX_OK && !a->print_model && !a->print_property)
-        st = job_decide(&j, a, err);
+        st = a->minimise ? minimise(&j, a, err) : job_decide(&j, a, err);
     else if (st == AX_UNDECIDED)
         st = AX_OK;
     cmd_progress_end(&j.progress);
@@ -96,6 +105,15 @@ int main(int argc, char **argv)
          .max = INT64_MAX},
         {0, "strategy", "WHAT", "split what: auto, input or neuron",
          .str = &a.strategy},
+        {0, "minimise", "NAME",
+         "the hardest value of eps, linf, l or tol that holds",
+         .str = &a.minimise, .one_of = "eps linf l tol"},
+        {0, "precision", "STEP", "of --minimise; default a hundredth",
+         .str = &a.precision},
+        {0, "counterexample", "FILE",
+         "write it here, .npy or VNN-COMP's text", .str = &a.counterexample},
+        {0, "explain", NULL, "say what was chosen, and why",
+         .flag = &a.explain},
         {0, "list", "FILE", "decide all instances of a list", .str = &a.list},
         {0, "shard", "I/N", "of the list decide the I-th of N parts",
          .str = &a.shard},

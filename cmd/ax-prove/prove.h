@@ -14,8 +14,9 @@
 struct args {
     const char *model, *property, *out, *trace, *strategy;
     const char *list, *shard, *cert_dir;
+    const char *minimise, *precision, *counterexample;
     bool foreign; /* models of other formats, and packed ones, are read */
-    bool cert, json, no_attack, check, require, force;
+    bool cert, json, no_attack, check, require, force, explain;
     bool print_property, print_model;
     int64_t threads, memory_mib, seed, max_boxes;
     double seconds;
@@ -35,6 +36,26 @@ struct finding {
 
 struct ready;
 
+/* What a bisection tried. */
+#define MINIMISE_CHARS 48
+#define MINIMISE_STEPS 40
+
+struct minimise_step {
+    char value[MINIMISE_CHARS];
+    ax_verdict verdict;
+    double seconds;
+};
+
+struct minimised {
+    const char *key; /* of the number; NULL: there was no bisection */
+    bool largest;    /* the largest is wanted */
+    char best[MINIMISE_CHARS]; /* that holds, or "" */
+    char next[MINIMISE_CHARS]; /* that does not, or "" */
+    ax_verdict next_verdict;
+    unsigned n_steps;
+    struct minimise_step steps[MINIMISE_STEPS];
+};
+
 /* What is being worked on; everything is owned. */
 struct job {
     struct ax_model *model;
@@ -47,6 +68,7 @@ struct job {
     struct ax_prop *prop;
     struct ax_certifier *certifier;
     struct finding found;
+    struct minimised minimised;
     struct cmd_progress progress;
     const char *task; /* put in front of progress, or NULL */
     struct cmd_out trace;
@@ -74,6 +96,12 @@ ax_status ready_model(struct job *j, const char *spec, struct ax_err *err)
 /* The text, into found.text; the network is lowered. */
 ax_status ready_text(struct job *j, struct ax_err *err) AX_MUST_CHECK;
 void ready_free(struct ready *r);
+/* The number that NAME means, "eps" the radius too: its key, what was given,
+ * and whether a larger one says more. False: there is none. */
+bool ready_number(const struct ready *r, const char *name, const char **key,
+                  const char **given, bool *largest);
+/* Take another value, which must live as long as it is used. */
+void ready_change(struct ready *r, const char *key, const char *value);
 const char *ready_name(const struct ready *r);
 const char *ready_other(const struct ready *r); /* a path or NULL */
 
@@ -85,6 +113,11 @@ ax_status input_read(unsigned char **out, size_t *n, const char *path,
  * caller frees after it, also on failure. */
 ax_status input_model(struct ax_model **out, unsigned char **data,
                       const char *path, struct ax_err *err) AX_MUST_CHECK;
+
+/* minimise.c: decide what job_read has read for several values of a number;
+ * found is that of the best that holds, or one that does not. */
+ax_status minimise(struct job *j, const struct args *a, struct ax_err *err)
+    AX_MUST_CHECK;
 
 /* list.c: all instances of a list. AX_NO: one is violated; AX_UNDECIDED: one
  * is unknown; or the first error of an instance. */

@@ -98,6 +98,35 @@ const char *ready_other(const struct ready *r)
     return r->value[KEY_OTHER];
 }
 
+static int key_of(const char *name, size_t n)
+{
+    for (int k = 0; k < N_KEYS; k++)
+        if (strlen(key_names[k]) == n && strncmp(name, key_names[k], n) == 0)
+            return k;
+    return -1;
+}
+
+bool ready_number(const struct ready *r, const char *name, const char **key,
+                  const char **given, bool *largest)
+{
+    int k = key_of(name, strlen(name));
+
+    if (k == KEY_EPS && !(r->kind->knows & BIT(EPS)))
+        k = KEY_LINF;
+    *largest = k == KEY_LINF;
+    if ((k != KEY_LINF && k != KEY_EPS && k != KEY_L && k != KEY_TOL) ||
+        !r->value[k])
+        return false;
+    *key = key_names[k];
+    *given = r->value[k];
+    return true;
+}
+
+void ready_change(struct ready *r, const char *key, const char *value)
+{
+    r->value[key_of(key, strlen(key))] = value;
+}
+
 static const struct kind *kind_of(const char *property)
 {
     for (size_t k = 0; property && k < N_KINDS; k++) {
@@ -138,14 +167,9 @@ static ax_status read_words(struct ready *r, struct ax_err *err)
     r->path = strtok_r(r->words, ",", &save);
     while ((word = strtok_r(NULL, ",", &save))) {
         char *equals = strchr(word, '=');
-        unsigned k = 0;
+        int k = equals ? key_of(word, (size_t)(equals - word)) : -1;
 
-        while (k < N_KEYS && equals &&
-               (!(r->kind->knows & 1u << k) ||
-                strlen(key_names[k]) != (size_t)(equals - word) ||
-                strncmp(word, key_names[k], (size_t)(equals - word)) != 0))
-            k++;
-        if (k == N_KEYS || !equals)
+        if (k < 0 || !(r->kind->knows & 1u << k))
             return unknown_word(r, word, err);
         r->value[k] = equals + 1;
     }
