@@ -7,8 +7,7 @@
 
 #include "prove.h"
 
-#define STEPS_MAX ((int64_t)1 << 31) /* multiples: as many as 31 runs tell \
-                                      */
+#define STEPS_MAX  ((int64_t)1 << 31) /* multiples that 31 runs tell apart */
 #define DIGITS_MAX ((int64_t)100000000000000000)
 
 /* m 10^e */

@@ -97,7 +97,7 @@ struct ax_prove_result {
     ax_verdict verdict;
     char reason[256]; /* AX_UNKNOWN: why, one line */
     const char
-        *engine; /* what decided it: "attack", "input", "neuron", "empty" */
+        *engine;   /* what decided it: "attack", "input", "neuron", "empty" */
     char why[512]; /* what was chosen, and why: lines without an end */
     struct ax_prove_stats stats;
     float *x; /* AX_VIOLATED: the input, exact; the caller frees */

@@ -17,7 +17,6 @@ ax-prove -p bounds:box.csv,lo=-9,hi=9 -j 1 net.axm
 ax-prove -p fair:input.csv,input=0,from=0,to=1 --print-property net.axm
 ax-prove -p monotone:box.csv,input=0,output=0,tol=5 -j 1 --cert net.axm
 ax-prove -p equivalent:box.csv,other=net.axm,eps=9 --print-model net.axm
-ax-prove --list list.csv -j 1
 ax-prove --list list.csv -j 1 --json
 ax-prove -p robust:input.csv,linf=1 --minimise eps --precision 0.5 --explain --cert -j 1 net.axm
 ax-prove -p unsafe.vnnlib --counterexample c.npy --json --explain -j 1 net.axm
