@@ -6,6 +6,10 @@ load common
 lines() {
     cat <<'END'
 ax-import net.onnx
+ax-import --scan checkpoint.pt
+ax-import --tensors --json checkpoint.pt
+ax-import --tensors legacy.pt
+ax-import --tensors some.safetensors
 ax-show net.axm
 ax-show --json proved.axm
 ax-run net.axm input.csv
@@ -31,6 +35,8 @@ END
 
 prepare() {
     cp "$root"/tests/data/tutorial/* .
+    cp "$root"/tests/formats/torch/good/{legacy.pt,some.safetensors} .
+    cp "$root"/tests/formats/torch/good/deflated.pt checkpoint.pt
     printf '0.5,-0.25\n' >input.csv
     printf -- '-1,1\n-1,1\n' >box.csv
     printf 'net.axm,safe.vnnlib,9\n' >list.csv

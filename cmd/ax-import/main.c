@@ -1,10 +1,14 @@
 /* ax-import - read a model in a foreign format. See man/ax-import.1. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "ax/format.h"
 #include "common/model.h"
 #include "common/sandbox.h"
+#include "import.h"
 
 #define HEAD_SIZE 64 /* bytes that a format knows its files by */
 
@@ -14,7 +18,7 @@
 
 struct args {
     const char *in, *format, *out;
-    bool list, raw, force, no_record;
+    bool list, raw, force, no_record, scan, tensors, json;
     int64_t max_mib;
 };
 
@@ -24,8 +28,9 @@ struct job {
     const struct args *args;
     FILE *in;
     struct cmd_out out;
-    unsigned char *data;
+    unsigned char *data; /* its bytes */
     size_t n;
+    bool mapped;  /* they are a mapping of the file */
     char *folder; /* of the input, NULL for standard input */
     struct ax_model *model;
 };
@@ -36,7 +41,36 @@ static void job_free(struct job *j)
     cmd_out_discard(&j->out);
     ax_model_free(j->model);
     free(j->folder);
-    free(j->data);
+    if (j->mapped)
+        munmap(j->data, j->n);
+    else
+        free(j->data);
+}
+
+/* The bytes of the input: a file is mapped, so that what is borrowed from it
+ * takes no other memory; what is no file is read. */
+static ax_status load(struct job *j, struct ax_err *err)
+{
+    size_t max = (size_t)j->args->max_mib << 20;
+    struct stat info;
+    void *map;
+
+    if (fstat(fileno(j->in), &info) || !S_ISREG(info.st_mode) ||
+        info.st_size <= 0 || ftell(j->in) != 0)
+        return cmd_in_rest(&j->data, &j->n, j->in, j->args->in, max, err);
+    if ((uintmax_t)info.st_size > max)
+        return ax_fail(err, AX_EFORMAT, "%s: is larger than %zu bytes",
+                       cmd_in_name(j->args->in), max);
+    map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE,
+               fileno(j->in), 0);
+    if (map == MAP_FAILED)
+        return ax_fail(err, errno == ENOMEM ? AX_ENOMEM : AX_EIO,
+                       "%s: cannot be mapped: %s", cmd_in_name(j->args->in),
+                       strerror(errno));
+    j->data = map;
+    j->n = (size_t)info.st_size;
+    j->mapped = true;
+    return AX_OK;
 }
 
 static void list_formats(void)
@@ -94,8 +128,7 @@ static ax_status convert(void *arg, struct ax_err *err)
     const struct ax_format *format;
     const struct ax_format_options opt = {.folder = j->folder};
 
-    AX_TRY(cmd_in_rest(&j->data, &j->n, j->in, a->in,
-                       (size_t)a->max_mib << 20, err));
+    AX_TRY(load(j, err));
     AX_TRY(choose(&format, a, j, err));
     if (format->read(&j->model, j->data, j->n, &opt, err) != AX_OK)
         return ax_fail_in(err, "%s", cmd_in_name(a->in));
@@ -108,24 +141,56 @@ static ax_status convert(void *arg, struct ax_err *err)
     return cmd_out_flush(&j->out, err);
 }
 
+/* The same for what is printed: no output but the standard one. */
+static ax_status look(void *arg, struct ax_err *err)
+{
+    struct job *j = arg;
+    ax_status st;
+
+    AX_TRY(load(j, err));
+    st = (j->args->scan ? import_scan : import_tensors)(j->data, j->n,
+                                                        j->args->json, err);
+    if (st != AX_OK && st != AX_NO && st != AX_EIO)
+        return ax_fail_in(err, "%s", cmd_in_name(j->args->in));
+    if (fflush(stdout) && st != AX_EIO)
+        return ax_fail(err, AX_EIO, "standard output: %s", strerror(errno));
+    return st;
+}
+
 static ax_status import(struct job *j, struct ax_err *err)
 {
     const struct args *a = j->args;
+    bool looks = a->scan || a->tensors;
     struct cmd_confined c = {.cmd = j->cmd,
                              .bytes = MEMORY_FACTOR * (size_t)a->max_mib
                                       << 20,
-                             .work = convert,
+                             .work = looks ? look : convert,
                              .arg = j};
 
     AX_TRY(cmd_in_open(&j->in, a->in, err));
     if (a->in && strcmp(a->in, "-") != 0)
         AX_TRY(folder_of(&j->folder, a->in, err));
     c.folder = j->folder;
+    if (looks)
+        return cmd_sandbox_run(&c, err);
     AX_TRY(cmd_out_open(&j->out, a->out,
                         CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0u),
                         err));
     AX_TRY(cmd_sandbox_run(&c, err));
     return cmd_out_commit(&j->out, err);
+}
+
+static ax_status check(const struct args *a, struct ax_err *err)
+{
+    if (a->scan + a->tensors + a->list > 1)
+        return ax_fail(err, AX_EUSAGE,
+                       "one of --scan, --tensors and --formats");
+    if ((a->scan || a->tensors) && (a->out || a->format || a->raw))
+        return ax_fail(err, AX_EUSAGE,
+                       "--scan and --tensors make no container");
+    if (a->json && !a->scan && !a->tensors)
+        return ax_fail(err, AX_EUSAGE, "--json is for --scan and --tensors");
+    return AX_OK;
 }
 
 int main(int argc, char **argv)
@@ -154,6 +219,15 @@ int main(int argc, char **argv)
          .num = &a.max_mib,
          .min = 1,
          .max = 1 << 24},
+        {.name = "scan",
+         .help = "list what the pickles in FILE name, and what that means",
+         .flag = &a.scan},
+        {.name = "tensors",
+         .help = "list the tensors of a checkpoint",
+         .flag = &a.tensors},
+        {.name = "json",
+         .help = "print such a list as JSON",
+         .flag = &a.json},
         {.name = "formats",
          .help = "list the formats that can be read",
          .flag = &a.list},
@@ -174,6 +248,8 @@ int main(int argc, char **argv)
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
     a.in = argc ? argv[0] : NULL;
+    if (st == AX_OK)
+        st = check(&a, &err);
     if (st == AX_OK && a.list)
         list_formats();
     else if (st == AX_OK)
