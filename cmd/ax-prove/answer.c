@@ -30,6 +30,9 @@ static void say(const struct job *j, const struct args *a, FILE *f)
     }
     if (j->minimised.key)
         say_minimised(&j->minimised, f);
+    if (a->region && r->verdict != AX_HOLDS)
+        fprintf(f, "proved on %u boxes, %.4g%% of the volume\n",
+                j->region.boxes, 100 * j->region.volume);
     if (a->explain && *r->why) {
         fputs(r->why, f);
         fputc('\n', f);
@@ -104,6 +107,11 @@ static ax_status say_json(const struct job *j, const struct args *a,
     }
     if (j->minimised.key)
         cmd_json_put(&o, "minimised", json_minimised(&j->minimised));
+    if (a->region && r->verdict != AX_HOLDS)
+        cmd_json_put(&o, "region",
+                     json_pack("{s:I, s:f}", "boxes",
+                               (json_int_t)j->region.boxes, "volume",
+                               j->region.volume));
     if (a->explain)
         cmd_json_put(&o, "explanation", cmd_json_text(r->why));
     return cmd_json("ax.prove/1", o, err);

@@ -64,7 +64,7 @@ static void show(void *self, const struct ax_prove_stats *s)
                  s->depth, 100 * s->done, s->bound);
 }
 
-static double seconds(void)
+double job_clock(void)
 {
     struct timespec t;
 
@@ -80,7 +80,7 @@ static ax_status trace_step(void *self, const struct ax_step *s,
     FILE *f = j->trace.f;
 
     fprintf(f, "{\"group\":%u,\"box\":%" PRIu64 ",\"depth\":%u,\"ms\":%.3f",
-            s->group, s->id, s->depth, 1e3 * (seconds() - j->began));
+            s->group, s->id, s->depth, 1e3 * (job_clock() - j->began));
     if (s->kind == AX_STEP_NEURON || s->kind == AX_STEP_FORK)
         fprintf(f, ",\"%s\":%u,\"child\":%" PRIu64,
                 s->kind == AX_STEP_NEURON ? "neuron" : "fork", s->dim,
@@ -215,7 +215,7 @@ static ax_status search(struct job *j, const struct args *a,
     }
     if (a->trace) {
         AX_TRY(cmd_out_open(&j->trace, a->trace, 0, err));
-        j->began = seconds();
+        j->began = job_clock();
         sinks[n++] = (struct ax_sink){trace_step, j};
     }
     st = ax_prove(&j->found.result, j->net, j->prop, &opt, err);

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/json.h"
@@ -38,14 +37,6 @@ struct instance {
     char *paths[2]; /* of network and property, from here */
     char *container;
 };
-
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- the list ---- */
 
@@ -158,7 +149,7 @@ static ax_status decide(struct job *j, struct args *a, const struct cmd *cmd,
         return AX_OK;
     AX_TRY(st);
     if (a->seconds > 0) { /* those that reading took count too */
-        a->seconds -= now() - began;
+        a->seconds -= job_clock() - began;
         a->seconds = a->seconds > 1e-6 ? a->seconds : 1e-6;
     }
     AX_TRY(job_decide(j, a, err));
@@ -182,7 +173,7 @@ static void child(int fd, const struct instance *in, const struct args *list,
     struct args a = *list;
     struct job j = {0};
     struct ax_err err = {0};
-    double began = now();
+    double began = job_clock();
     char task[64];
     ax_status st;
 
@@ -214,12 +205,12 @@ static void child(int fd, const struct instance *in, const struct args *list,
 /* The child's word, if it comes in time. */
 static bool hear(struct outcome *o, int fd, double seconds)
 {
-    double until = now() + 2 * seconds + GRACE;
+    double until = job_clock() + 2 * seconds + GRACE;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     int ready;
 
     do {
-        double left = until - now();
+        double left = until - job_clock();
 
         ready = poll(&p, 1,
                      seconds <= 0 ? -1
@@ -265,7 +256,7 @@ static ax_status run(struct outcome *o, const struct instance *in,
                      const struct args *a, const struct cmd *cmd,
                      struct ax_err *err)
 {
-    double began = now();
+    double began = job_clock();
     int fds[2];
     pid_t pid, parent = getpid();
 
@@ -293,7 +284,7 @@ static ax_status run(struct outcome *o, const struct instance *in,
                   ? fmin(in->seconds, a->seconds)
                   : fmax(in->seconds, a->seconds)));
     close(fds[0]);
-    o->seconds = now() - began;
+    o->seconds = job_clock() - began;
     return AX_OK;
 }
 

@@ -8,9 +8,10 @@
 
 static ax_status check_options(const struct args *a, struct ax_err *err)
 {
-    if (a->list && (a->property || a->model || a->out || a->cert ||
-                    a->trace || a->print_model || a->print_property ||
-                    a->minimise || a->counterexample || a->explain))
+    if (a->list &&
+        (a->property || a->model || a->out || a->cert || a->trace ||
+         a->print_model || a->print_property || a->minimise ||
+         a->counterexample || a->explain || a->region))
         return ax_fail(err, AX_EUSAGE,
                        "--list goes without a model, and the options that "
                        "say what of one property is wanted");
@@ -18,9 +19,13 @@ static ax_status check_options(const struct args *a, struct ax_err *err)
         return ax_fail(err, AX_EUSAGE, "--counterexample wants a file");
     if (a->precision && !a->minimise)
         return ax_fail(err, AX_EUSAGE, "--precision goes with --minimise");
-    if (a->minimise && (a->print_model || a->print_property || a->trace))
+    if (a->minimise &&
+        (a->print_model || a->print_property || a->trace || a->region))
         return ax_fail(err, AX_EUSAGE,
-                       "--minimise goes without --print-... and --trace");
+                       "--minimise goes without --print-..., --region and "
+                       "--trace");
+    if (a->region && strcmp(a->region, "-") == 0)
+        return ax_fail(err, AX_EUSAGE, "--region wants a file");
     if (!a->list && (a->shard || a->cert_dir))
         return ax_fail(err, AX_EUSAGE,
                        "--shard and --cert-dir go with --list");
@@ -37,12 +42,24 @@ static ax_status check_options(const struct args *a, struct ax_err *err)
 static ax_status enter(const struct args *a, const struct cmd *cmd,
                        struct ax_err *err)
 {
-    struct cmd_sandbox box = {.cmd = cmd,
-                              .writes = {a->out, a->trace, a->counterexample},
-                              .programs = a->check};
+    struct cmd_sandbox box = {
+        .cmd = cmd,
+        .writes = {a->out, a->trace, a->counterexample, a->region},
+        .programs = a->check};
 
     limit_memory(a->memory_mib);
     return cmd_sandbox_enter(&box, err);
+}
+
+static ax_status decide(struct job *j, const struct args *a,
+                        struct ax_err *err)
+{
+    if (a->minimise)
+        return minimise(j, a, err);
+    AX_TRY(job_decide(j, a, err));
+    return a->region && j->found.result.verdict != AX_HOLDS
+               ? region(j, a, err)
+               : AX_OK;
 }
 
 /* One property of one model. */
@@ -55,7 +72,7 @@ static ax_status one(const struct args *a, const struct cmd *cmd,
     cmd_progress_start(&j.progress);
     st = job_read(&j, a, err);
     if (st == AX_OK && !a->print_model && !a->print_property)
-        st = a->minimise ? minimise(&j, a, err) : job_decide(&j, a, err);
+        st = decide(&j, a, err);
     else if (st == AX_UNDECIDED)
         st = AX_OK;
     cmd_progress_end(&j.progress);
@@ -79,6 +96,7 @@ int main(int argc, char **argv)
                        : 1,
         .memory_mib = 4096,
         .seed = 1,
+        .halvings = 10,
     };
     const struct opt opts[] = {
         {'p', "property", "WHAT", "the property: VNN-LIB, or KIND:FILE,...",
@@ -112,6 +130,10 @@ int main(int argc, char **argv)
          .str = &a.precision},
         {0, "counterexample", "FILE",
          "write it here, .npy or VNN-COMP's text", .str = &a.counterexample},
+        {0, "region", "FILE", "write the part that is proved, if not all is",
+         .str = &a.region},
+        {0, "halvings", "N", "of --region: parts down to 2^-N; default 10",
+         .num = &a.halvings, .min = 1, .max = 20},
         {0, "explain", NULL, "say what was chosen, and why",
          .flag = &a.explain},
         {0, "list", "FILE", "decide all instances of a list", .str = &a.list},

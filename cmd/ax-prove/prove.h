@@ -14,11 +14,11 @@
 struct args {
     const char *model, *property, *out, *trace, *strategy;
     const char *list, *shard, *cert_dir;
-    const char *minimise, *precision, *counterexample;
+    const char *minimise, *precision, *counterexample, *region;
     bool foreign; /* models of other formats, and packed ones, are read */
     bool cert, json, no_attack, check, require, force, explain;
     bool print_property, print_model;
-    int64_t threads, memory_mib, seed, max_boxes;
+    int64_t threads, memory_mib, seed, max_boxes, halvings;
     double seconds;
 };
 
@@ -56,6 +56,12 @@ struct minimised {
     struct minimise_step steps[MINIMISE_STEPS];
 };
 
+/* The part that --region has proved. */
+struct region_found {
+    uint32_t boxes;
+    double volume; /* its share, 0..1 */
+};
+
 /* What is being worked on; everything is owned. */
 struct job {
     struct ax_model *model;
@@ -69,6 +75,7 @@ struct job {
     struct ax_certifier *certifier;
     struct finding found;
     struct minimised minimised;
+    struct region_found region;
     struct cmd_progress progress;
     const char *task; /* put in front of progress, or NULL */
     struct cmd_out trace;
@@ -85,6 +92,8 @@ ax_status job_read(struct job *j, const struct args *a, struct ax_err *err)
 /* Decide what job_read has read, or what is in found.text now. */
 ax_status job_decide(struct job *j, const struct args *a, struct ax_err *err)
     AX_MUST_CHECK;
+/* Seconds since some time. */
+double job_clock(void);
 /* Memory beyond the limit is not to be had from here on. */
 void limit_memory(int64_t mib);
 
@@ -117,6 +126,11 @@ ax_status input_model(struct ax_model **out, unsigned char **data,
 /* minimise.c: decide what job_read has read for several values of a number;
  * found is that of the best that holds, or one that does not. */
 ax_status minimise(struct job *j, const struct args *a, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* region.c: after job_decide, which did not prove it: write the part that is
+ * proved. */
+ax_status region(struct job *j, const struct args *a, struct ax_err *err)
     AX_MUST_CHECK;
 
 /* list.c: all instances of a list. AX_NO: one is violated; AX_UNDECIDED: one

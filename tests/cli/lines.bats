@@ -24,6 +24,7 @@ ax-prove -p equivalent:box.csv,other=net.axm,eps=9 --print-model net.axm
 ax-prove --list list.csv -j 1 --json
 ax-prove -p robust:input.csv,linf=1 --minimise eps --precision 0.5 --explain --cert -j 1 net.axm
 ax-prove -p unsafe.vnnlib --counterexample c.npy --json --explain -j 1 net.axm
+ax-prove -p robust:input.csv,linf=1 --region r.vnnlib --halvings 2 -j 1 net.axm
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-export --to coq -p safe.vnnlib net.axm

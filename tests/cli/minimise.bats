@@ -1,4 +1,4 @@
-# ax-prove: --minimise, --counterexample, --explain.
+# ax-prove: --minimise, --region, --counterexample, --explain.
 load common
 
 setup_net() {
@@ -150,4 +150,63 @@ PY
         contains("attack: none, as was asked for") and
         contains("strategy: signs of neurons are split, as was asked for")' \
         >/dev/null
+}
+
+@test "--region writes the part that is proved, and no more" {
+    setup_net
+    p=bounds:box.csv,hi=1,output=0
+    run -1 ax-prove -p $p --region r.vnnlib --json net.axm
+    printf '%s\n' "$output" | jq .region >found
+    run -0 ax-prove -p r.vnnlib --cert -o c.axm net.axm
+    run -0 ax-check c.axm r.vnnlib
+    # On a grid, off the cuts: what is inside is safe, and of what is safe
+    # nearly all is inside.
+    python3 -c '
+for i in range(99):
+    for j in range(99):
+        print("%r,%r" % ((i - 49) / 49.5, (j - 49) / 49.5))' >grid.csv
+    ax-run -o o.csv net.axm grid.csv
+    python3 - <<'PY'
+import json, re
+text = open("r.vnnlib").read().split("The part on which")[1]
+boxes = []
+for line in re.findall(r"\(and( .*)\)", text):
+    box = [-1, 1, -1, 1]
+    for op, i, v in re.findall(r"\((<=|>=) X_(\d) (\S+?)\)", line):
+        box[2 * int(i) + (op == "<=")] = float(v)
+    boxes.append(box)
+rows = lambda f: [[float(v) for v in l.split(",")] for l in open(f)
+                  if l[:1] in "-0123456789"]
+x, y = rows("grid.csv"), rows("o.csv")
+assert len(x) == len(y) == 9801
+inside = [any(b[0] <= u <= b[1] and b[2] <= v <= b[3] for b in boxes)
+          for u, v in x]
+safe = [r[0] <= 1 for r in y]
+assert not any(i and not s for i, s in zip(inside, safe))
+assert 0.2 * len(x) < sum(safe) < 0.98 * len(x), sum(safe)
+assert sum(inside) > 0.85 * sum(safe), (sum(inside), sum(safe))
+found = json.load(open("found"))
+assert found["boxes"] == len(boxes)
+assert abs(found["volume"] - sum(inside) / len(x)) < 0.03
+PY
+    # More halvings prove more; no part at all writes no file.
+    run -1 ax-prove -p $p --region small.vnnlib --halvings 3 net.axm
+    grep -q '^proved on [0-9]* boxes, ' <<<"$output"
+    [ "$(grep -c '(and' small.vnnlib)" -lt "$(grep -c '(and' r.vnnlib)" ]
+    run -1 ax-prove -p bounds:box.csv,hi=-9,output=0 --region none.vnnlib \
+        --halvings 2 net.axm
+    [[ $output == *"proved on 0 boxes, 0% of the volume"* ]]
+    [ ! -e none.vnnlib ]
+    # The whole is not proved within the limit, but all of its parts are.
+    run -0 ax-prove -p bounds:box.csv,hi=2.2,output=0 net.axm
+    run -2 ax-prove -p bounds:box.csv,hi=2.2,output=0 --max-boxes 1 \
+        --no-attack --region all.vnnlib net.axm
+    [[ $output == *"proved on 1 boxes, 100% of the volume"* ]]
+    run -0 ax-prove -p all.vnnlib net.axm
+    # Nothing is written where all of it holds, or there is no network.
+    run -0 ax-prove -p bounds:box.csv,hi=9 --region none.vnnlib net.axm
+    [ ! -e none.vnnlib ]
+    refuses 64 "--region wants a file" ax-prove -p $p --region - net.axm
+    refuses 64 "goes without" ax-prove -p robust:x.csv,linf=1 --minimise eps \
+        --region r.vnnlib net.axm
 }
