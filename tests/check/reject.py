@@ -217,7 +217,8 @@ nodes = [('op', lambda n: ('Erf',) + n[1:], 'not understood'),
          ('attribute', lambda n: n[:3] + ({'axis': 1},), 'not understood'),
          ('an empty attribute', lambda n: n[:3] + ({'': 1},),
           'not understood'),
-         ('input', lambda n: (n[0], ['x'], n[2], {}), 'another type'),
+         ('input', lambda n: (n[0], ['x'], n[2], {}), 'number of'),
+         ('no input', lambda n: (n[0], ['x', ''], n[2], {}), 'not there'),
          ('output', lambda n: (n[0], n[1], n[2] + n[2], {}), 'number of'),
          ('made twice', lambda n: (n[0], n[1], ['x'], {}), 'made twice'),
          ('a constant output', lambda n: (n[0], n[1], ['b'], {}),
@@ -307,7 +308,7 @@ one_op('wrong shapes', 'MatMul', ['a', 'k'], {'k': ([2, 1], [1, 1], 1)},
 one_op('wrong shapes', 'Gemm', ['a', 'k'], {'k': ([2, 1], [1, 1], 1)},
        'do not agree')
 one_op('C too large', 'Gemm', ['a', 'k', 'c'],
-       {'k': ([1, 1], [1], 1), 'c': ([2, 1], [1, 1], 1)}, 'too large')
+       {'k': ([1, 1], [1], 1), 'c': ([2, 1], [1, 1], 1)}, 'broadcast')
 one_op('an attribute of a wrong kind', 'Gemm', ['a', 'k'],
        {'k': ([1, 1], [1], 1)}, 'wrong kind', alpha=2)
 one_op('shapes', 'Add', ['k', 'j'],
@@ -320,7 +321,7 @@ one_op('a shape of floats', 'Reshape', ['a', 'k'], {'k': ([1], [1], 1)},
 one_op('the rank', 'Unsqueeze', ['a', 'k'], {'k': I(0, 1, 2, 3, 4, 5, 6)},
        'rank')
 one_op('twice', 'Unsqueeze', ['a', 'k'], {'k': I(1, -3)}, 'twice')
-one_op('perm', 'Transpose', ['a'], {}, 'perm', perm=[0])
+one_op('perm', 'Transpose', ['a'], {}, 'lengths', perm=[0])
 one_op('perm twice', 'Transpose', ['a'], {}, 'twice', perm=[0, 0])
 one_op('nothing left', 'Slice', ['a', 's', 'e'], {'s': I(1), 'e': I(1)},
        'empty')
@@ -332,7 +333,7 @@ one_op('uneven', 'Split', ['a', 's'], {'s': I(2)}, 'sizes')
 one_op('the axis', 'Concat', ['a', 'a'], {}, 'axis')
 one_op('the rank', 'Concat', ['a', 'k'], {'k': ([1], [1], 1)},
        'do not agree', axis=0)
-one_op('an index', 'Gather', ['a', 'i'], {'i': I(1)}, 'range')
+one_op('an index', 'Gather', ['a', 'i'], {'i': I(1)}, 'no such axis')
 one_op('not zeros', 'Pad', ['a', 'pp', 'v'],
        {'pp': I(0, 0, 0, 0), 'v': ([2], [1, 1], 1)}, 'Pad')
 one_op('mode', 'Pad', ['a', 'pp'], {'pp': I(0, 0, 0, 0)}, 'not understood',
@@ -354,7 +355,7 @@ one_op('a constant that 3 does not divide', 'AveragePool', ['x4'], pic,
 one_op('a window of padding', 'AveragePool', ['x4'], pic, 'divisor',
        kernel_shape=[1, 1], pads=[0, 0, 0, 1])
 one_op('training', 'Dropout', ['a', 'b', 't'], {'t': ([], [1], 9)},
-       'training')
+       'number of')
 
 # ---- the property
 
