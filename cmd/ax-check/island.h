@@ -148,8 +148,8 @@ bool opposite(const struct row *a, const struct row *b);
 
 struct conj {
     uint32_t n_rows, n_all; /* rows; with those of the box and constant */
-    uint32_t *rows;         /* the n_rows first, in order */
-    uint32_t first;         /* number of the first among the group's */
+    uint32_t *rows, first;  /* the n_rows first; number of the first */
+    uint64_t room;          /* among the group's rows */
 };
 
 struct group {
@@ -288,8 +288,8 @@ struct claim {
     const struct net *net;
     const struct property *pr;
     bool is_cex, progress;
-    uint64_t leaves; /* out */
-    char *where;     /* out: where in a tree it was, or NULL */
+    bool in_tree;        /* out: it ended in the tree of a group, */
+    uint64_t at, leaves; /* which; and so many leaves before that */
 };
 
 /* What follows magic (8 bytes), identity and digest. */

@@ -130,7 +130,7 @@ static void print_verdict(bool json, const struct claim *c,
                           const struct run *r)
 {
     const char *what = c->is_cex ? "violated" : "holds", *word;
-    const char *where = r->code == ACCEPTED ? NULL : c->where;
+    char where[64] = "";
     const char *name = (const char *)c->name.p;
     char digest[65];
     word = r->code == ACCEPTED    ? "accepted"
@@ -138,13 +138,16 @@ static void print_verdict(bool json, const struct claim *c,
            : r->code == UNDECIDED ? "undecided"
                                   : "malformed";
     hex(digest, c->digest);
+    if (r->code != ACCEPTED && c->in_tree)
+        snprintf(where, sizeof where, "group %llu, leaf %llu",
+                 (unsigned long long)c->at, (unsigned long long)c->leaves);
     if (!json) {
         printf("%s: %s, %.*s", word, what, c->name.n ? (int)c->name.n : 64,
                c->name.n ? name : digest);
         if (r->code == ACCEPTED && !c->is_cex)
             printf(", %llu leaves", (unsigned long long)c->leaves);
         printf("%s%s%s%s\n", r->code == ACCEPTED ? "" : ": ", r->msg,
-               where ? ", at " : "", where ? where : "");
+               *where ? ", at " : "", where);
         return;
     }
     printf("{\"claim\":\"%s\"", what);
@@ -154,7 +157,7 @@ static void print_verdict(bool json, const struct claim *c,
            (unsigned long long)c->leaves);
     if (r->code != ACCEPTED)
         print_member("reason", r->msg, strlen(r->msg));
-    if (where)
+    if (*where)
         print_member("at", where, strlen(where));
     putchar('}');
 }

@@ -6,7 +6,6 @@
 
 enum { DEPTH_MAX = 4096, TABLES_MAX = 1 << 20 };
 enum { LEAF, MIDDLE, VALUE, NEURON, NEURON_ANEW, LEAF_MULTS, SLOPES, FORK };
-enum { STEP_TEXT = 64 };
 
 struct level { /* a box, and the conjunctions that are left in it */
     struct box box;
@@ -155,36 +154,41 @@ static void read_table(struct walker *w, struct box *b, uint64_t target)
 
 static void visit(struct walker *w, uint32_t depth);
 
+/* Where input x is split: in the middle, or as far from it as a number says.
+ */
+static int64_t split_at(struct walker *w, struct level *l, uint32_t kind,
+                        uint64_t x)
+{
+    uint64_t z = kind == VALUE ? varint(w->r, &w->tree) : 0;
+    int64_t v = z & 1 ? -(int64_t)(z / 2) - 1 : (int64_t)(z / 2);
+    refute_some(w, l);
+    clip_box(w, l);
+    v += (l->box.lo[x] + l->box.hi[x]) >> 1; /* 2^62 and 2^45 */
+    check(w, v >= l->box.lo[x] && v <= l->box.hi[x],
+          "a split outside of the box");
+    return v;
+}
+
 /* The box is split as kind says; both children are visited. */
 static void split(struct walker *w, struct level *l, uint32_t depth,
                   uint32_t kind, uint64_t which)
 {
-    struct level *child;
     const struct net *net = w->c->net;
-    bool is_input = kind == MIDDLE || kind == VALUE;
-    char *where = w->c->where + strlen(w->c->where);
-    uint32_t var = 0;
+    bool is_input = kind == MIDDLE || kind == VALUE, fork = kind == FORK;
+    uint64_t end = is_input ? w->c->pr->n_x
+                   : fork   ? l->n_left
+                            : net->n_neurons;
+    uint32_t var = 0, n = l->n_left;
+    struct level *child;
     int64_t v = 0;
-    check(w,
-          depth < DEPTH_MAX && which < (is_input       ? w->c->pr->n_x
-                                        : kind == FORK ? l->n_left
-                                                       : net->n_neurons),
+    check(w, depth < DEPTH_MAX && which < end,
           "too deep, or a split at what is not there");
+    check(w, !fork || which > 0, "an empty fork");
     child = level(w, depth + 1);
     if (is_input) {
-        uint64_t z = kind == VALUE ? varint(w->r, &w->tree) : 0;
-        int64_t lo, hi;
-        refute_some(w, l);
-        clip_box(w, l);
-        lo = l->box.lo[which];
-        hi = l->box.hi[which];
-        v = ((lo + hi) >> 1) +
-            (z & 1 ? -(int64_t)(z / 2) - 1 : (int64_t)(z / 2));
-        check(w, z >> 62 == 0 && v >= lo && v <= hi, /* |.| < 2^63 */
-              "a split outside of the box");
-    } else if (kind == FORK) {
-        check(w, which > 0, "an empty fork");
-    } else {
+        v = split_at(w, l, kind, which);
+        n = l->n_left;
+    } else if (!fork) {
         var = net->neuron[which];
         check(w,
               l->box.status[var] == UNSTABLE &&
@@ -193,29 +197,20 @@ static void split(struct walker *w, struct level *l, uint32_t depth,
         w->mults[w->n_mults++].neuron = var;
     }
     for (int second = 0; second < 2; second++) {
+        uint32_t from = fork && second ? (uint32_t)which : 0;
         box_copy(net, &child->box, &l->box);
-        child->n_left = l->n_left;
+        child->n_left = fork && !second ? (uint32_t)which : n - from;
+        memcpy(child->left, l->left + from, child->n_left * sizeof *l->left);
         if (is_input) {
             (second ? child->box.lo : child->box.hi)[which] = v;
             child->box.fresh = false;
-            snprintf(where, STEP_TEXT, " X_%u%s%lld/2^%d", (unsigned)which,
-                     second ? ">=" : "<=", (long long)v, w->group->scale);
-        } else if (kind == FORK) {
-            child->n_left = (uint32_t)(second ? l->n_left - which : which);
-            snprintf(where, STEP_TEXT, " fork %u %s", (unsigned)which,
-                     second ? "second" : "first");
-        } else {
+        } else if (!fork) {
             child->box.status[var] = second ? INACTIVE : ACTIVE;
             child->box.fresh = kind == NEURON;
             w->mults[w->n_mults - 1].active = !second;
-            snprintf(where, STEP_TEXT, " neuron %u%s0", (unsigned)which,
-                     second ? "<=" : ">=");
         }
-        memcpy(child->left, l->left + (kind == FORK && second ? which : 0),
-               child->n_left * sizeof *l->left);
         visit(w, depth + 1);
     }
-    *where = 0;
     w->n_mults -= kind == NEURON || kind == NEURON_ANEW;
 }
 
@@ -255,8 +250,6 @@ static void check_group(struct walker *w, const struct group *g)
     uint64_t n_x = w->c->pr->n_x;
     struct level *root = level(w, 0);
     w->group = g;
-    snprintf(w->c->where, STEP_TEXT,
-             "group %u:", (unsigned)(g - w->c->pr->groups));
     memcpy(root->box.lo, g->lo, n_x * sizeof(int64_t));
     memcpy(root->box.hi, g->hi, n_x * sizeof(int64_t));
     memset(root->box.status, UNSTABLE, w->c->net->n_vars);
@@ -282,12 +275,12 @@ void certificate_check(struct run *r, struct claim *c)
     w->c = c;
     w->tree = body;
     check(w, n == c->pr->n_groups, "the number of groups is wrong");
-    c->where = get(r, DEPTH_MAX + 1, STEP_TEXT);
+    c->in_tree = true;
     w->work = work_new(r, c->net);
     w->clipped = box_new(r, c->net);
     w->all = box_new(r, c->net);
-    for (uint64_t g = 0; g < n; g++)
-        check_group(w, &c->pr->groups[g]);
-    c->where = NULL;
+    for (; c->at < n; c->at++)
+        check_group(w, &c->pr->groups[c->at]);
+    c->in_tree = false;
     check(w, w->tree.n == 0, "something follows the last group");
 }

@@ -17,12 +17,9 @@ struct summand { /* k 10^-12 times a variable */
     uint32_t var;
 };
 
-struct formula {
-    enum { ROW, AND, OR } kind;
-    uint32_t row;
-    struct formula *child, *next; /* the first operand; the one after this */
-    const struct formula *then;   /* what must be true besides */
-    uint64_t n, rows;             /* conjunctions; rows in all of them */
+struct list { /* conjunctions, and so many rows in all of them */
+    struct conj *conj;
+    uint64_t n, room, rows;
 };
 
 struct parser {
@@ -34,8 +31,6 @@ struct parser {
     struct summand *s;      /* of the comparison at hand */
     struct decimal literal; /* and a number beyond the units; p: or NULL */
     uint64_t n, room, rows_room;
-    uint32_t *conj; /* rows of the conjunction at hand */
-    uint64_t n_conj, conj_room;
     i128 *box, *last;               /* bounds, and those of the last group */
     uint64_t group_room, list_room; /* of groups, of its conjunctions */
 };
@@ -295,27 +290,33 @@ static void term(struct parser *ps, int depth, bool minus, bool whole)
 
 /* ---- formulas ---- */
 
-/* The row that the summands make, and the literal, <= 0; or >= 0. */
-static struct formula *make_row(struct parser *ps, bool less, bool strict)
+static void add_row(struct run *r, struct conj *c, uint32_t row)
 {
-    struct formula *out = get(ps->r, 1, sizeof *out);
+    c->rows = grow(r, c->rows, c->n_all, &c->room, sizeof *c->rows);
+    c->rows[c->n_all++] = row;
+}
+
+/* The row that the summands make, and the literal, <= 0; or >= 0. */
+static void make_row(struct parser *ps, bool less, bool strict,
+                     struct conj *c)
+{
     struct decimal d = ps->literal;
     uint64_t n = ps->n;
-    i128 unit = ONE, c = 0;
+    i128 unit = ONE, k = 0;
     struct row *row;
     if (n > 0 && ps->s[n - 1].var == CONSTANT)
-        c = ps->s[--n].k;
+        k = ps->s[--n].k;
     if (!d.p) {
-        i128 size = c < 0 ? -c : c;
+        i128 size = k < 0 ? -k : k;
         char *text = get(ps->r, 48, 1);
         int used = snprintf(text, 48, "%lld.%012lld", (long long)(size / ONE),
                             (long long)(size % ONE));
         d = decimal(ps, (struct bytes){(unsigned char *)text, (size_t)used});
-        d.minus = c < 0;
+        d.minus = k < 0;
     }
     ps->pr->rows = grow(ps->r, ps->pr->rows, ps->pr->n_rows, &ps->rows_room,
                         sizeof *row);
-    *out = (struct formula){.n = 1, .rows = 1, .row = ps->pr->n_rows};
+    add_row(ps->r, c, ps->pr->n_rows);
     row = &ps->pr->rows[ps->pr->n_rows++];
     *row = (struct row){.n = (uint32_t)n, .strict = strict};
     row->var = get(ps->r, n, sizeof *row->var);
@@ -334,14 +335,13 @@ static struct formula *make_row(struct parser *ps, bool less, bool strict)
                (row->coef[0] == 1 || row->coef[0] == -1);
     d.minus = d.minus != less; /* to the other side */
     set_d(row, d);
-    return out;
 }
 
-static struct formula *comparison(struct parser *ps, int depth)
+static struct list comparison(struct parser *ps, int depth)
 {
     bool lt = is(ps, "<"), le = !lt && is(ps, "<="), gt = is(ps, ">");
     bool ge = !gt && is(ps, ">="), eq = !lt && !le && !gt && !ge, left;
-    struct formula *out;
+    struct list out = {get(ps->r, 1, sizeof *out.conj), 1, 1, 1 + eq};
     want(ps, !eq || is(ps, "="), "and, or or a comparison wanted");
     ps->n = 0;
     ps->literal.p = NULL;
@@ -352,69 +352,82 @@ static struct formula *comparison(struct parser *ps, int depth)
     merge(ps, 0);
     want(ps, !ps->literal.p || ps->n == 0 || ps->s[ps->n - 1].var != CONSTANT,
          "arithmetic with a long number");
-    if (!eq)
-        return make_row(ps, lt || le, lt || gt);
-    out = get(ps->r, 1, sizeof *out);
-    *out = (struct formula){.kind = AND, .n = 1, .rows = 2};
-    out->child = make_row(ps, true, false);
-    out->child->next = make_row(ps, false, false);
+    if (!gt && !ge)
+        make_row(ps, true, lt, out.conj);
+    if (!lt && !le)
+        make_row(ps, false, gt, out.conj);
+    want(ps, is(ps, ")"), "')' wanted");
     return out;
 }
 
-/* Add an operand at the end. There are at most 2^20 conjunctions and 2^26
- * rows in each, so the products do not overflow. */
-static void add_operand(struct parser *ps, struct formula *f,
-                        struct formula ***end, struct formula *operand)
+/* One more conjunction, or the last one if it is not new, has the rows of c,
+ * too. */
+static void append(struct run *r, struct list *l, bool new,
+                   const struct conj *c)
 {
-    if (f->kind == AND) {
-        f->rows = f->rows * operand->n + operand->rows * f->n;
-        f->n *= operand->n;
-    } else {
-        f->rows += operand->rows;
-        f->n += operand->n;
-    }
-    want(ps, f->n <= CONJ_MAX && f->rows <= ROWS_IN_ALL_MAX,
-         "more than 1048576 conjunctions or 67108864 rows");
-    **end = operand;
-    *end = &operand->next;
+    l->conj = grow(r, l->conj, l->n, &l->room, sizeof *l->conj);
+    l->n += new;
+    for (uint32_t i = 0; i < c->n_all; i++)
+        add_row(r, &l->conj[l->n - 1], c->rows[i]);
 }
 
-static struct formula *formula(struct parser *ps, int depth)
+/* There are at most 2^20 conjunctions and 2^26 rows in each, so the products
+ * do not overflow. */
+static struct list combine(struct parser *ps, bool and, struct list a,
+                           struct list b)
 {
-    struct formula *out, **end;
-    bool is_and;
+    struct list out = {.rows = and? a.rows * b.n + b.rows * a.n
+                                  : a.rows + b.rows};
+    want(ps,
+         (and? a.n * b.n : a.n + b.n) <= CONJ_MAX &&
+             out.rows <= ROWS_IN_ALL_MAX,
+         "more than 1048576 conjunctions or 67108864 rows");
+    if (and&&b.n > 1) {
+        for (uint64_t i = 0; i < a.n * b.n; i++) {
+            append(ps->r, &out, true, &a.conj[i / b.n]);
+            append(ps->r, &out, false, &b.conj[i % b.n]);
+        }
+        return out;
+    }
+    a.rows = out.rows;
+    for (uint64_t i = 0; and&&i < a.n; i++)
+        for (uint32_t k = 0; k < b.conj->n_all; k++)
+            add_row(ps->r, &a.conj[i], b.conj->rows[k]);
+    for (uint64_t i = 0; !and&&i < b.n; i++)
+        append(ps->r, &a, true, &b.conj[i]);
+    return a;
+}
+
+/* The disjunctive normal form of the formula that comes. */
+static struct list formula(struct parser *ps, int depth)
+{
+    struct list out;
+    bool and;
     want(ps, depth <= DEPTH_MAX, "nested more than 64 deep");
     want(ps, is(ps, "("), "'(' wanted");
-    is_and = is(ps, "and");
-    if (is_and || is(ps, "or")) {
-        out = get(ps->r, 1, sizeof *out);
-        out->kind = is_and ? AND : OR;
-        out->n = is_and;
-        end = &out->child;
-        do
-            add_operand(ps, out, &end, formula(ps, depth + 1));
-        while (!bytes_are(ps->token, ")"));
-    } else {
-        out = comparison(ps, depth);
-    }
-    want(ps, is(ps, ")"), "')' wanted");
+    and = is(ps, "and");
+    if (!and&&!is(ps, "or"))
+        return comparison(ps, depth);
+    out = formula(ps, depth + 1);
+    while (!is(ps, ")"))
+        out = combine(ps, and, out, formula(ps, depth + 1));
     return out;
 }
 
 /* ---- groups ---- */
 
-/* Bounds at scale 64 of n rows, b[2 i] and b[2 i + 1] of X_i. Returns false
- * if no input makes all rows true. */
-static bool find_box(struct parser *ps, const uint32_t *rows, uint64_t n,
-                     i128 *b)
+/* Bounds at scale 64 of the rows, b[2 i] and b[2 i + 1] of X_i. Returns false
+ * if no input makes all rows true. Rows that are neither of the box nor
+ * constant come first then. */
+static bool find_box(struct parser *ps, struct conj *c, i128 *b)
 {
     const i128 limit = (i128)1 << 108;
-    uint32_t n_b = 2 * ps->pr->n_x;
+    uint32_t n_b = 2 * ps->pr->n_x, *rows = get(ps->r, c->n_all, 4), at = 0;
     bool filled = true;
     for (uint32_t i = 0; i < n_b; i++)
         b[i] = i % 2 ? I128_MAX : I128_MIN;
-    for (uint64_t i = 0; i < n; i++) {
-        const struct row *row = &ps->pr->rows[rows[i]];
+    for (uint32_t i = 0; i < c->n_all; i++) {
+        const struct row *row = &ps->pr->rows[c->rows[i]];
         i128 *x = row->box ? &b[2 * row->var[0]] : NULL;
         if (row->n == 0 && row->d64 + row->exact <= 0) /* D < 0 */
             return false;
@@ -423,12 +436,18 @@ static bool find_box(struct parser *ps, const uint32_t *rows, uint64_t n,
             x[0] = -row->d64;
         if (x && row->coef[0] > 0 && row->d64 < x[1])
             x[1] = row->d64;
+        if (!x && row->n > 0)
+            c->rows[c->n_rows++] = c->rows[i];
+        else
+            rows[at++] = c->rows[i];
     }
-    for (uint32_t i = 0; i < n_b; i++)
+    memcpy(c->rows + c->n_rows, rows, at * sizeof *rows);
+    give(ps->r, rows);
+    for (uint32_t i = 0; i < n_b; i++) {
         must(ps->r, b[i] < limit && b[i] > -limit,
              "an input has not two bounds below 2^44 in magnitude");
-    for (uint32_t i = 0; i < n_b; i += 2)
-        filled &= b[i] <= b[i + 1];
+        filled &= i % 2 == 0 || b[i - 1] <= b[i];
+    }
     return filled;
 }
 
@@ -450,31 +469,13 @@ static struct group make_group(struct parser *ps, const i128 *b)
     return g;
 }
 
-/* Rows that are neither box nor constant come first. */
-static struct conj make_conj(struct parser *ps, const uint32_t *rows,
-                             uint64_t n)
-{
-    struct conj c = {.rows = get(ps->r, n, sizeof *c.rows)};
-    for (int rest = 0; rest < 2; rest++) {
-        for (uint64_t i = 0; i < n; i++) {
-            const struct row *row = &ps->pr->rows[rows[i]];
-            if ((row->box || row->n == 0) == rest)
-                c.rows[c.n_all++] = rows[i];
-        }
-        c.n_rows = rest ? c.n_rows : c.n_all;
-    }
-    return c;
-}
-
-/* The rows in ps->conj become a conjunction of the last group, or of a new
- * one. */
-static void add_conj(struct parser *ps, uint64_t n)
+/* The conjunction goes to the last group, or to a new one. */
+static void add_conj(struct parser *ps, struct conj *c)
 {
     struct property *pr = ps->pr;
     size_t size = 2 * pr->n_x * sizeof(i128);
     struct group *g;
-    struct conj *c;
-    if (!find_box(ps, ps->conj, n, ps->box))
+    if (!find_box(ps, c, ps->box))
         return;
     if (pr->n_groups == 0 || memcmp(ps->box, ps->last, size) != 0) {
         pr->groups = grow(ps->r, pr->groups, pr->n_groups, &ps->group_room,
@@ -486,39 +487,11 @@ static void add_conj(struct parser *ps, uint64_t n)
     g = &pr->groups[pr->n_groups - 1];
     g->conj = grow(ps->r, g->conj, g->n_conj, &ps->list_room,
                    sizeof *g->conj);
-    c = &g->conj[g->n_conj++];
-    *c = make_conj(ps, ps->conj, n);
     c->first = g->n_targets;
+    g->conj[g->n_conj++] = *c;
     g->n_targets += c->n_rows; /* of 2^26 */
     if (g->n_conj > pr->most_conj)
         pr->most_conj = g->n_conj;
-}
-
-/* What must be true besides each formula in f. */
-static void link(struct formula *f, const struct formula *then)
-{
-    f->then = then;
-    for (struct formula *c = f->child; c; c = c->next)
-        link(c, f->kind == AND && c->next ? c->next : then);
-}
-
-/* All conjunctions of f, what comes after it, and n rows so far. An or of two
- * operands doubles their number, so there are few of these below each other;
- * of one, it is an and. */
-static void enumerate(struct parser *ps, const struct formula *f, uint64_t n)
-{
-    while (f && (f->kind != OR || !f->child->next)) {
-        if (f->kind == ROW) {
-            ps->conj = grow(ps->r, ps->conj, n, &ps->conj_room,
-                            sizeof *ps->conj);
-            ps->conj[n++] = f->row;
-        }
-        f = f->kind == ROW ? f->then : f->child;
-    }
-    if (!f)
-        add_conj(ps, n);
-    for (const struct formula *c = f ? f->child : NULL; c; c = c->next)
-        enumerate(ps, c, n);
 }
 
 void property_read(struct run *r, struct property *pr, struct bytes text,
@@ -526,7 +499,7 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
 {
     struct parser ps = {.r = r, .pr = pr, .rest = text, .line = 1};
     uint64_t n = (uint64_t)n_x + n_y, missing = n;
-    struct formula all = {.kind = AND, .n = 1}, **end = &all.child;
+    struct list all = {0};
     *pr = (struct property){.n_x = n_x, .n_y = n_y};
     ps.declared = get(r, n, sizeof *ps.declared);
     ps.box = get(r, 2ull * n_x, sizeof *ps.box);
@@ -541,8 +514,10 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
             next(&ps);
             want(&ps, is(&ps, "Real"), "'Real' wanted");
         } else {
+            struct list f;
             want(&ps, is(&ps, "assert"), "declare-const or assert wanted");
-            add_operand(&ps, &all, &end, formula(&ps, 1));
+            f = formula(&ps, 1);
+            all = all.n ? combine(&ps, true, all, f) : f;
         }
         want(&ps, is(&ps, ")"), "')' wanted");
     }
@@ -551,7 +526,7 @@ void property_read(struct run *r, struct property *pr, struct bytes text,
                "the network has %u inputs and %u outputs, not "
                "all are declared",
                n_x, n_y);
-    must(r, all.child, "there is no assertion");
-    link(&all, NULL);
-    enumerate(&ps, &all, 0);
+    must(r, all.n, "there is no assertion");
+    for (uint64_t i = 0; i < all.n; i++)
+        add_conj(&ps, &all.conj[i]);
 }
