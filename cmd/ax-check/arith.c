@@ -25,7 +25,10 @@ struct state {
 
 /* Arrays over variables or the largest node, padded to 8. */
 struct work {
+    struct run *r;
     const struct net *net;
+    struct box *b;       /* the box at hand */
+    i128 c;              /* C of the row that goes down */
     struct state *state; /* [n_nodes] */
     int64_t *e, *part;   /* the sums so far; what is to be added */
     int64_t *slope;      /* above, for one target */
@@ -67,6 +70,7 @@ struct work *work_new(struct run *r, const struct net *net)
     for (uint32_t k = 0; k < net->n_nodes; k++)
         most = net->nodes[k].n > most ? up8(net->nodes[k].n) : most;
     *w = (struct work){
+        .r = r,
         .net = net,
         .state = get(r, net->n_nodes, sizeof *w->state),
         .e = get(r, net->n_vars, sizeof *w->e),
@@ -106,14 +110,25 @@ static i128 shifted(i128 v, int64_t n, i128 limit)
     return v >= limit || v <= -limit ? limit : v;
 }
 
-/* floor(v 2^(64 - q)) */
-static i128 to64(struct run *r, i128 v, int64_t q)
+/* C grows by floor(v 2^(64 - q)), which is returned. */
+static i128 gain(struct work *w, i128 v, int64_t q)
 {
     const i128 limit = (i128)1 << 120;
     v = shifted(v, 64 - q, limit);
     if (v == limit)
-        refuse(r, REJECTED, "a value overflows");
+        refuse(w->r, REJECTED, "a value overflows");
+    w->c = plus(w->r, w->c, v);
     return v;
+}
+
+/* The least of sum e_j x_j over the n inputs of a box; e may be NULL. */
+static i128 least(struct run *r, const int64_t *e, const struct box *b,
+                  uint32_t n)
+{
+    i128 sum = 0;
+    for (uint32_t j = 0; j < n && e; j++)
+        sum = plus(r, sum, (i128)e[j] * (e[j] < 0 ? b->hi[j] : b->lo[j]));
+    return sum;
 }
 
 /* ---- a row goes down ---- */
@@ -218,12 +233,6 @@ CLONES static int64_t highest(const int64_t *e, uint64_t n)
     return any;
 }
 
-/* C of a cost of units of M at node k, at scale q. */
-static i128 cost(struct run *r, const struct work *w, uint32_t k, int64_t q)
-{
-    return to64(r, -(i128)w->state[k].sum_m, q + 16);
-}
-
 /* Sums of |nu| and nu b' over n neurons; b may be NULL. A lane of a vec adds
  * 64 numbers of at most 2^56. */
 CLONES static void totals(const int64_t *row, const int64_t *b, uint64_t n,
@@ -245,40 +254,39 @@ CLONES static void totals(const int64_t *row, const int64_t *b, uint64_t n,
     }
 }
 
-/* The visit of a unit or weighted node k; returns what C grows by. */
-static i128 affine(struct run *r, struct work *w, uint32_t k)
+/* The visit of a unit or weighted node k. */
+static void affine(struct work *w, uint32_t k)
 {
     const struct node *n = &w->net->nodes[k];
     struct state *s = &w->state[k];
     int64_t *e = w->e + n->base;
     int sh = bits(highest(e, n->n)) - 26;
-    i128 c = 0, a, bias, sum_m = 0;
+    i128 a, bias, sum_m = 0;
     if (sh > 0) {
         for (uint64_t j = 0; j < up8(n->n); j++)
             e[j] >>= sh;
         s->q -= sh;
-        c = cost(r, w, k, s->q);
+        gain(w, -(i128)s->sum_m, s->q + 16);
     }
     totals(e, n->bq, n->n, &a, &bias);
     for (uint32_t j = 0; j < n->n_sources; j++)
         sum_m += w->state[n->sources[j]].sum_m; /* 2^13 of 2^62 */
     /* W' is off by at most 1/2, variables are at most M; a is below 2^52. */
     if (n->kind == WEIGHTED)
-        c = plus(r, c,
-                 to64(r, -((a * sum_m + 1) >> 1), s->q + n->scale + 16));
+        gain(w, -((a * sum_m + 1) >> 1), s->q + n->scale + 16);
     if (n->bq) {
-        c = plus(r, c, to64(r, bias, s->q + n->b_scale));
-        c = plus(r, c, to64(r, -((a + 1) >> 1), s->q + n->b_scale));
+        gain(w, bias, s->q + n->b_scale);
+        gain(w, -((a + 1) >> 1), s->q + n->b_scale);
     }
     contribute(w, k, e, s->q + n->scale);
-    return c;
 }
 
 /* nu of a relu node from mu = e 2^-sh, sh = down - up; returns the sum of g,
  * each of which is at most 2^26 2^29 in magnitude. */
-CLONES static i128 relax(const struct work *w, const struct box *b,
-                         const struct node *n, int down, int up)
+CLONES static i128 relax(const struct work *w, const struct node *n, int down,
+                         int up)
 {
+    const struct box *b = w->b;
     const int64_t *e = w->e + n->base, *below = b->below + n->base;
     const int64_t *l = b->l + n->base, *u = b->u + n->base;
     i128 total = 0;
@@ -301,9 +309,10 @@ CLONES static i128 relax(const struct work *w, const struct box *b,
 }
 
 /* The same along the lines about sigmoids. */
-static i128 follow(const struct work *w, const struct box *b,
-                   const struct node *n, int down, int up)
+static i128 follow(const struct work *w, const struct node *n, int down,
+                   int up)
 {
+    const struct box *b = w->b;
     i128 total = 0;
     for (uint64_t i = 0; i < up8(n->n); i++) { /* zeros behind the last */
         uint64_t j = n->base + i;
@@ -334,14 +343,14 @@ static int64_t beta_exponent(uint32_t code, int n, int64_t q)
     return code == 0 || x < -12 ? -12 : x;
 }
 
-/* The visit of node k, of neurons; returns what C grows by. */
-static i128 relaxation(struct run *r, struct work *w, const struct box *b,
-                       uint32_t k, const uint8_t *table,
+/* The visit of node k, of neurons, with a table of slopes and a goal, if
+ * there are any. */
+static void relaxation(struct work *w, uint32_t k, const uint8_t *table,
                        const struct goal *goal)
 {
     const struct node *n = &w->net->nodes[k];
     struct state *s = &w->state[k];
-    const int64_t *e = w->e + n->base;
+    const int64_t *e = w->e + n->base, *above = w->b->above + n->base;
     int64_t sh = bits(highest(e, n->n)) - 26, x;
     uint32_t n_mults = goal ? goal->n_mults : 0;
     int width = goal ? row_bits(goal->row, 0) : 0, down, up;
@@ -357,13 +366,11 @@ static i128 relaxation(struct run *r, struct work *w, const struct box *b,
     s->q -= sh;
     down = sh < 0 ? 0 : sh < 63 ? (int)sh : 63;
     up = sh < 0 ? -(int)sh : 0; /* at most 26 */
-    for (uint32_t j = 0; j < n->n; j++) {
-        bool other = table && b->u[n->base + j] > 0 && /* unstable */
-                     table[n->base + j] != 255;
-        w->slope[j] = other ? table[n->base + j] : b->above[n->base + j];
-    }
-    g = n->kind == RELU ? relax(w, b, n, down, up)
-                        : follow(w, b, n, down, up);
+    memcpy(w->slope, above, n->n * sizeof *above);
+    for (uint32_t j = 0; table && j < n->n; j++)
+        if (w->b->u[n->base + j] > 0 && table[n->base + j] != 255)
+            w->slope[j] = table[n->base + j]; /* it is unstable */
+    g = n->kind == RELU ? relax(w, n, down, up) : follow(w, n, down, up);
     for (uint32_t i = 0; i < n_mults; i++) {
         uint32_t j = goal->mults[i].neuron - n->base;
         int64_t v = 2048 + goal->mults[i].code % 2048;
@@ -374,7 +381,7 @@ static i128 relaxation(struct run *r, struct work *w, const struct box *b,
         w->nu[j] = goal->mults[i].active ? (e[j] >> down) * (1 << up) - v : v;
     }
     contribute(w, k, w->nu, s->q);
-    return to64(r, g, s->q + b->t[k]);
+    gain(w, g, s->q + w->b->t[k]);
 }
 
 /* Begin a row over node k, at scale q: returns its coefficients, zeros. */
@@ -386,15 +393,16 @@ static int64_t *begin(struct work *w, uint32_t k, int64_t q)
         w->state[i].shifts = 0;
     }
     w->state[k].q = q;
+    w->c = 0;
     return memset(w->e + n->base, 0, up8(n->n) * sizeof *w->e);
 }
 
 /* The row that begins at node k goes down to the input. */
-static struct bound descend(struct run *r, struct work *w,
-                            const struct box *b, uint32_t k, uint64_t target,
+static struct bound descend(struct work *w, uint32_t k, uint64_t target,
                             const struct goal *goal)
 {
-    const struct table *t = b->tables;
+    const struct node *input = w->net->nodes;
+    const struct table *t = w->b->tables;
     struct bound out = {0};
     while (t && t->target != target)
         t = t->next;
@@ -404,35 +412,29 @@ static struct bound descend(struct run *r, struct work *w,
         if (!s->there)
             continue;
         for (int64_t i = 0; i < s->shifts && kind < RELU; i++)
-            out.c = plus(r, out.c, cost(r, w, k, s->q));
+            gain(w, -(i128)s->sum_m, s->q + 16);
         if (kind >= RELU)
-            out.c = plus(r, out.c,
-                         relaxation(r, w, b, k, t ? t->slope : NULL, goal));
+            relaxation(w, k, t ? t->slope : NULL, goal);
         else if (k > 0)
-            out.c = plus(r, out.c, affine(r, w, k));
+            affine(w, k);
     }
-    if (w->state[0].there) {
-        out.e = w->e + w->net->nodes[0].base;
-        out.q = w->state[0].q;
-    }
-    for (uint64_t j = 0; j < w->net->nodes[0].n && out.e; j++) {
-        i128 x = out.e[j];
-        out.s = plus(r, out.s, x * (x < 0 ? b->hi[j] : b->lo[j]));
-    }
-    out.s = to64(r, out.s, out.q + b->scale);
-    out.c = plus(r, out.c, out.s);
+    out.e = w->state[0].there ? w->e + input->base : NULL;
+    out.q = out.e ? w->state[0].q : 0;
+    out.s = least(w->r, out.e, w->b, input->n);
+    out.s = gain(w, out.s, out.q + w->b->scale);
+    out.c = w->c;
     return out;
 }
 
 /* ---- the neurons of a box ---- */
 
 /* The lower bound of v, or of -v, for one variable. */
-static i128 unit_row(struct run *r, struct work *w, const struct box *b,
-                     uint32_t var, int64_t sign, uint64_t target)
+static i128 unit_row(struct work *w, uint32_t var, int64_t sign,
+                     uint64_t target)
 {
     uint32_t k = w->net->owner[var];
     begin(w, k, 25)[var - w->net->nodes[k].base] = sign * (1 << 25);
-    return descend(r, w, b, k, target, NULL).c;
+    return descend(w, k, target, NULL).c;
 }
 
 /* The neuron of a sigmoid, between l and u. */
@@ -448,8 +450,8 @@ static void set_lines(struct box *b, uint64_t j, i128 l, i128 u)
 
 /* The neurons of node k, number first and on: bounds of those that are
  * unstable so far, and what follows from them. */
-static void bound_neurons(struct run *r, struct work *w, struct box *b,
-                          uint32_t k, uint64_t first)
+static void bound_neurons(struct work *w, struct box *b, uint32_t k,
+                          uint64_t first)
 {
     const struct node *n = &w->net->nodes[k];
     uint8_t *status = b->status + n->base;
@@ -460,9 +462,9 @@ static void bound_neurons(struct run *r, struct work *w, struct box *b,
         i128 low, up, most;
         if (status[i] != UNSTABLE)
             continue;
-        low = w->low[i] = unit_row(r, w, b, n->t[i].var, 1, target);
-        up = w->up[i] = minus(r, 0,
-                              unit_row(r, w, b, n->t[i].var, -1, target + 1));
+        low = w->low[i] = unit_row(w, n->t[i].var, 1, target);
+        up = unit_row(w, n->t[i].var, -1, target + 1);
+        up = w->up[i] = minus(w->r, 0, up);
         if (n->kind == SIGMOID) {
             set_lines(b, n->base + i, low >> 36, -(-up >> 36));
             continue;
@@ -520,21 +522,22 @@ static void bound_linear(struct run *r, struct box *b, const struct node *n)
     }
 }
 
-void box_bounds(struct run *r, struct work *w, struct box *b)
+void box_bounds(struct work *w, struct box *b)
 {
     const struct node *input = &w->net->nodes[0];
     uint64_t first = 0; /* neuron of a relu node */
+    w->b = b;
     for (uint32_t j = 0; j < input->n && !b->fresh; j++) {
         i128 m = -b->lo[j] > b->hi[j] ? -b->lo[j] : b->hi[j];
-        b->m[input->base + j] = (int64_t)shifted_up(r, m, b->scale - 16);
+        b->m[input->base + j] = (int64_t)shifted_up(w->r, m, b->scale - 16);
     }
     for (uint32_t k = 0; k + 1 < w->net->n_nodes; k++) {
         const struct node *n = &w->net->nodes[k];
         i128 sum = 0;
         if (n->kind >= RELU && !b->fresh)
-            bound_neurons(r, w, b, k, first);
+            bound_neurons(w, b, k, first);
         else if (k > 0 && !b->fresh)
-            bound_linear(r, b, n);
+            bound_linear(w->r, b, n);
         for (uint64_t j = n->base; j < n->base + n->n; j++) {
             if (b->status[j] != UNSTABLE) {
                 b->l[j] = b->u[j] = 0;
@@ -545,7 +548,7 @@ void box_bounds(struct run *r, struct work *w, struct box *b)
         }
         first += n->kind >= RELU ? n->n : 0;
         if (sum >= (i128)1 << 62)
-            refuse(r, REJECTED, "variables are too large");
+            refuse(w->r, REJECTED, "variables are too large");
         w->state[k].sum_m = (int64_t)sum;
     }
     b->fresh = true;
@@ -553,8 +556,7 @@ void box_bounds(struct run *r, struct work *w, struct box *b)
 
 /* ---- rows of the property ---- */
 
-struct bound row_bound(struct run *r, struct work *w, const struct box *b,
-                       const struct goal *goal)
+struct bound row_bound(struct work *w, const struct goal *goal)
 {
     uint32_t n_x = w->net->nodes[0].n, last = w->net->n_nodes - 1;
     const struct row *row = goal->row;
@@ -568,7 +570,7 @@ struct bound row_bound(struct run *r, struct work *w, const struct box *b,
             x[row->var[j]] = row->coef[j] * (1ll << 34);
         else
             y[row->var[j] - n_x] = row->coef[j] * (1ll << up);
-    return descend(r, w, b, last, goal->target, goal);
+    return descend(w, last, goal->target, goal);
 }
 
 /* floor(n / d) for d > 0 */
@@ -581,17 +583,15 @@ bool row_clip(struct run *r, const struct bound *f, const struct row *row,
               uint32_t n_x, struct box *b)
 {
     const i128 limit = (i128)1 << 126;
-    i128 t, sum = 0, edge;
+    i128 t, edge;
     if (row->d64 >= limit / 2 || row->d64 <= -limit / 2)
         return true;
     t = minus(r, row->d64, minus(r, f->c, f->s));
     t = shifted(t, f->q + b->scale - 64, limit);
     if (t >= limit - 1)
         return true;
-    for (uint32_t j = 0; j < n_x && f->e; j++)
-        sum = plus(r, sum,
-                   (i128)f->e[j] * (f->e[j] < 0 ? b->hi[j] : b->lo[j]));
-    t = minus(r, t + 1, sum); /* V; what is left of T */
+    /* V; what is left of T */
+    t = minus(r, t + 1, least(r, f->e, b, n_x));
     for (uint32_t j = 0; j < n_x && f->e && t >= 0; j++) {
         i128 e = f->e[j];
         if (e > 0) {

@@ -255,7 +255,7 @@ struct multiplier {
 
 struct work *work_new(struct run *r, const struct net *net);
 /* Make a box fresh, and the one that the rows below are bounded in. */
-void box_bounds(struct run *r, struct work *w, struct box *b);
+void box_bounds(struct work *w, struct box *b);
 
 /* The lower bound of a row over a box, linear in the input: at x it is
  * (c - s) 2^-64 + sum e_j x_j 2^-(q + P). */
@@ -273,8 +273,7 @@ struct goal {
     uint32_t n_mults;
 };
 
-struct bound row_bound(struct run *r, struct work *w, const struct box *b,
-                       const struct goal *goal);
+struct bound row_bound(struct work *w, const struct goal *goal);
 /* Clip a part of that box, lo and hi, by the row. False if nothing is
  * left. */
 bool row_clip(struct run *r, const struct bound *f, const struct row *row,

@@ -60,7 +60,7 @@ static bool clip(struct walker *w, const struct level *l, uint32_t c)
     w->clipped.scale = l->box.scale;
     for (uint32_t i = 0; some && i < w->group->conj[c].n_rows; i++) {
         struct goal goal = goal_of(w, c, i);
-        struct bound f = row_bound(w->r, w->work, &l->box, &goal);
+        struct bound f = row_bound(w->work, &goal);
         some = row_clip(w->r, &f, goal.row, n_x, &w->clipped);
     }
     return some;
@@ -78,7 +78,7 @@ static void refute(struct walker *w, const struct level *l, uint32_t c,
         goal.n_mults = mults ? w->n_mults : 0;
         for (uint32_t k = 0; k < goal.n_mults; k++)
             w->mults[k].code = (uint32_t)little(take(w->r, &w->tree, 2).p, 2);
-        if (row_bound(w->r, w->work, &l->box, &goal).c > goal.row->d64)
+        if (row_bound(w->work, &goal).c > goal.row->d64)
             return;
     } else if (i == conj->n_rows && !clip(w, l, c)) {
         return;
@@ -222,11 +222,11 @@ static void visit(struct walker *w, uint32_t depth)
     uint32_t kind;
     for (; code % 8 == SLOPES; code = varint(w->r, &w->tree)) {
         if (code / 8 >= 2ull * w->c->net->n_neurons && !l->box.fresh)
-            box_bounds(w->r, w->work, &l->box);
+            box_bounds(w->work, &l->box);
         read_table(w, &l->box, code / 8);
     }
     kind = code % 8;
-    box_bounds(w->r, w->work, &l->box);
+    box_bounds(w->work, &l->box);
     if (kind == LEAF || kind == LEAF_MULTS) {
         check(w, code / 8 == 0, "a leaf has an argument");
         for (uint32_t i = 0; i < l->n_left; i++)
