@@ -13,28 +13,24 @@
 #define PACKAGE_VERSION "0"
 #endif
 
-struct settings {
-    const char *model, *property, *certificate;
-    bool json, quiet, progress;
-};
-
-enum { OPT_JSON = 256, OPT_PROGRESS, OPT_HELP, OPT_VERSION, OPT_LIST };
-
-static const struct help {
-    int code; /* a letter, or one of those above */
-    const char *name, *arg, *help;
-} options[] = {
-    {'c', "certificate", "FILE",
-     "check this certificate, not those attached"},
-    {'q', "quiet", NULL, "print no verdict, the exit code tells"},
-    {OPT_JSON, "json", NULL, "print one JSON document"},
-    {OPT_PROGRESS, "progress", NULL, "show on a terminal how far it is"},
-    {OPT_HELP, "help", NULL, "print this list"},
-    {OPT_VERSION, "version", NULL, "print the version"},
-    {OPT_LIST, "list-options", NULL,
-     "print the options, one a line, for programs"},
-};
-enum { N_OPTIONS = sizeof options / sizeof *options };
+/* As getopt_long wants them; what they do, and what to print of them. */
+static const struct option options[] = {
+    {"certificate", required_argument, NULL, 'c'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"json", no_argument, NULL, 'j'},
+    {"progress", no_argument, NULL, 'p'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'v'},
+    {"list-options", no_argument, NULL, 'l'},
+    {NULL, 0, NULL, 0}};
+static const char *const help[] = {
+    "check this certificate, not those attached",
+    "print no verdict, the exit code tells",
+    "print one JSON document",
+    "show on a terminal how far it is",
+    "print this list",
+    "print the version",
+    "print the options, one a line, for programs"};
 
 static const char usage[] =
     "usage: ax-check [options] MODEL.axm [PROPERTY.vnnlib]\n";
@@ -45,15 +41,17 @@ static void print_options(bool list)
         printf("%s\ncheck the certificates and counterexamples that a model "
                "carries\n\n",
                usage);
-    for (const struct help *o = options; o < options + N_OPTIONS; o++) {
-        char letter[] = {'-', (char)(o->code < OPT_JSON ? o->code : '-'), 0};
+    for (int i = 0; options[i].name; i++) {
+        const char *name = options[i].name, *arg = "FILE";
+        bool letter = strchr("cq", options[i].val);
+        arg = options[i].has_arg ? arg : list ? "-" : "";
         if (list)
-            printf("%s\t%s\t%s\t%s\n", letter + 1, o->name,
-                   o->arg ? o->arg : "-", o->help);
+            printf("%c\t%s\t%s\t%s\n", letter ? options[i].val : '-', name,
+                   arg, help[i]);
         else
-            printf("  %2s%c --%s %-*s %s\n", o->code < OPT_JSON ? letter : "",
-                   o->code < OPT_JSON ? ',' : ' ', o->name,
-                   18 - (int)strlen(o->name), o->arg ? o->arg : "", o->help);
+            printf("  %c%c%c --%s %-*s %s\n", letter ? '-' : ' ',
+                   letter ? options[i].val : ' ', letter ? ',' : ' ', name,
+                   18 - (int)strlen(name), arg, help[i]);
     }
 }
 
@@ -70,31 +68,40 @@ static _Noreturn void finish(int code)
     exit(code);
 }
 
-static void read_options(struct settings *s, int argc, char **argv)
+/* Everything there is to check: the claims of a model, perhaps with the
+ * property that was given. */
+struct task {
+    const char *model, *property, *certificate;
+    bool json, quiet, progress;
+    struct container c;
+    struct bytes text; /* of the property; p == NULL if it is not given */
+    unsigned char digest[32];
+    struct claim *claims;
+    uint64_t n, n_cex;
+    struct net net;
+};
+
+static void read_options(struct task *t, int argc, char **argv)
 {
-    struct option list[N_OPTIONS + 1] = {{0}};
     int got;
-    for (int i = 0; i < N_OPTIONS; i++)
-        list[i] = (struct option){options[i].name, options[i].arg != NULL,
-                                  NULL, options[i].code};
-    while ((got = getopt_long(argc, argv, "c:q", list, NULL)) != -1) {
-        s->certificate = got == 'c' ? optarg : s->certificate;
-        s->quiet |= got == 'q';
-        s->json |= got == OPT_JSON;
-        s->progress |= got == OPT_PROGRESS && isatty(2);
-        if (got == OPT_VERSION)
+    while ((got = getopt_long(argc, argv, "c:q", options, NULL)) != -1) {
+        t->certificate = got == 'c' ? optarg : t->certificate;
+        t->quiet |= got == 'q';
+        t->json |= got == 'j';
+        t->progress |= got == 'p' && isatty(2);
+        if (got == 'v')
             printf("ax-check %s\n", PACKAGE_VERSION);
-        if (got == OPT_HELP || got == OPT_LIST)
-            print_options(got == OPT_LIST);
-        if (got >= OPT_HELP)
+        if (got == 'h' || got == 'l')
+            print_options(got == 'l');
+        if (strchr("vhl", got))
             finish(0);
         if (got == '?')
             break;
     }
     if (got == -1 && argc - optind >= 1 && argc - optind <= 2) {
-        s->model = argv[optind];
-        s->property = argv[optind + 1];
-        s->json &= !s->quiet;
+        t->model = argv[optind];
+        t->property = argv[optind + 1];
+        t->json &= !t->quiet;
         return;
     }
     if (got == -1)
@@ -126,52 +133,40 @@ static const char *hex(char out[65], const unsigned char *p)
     return out;
 }
 
-static void print_verdict(bool json, const struct claim *c,
+static void print_verdict(const struct task *t, const struct claim *c,
                           const struct run *r)
 {
-    const char *what = c->is_cex ? "violated" : "holds", *word;
-    char where[64] = "";
-    const char *name = (const char *)c->name.p;
-    char digest[65];
-    word = r->code == ACCEPTED    ? "accepted"
-           : r->code == REJECTED  ? "rejected"
-           : r->code == UNDECIDED ? "undecided"
-                                  : "malformed";
+    const char *what = c->is_cex ? "violated" : "holds";
+    const char *word = r->code == ACCEPTED    ? "accepted"
+                       : r->code == REJECTED  ? "rejected"
+                       : r->code == UNDECIDED ? "undecided"
+                                              : "malformed";
+    unsigned long long leaves = c->leaves;
+    char digest[65], at[64] = "";
     hex(digest, c->digest);
     if (r->code != ACCEPTED && c->in_tree)
-        snprintf(where, sizeof where, "group %llu, leaf %llu",
-                 (unsigned long long)c->at, (unsigned long long)c->leaves);
-    if (!json) {
-        printf("%s: %s, %.*s", word, what, c->name.n ? (int)c->name.n : 64,
-               c->name.n ? name : digest);
-        if (r->code == ACCEPTED && !c->is_cex)
-            printf(", %llu leaves", (unsigned long long)c->leaves);
-        printf("%s%s%s%s\n", r->code == ACCEPTED ? "" : ": ", r->msg,
-               *where ? ", at " : "", where);
+        snprintf(at, sizeof at, "group %llu, leaf %llu",
+                 (unsigned long long)c->at, leaves);
+    if (t->json) {
+        printf("{\"claim\":\"%s\"", what);
+        print_member("property", (const char *)c->name.p, c->name.n);
+        print_member("property_digest", digest, 64);
+        printf(",\"semantics\":\"real\",\"verdict\":\"%s\",\"leaves\":%llu",
+               word, leaves);
+        if (r->code != ACCEPTED)
+            print_member("reason", r->msg, strlen(r->msg));
+        if (*at)
+            print_member("at", at, strlen(at));
+        putchar('}');
         return;
     }
-    printf("{\"claim\":\"%s\"", what);
-    print_member("property", name, c->name.n);
-    print_member("property_digest", digest, 64);
-    printf(",\"semantics\":\"real\",\"verdict\":\"%s\",\"leaves\":%llu", word,
-           (unsigned long long)c->leaves);
-    if (r->code != ACCEPTED)
-        print_member("reason", r->msg, strlen(r->msg));
-    if (*where)
-        print_member("at", where, strlen(where));
-    putchar('}');
+    printf("%s: %s, %.*s", word, what, c->name.n ? (int)c->name.n : 64,
+           c->name.n ? (const char *)c->name.p : digest);
+    if (r->code == ACCEPTED && !c->is_cex)
+        printf(", %llu leaves", leaves);
+    printf("%s%s%s%s\n", r->code == ACCEPTED ? "" : ": ", r->msg,
+           *at ? ", at " : "", at);
 }
-
-/* What there is to check: all of the model, and a property that was given. */
-struct task {
-    struct settings s;
-    struct container c;
-    struct bytes text; /* of the property; p == NULL if it is not given */
-    unsigned char digest[32];
-    struct claim *claims;
-    uint64_t n, n_cex;
-    struct net net;
-};
 
 static void add_claim(struct run *r, struct task *t, struct bytes payload,
                       bool is_cex)
@@ -180,7 +175,7 @@ static void add_claim(struct run *r, struct task *t, struct bytes payload,
     *c = (struct claim){.payload = payload,
                         .identity = t->c.identity,
                         .net = &t->net,
-                        .progress = t->s.progress,
+                        .progress = t->progress,
                         .is_cex = is_cex};
     must(r, payload.n >= 72, "a certificate or counterexample is cut short");
     c->digest = payload.p + 40;
@@ -193,9 +188,9 @@ static void add_claim(struct run *r, struct task *t, struct bytes payload,
 static void find_claims(struct run *r, struct task *t)
 {
     t->claims = get(r, t->c.n_att + 1, sizeof *t->claims);
-    if (t->s.certificate)
-        add_claim(r, t, file_read(r, t->s.certificate), false);
-    for (uint64_t i = 0; !t->s.certificate && i < t->c.n_att; i++) {
+    if (t->certificate)
+        add_claim(r, t, file_read(r, t->certificate), false);
+    for (uint64_t i = 0; !t->certificate && i < t->c.n_att; i++) {
         const struct attachment *a = &t->c.att[i];
         bool is_cex = bytes_are(a->type, "counterexample");
         if (is_cex || bytes_are(a->type, "certificate"))
@@ -237,7 +232,7 @@ static int check_all(struct task *t)
 {
     int volatile code = ACCEPTED;
     char id[65];
-    if (t->s.json)
+    if (t->json)
         printf("{\"schema\":\"ax.check/1\",\"identity\":\"%s\",\"claims\":[",
                hex(id, t->c.identity));
     for (uint64_t i = 0; i < t->n; i++) {
@@ -246,12 +241,12 @@ static int check_all(struct task *t)
             return NO_MEMORY;
         if (setjmp(r->out) == 0)
             check(r, t, &t->claims[i]);
-        if (t->s.progress)
+        if (t->progress)
             fprintf(stderr, "\r\033[K");
-        if (t->s.json && i > 0)
+        if (t->json && i > 0)
             putchar(',');
-        if (!t->s.quiet)
-            print_verdict(t->s.json, &t->claims[i], r);
+        if (!t->quiet)
+            print_verdict(t, &t->claims[i], r);
         /* What is malformed first, then rejected, undecided, accepted. */
         if (code < USAGE &&
             (r->code >= USAGE || code == ACCEPTED || r->code == REJECTED))
@@ -259,7 +254,7 @@ static int check_all(struct task *t)
         give_all(r);
         free(r);
     }
-    if (t->s.json)
+    if (t->json)
         printf("],\"exit\":%d}\n", code);
     return code;
 }
@@ -271,8 +266,8 @@ int main(int argc, char **argv)
     const char *volatile at;
     volatile bool reading = false;
     signal(SIGPIPE, SIG_IGN);
-    read_options(&task.s, argc, argv);
-    at = task.s.model;
+    read_options(&task, argc, argv);
+    at = task.model;
     if (setjmp(run.out) != 0) {
         fprintf(stderr, "ax-check: %s: %s\n", at, run.msg);
         if (reading && task.n == task.n_cex && run.code == MALFORMED)
@@ -281,11 +276,11 @@ int main(int argc, char **argv)
         finish(run.code);
     }
     container_read(&run, &task.c, file_read(&run, at));
-    if (task.s.property) {
-        at = task.s.property;
+    if (task.property) {
+        at = task.property;
         task.text = file_read(&run, at);
         sha256(task.digest, task.text);
-        at = task.s.model;
+        at = task.model;
     }
     find_claims(&run, &task);
     reading = true;
