@@ -36,7 +36,7 @@ struct graph {
     struct array **values; /* [values] made so far */
     struct node *node;     /* in the making */
     uint64_t n_terms, room, row, steps;
-    const struct operator* op; /* at hand, or NULL */
+    const struct operator* op; /* at hand */
     int what;                  /* it does, of those with one function */
     uint32_t part;             /* which output */
     struct array **in;         /* its inputs; NULL if absent */
@@ -49,13 +49,11 @@ static const char shapes[] = "shapes do not agree";
 
 static void need(struct graph *g, bool ok, const char *what)
 {
-    const struct operator* n = g->op;
+    struct bytes op = g->op->op, name = g->op->name;
     if (!ok)
         refuse(g->r, MALFORMED, "not certifiable: %.*s node '%.*s': %s",
-               n ? (int)(n->op.n % 64) : 6,
-               n ? (const char *)n->op.p : "output",
-               n ? (int)(n->name.n < 99 ? n->name.n : 99) : 0,
-               n ? (const char *)n->name.p : "", what);
+               (int)(op.n % 64), (const char *)op.p,
+               (int)(name.n < 99 ? name.n : 99), (const char *)name.p, what);
 }
 
 /* ---- numbers ---- */
@@ -71,10 +69,10 @@ static struct num num_make(struct graph *g, i128 m, int64_t e)
 
 static struct num num_add(struct graph *g, struct num a, struct num b)
 {
-    if (a.m == 0 || b.m == 0)
-        return a.m == 0 ? b : a;
-    if (a.e < b.e)
-        return num_add(g, b, a);
+    if (b.m == 0 || (a.m != 0 && a.e < b.e))
+        return b.m == 0 ? a : num_add(g, b, a);
+    if (a.m == 0)
+        return b;
     /* A result of up to 100 bits needs no more than this. */
     need(g, bits(a.m) + a.e - b.e <= 126, "a sum does not fit");
     return num_make(g, a.m * ((i128)1 << (a.e - b.e)) + b.m, b.e);
@@ -123,6 +121,11 @@ static struct array *reshaped(struct graph *g, const struct array *a,
     struct array *y = array_new(g, dims, rank, a->x);
     need(g, a->n == y->n, "the numbers of elements differ: wrong shape");
     return y;
+}
+
+static struct array *list_of(struct graph *g, struct num *x, uint64_t n)
+{
+    return array_new(g, &n, 1, x);
 }
 
 static struct array *scalar(struct graph *g, struct num x)
@@ -198,6 +201,12 @@ static int64_t attr_int(struct graph *g, const char *name, int64_t other)
     return a ? a->i : other;
 }
 
+static struct list attr_ints(struct graph *g, const char *name)
+{
+    const struct attr *a = attr(g, name, 4);
+    return a ? (struct list){a->n_ints, a->ints, NULL} : (struct list){0};
+}
+
 static struct num attr_num(struct graph *g, const char *name, uint32_t other)
 {
     const struct attr *a = attr(g, name, 2);
@@ -208,11 +217,11 @@ static struct num attr_num(struct graph *g, const char *name, uint32_t other)
 static const int64_t *attr_list(struct graph *g, const char *name, uint32_t n,
                                 int64_t other, int64_t least)
 {
-    const struct attr *a = attr(g, name, 4);
+    struct list l = attr_ints(g, name);
     int64_t *list = get(g->r, n, sizeof *list);
-    need(g, !a || a->n_ints == n, "attribute: wrong list");
+    need(g, !l.v || l.n == n, "attribute: wrong list");
     for (uint32_t i = 0; i < n; i++) {
-        list[i] = a ? a->ints[i] : other;
+        list[i] = l.v ? l.v[i] : other;
         need(g, list[i] >= least && list[i] <= INT32_MAX,
              "attribute: wrong list, strides for one");
     }
@@ -412,12 +421,11 @@ static struct array *op_squeeze(struct graph *g, struct array *a)
 
 static struct array *op_transpose(struct graph *g, struct array *a)
 {
-    const struct attr *perm = attr(g, "perm", 4);
-    struct list l = {perm ? perm->n_ints : 0, perm ? perm->ints : NULL, NULL};
+    struct list perm = attr_ints(g, "perm"), l = perm;
     struct walk w = both(g, a, 0, a, 0);
     axes(g, &l, a->rank, a->rank);
     for (uint32_t d = 0; d < a->rank; d++) {
-        w.loop[d].dim[0] = perm ? (uint32_t)l.v[d] : a->rank - 1 - d;
+        w.loop[d].dim[0] = perm.v ? (uint32_t)l.v[d] : a->rank - 1 - d;
         w.loop[d].size = a->dims[w.loop[d].dim[0]];
         w.loop[d].by[0] = 1;
     }
@@ -769,15 +777,13 @@ static struct array *op_matmul(struct graph *g, struct array *a)
 /* ReduceSum, ReduceMean. */
 static struct array *op_reduce(struct graph *g, struct array *a)
 {
-    const struct attr *given = attr(g, "axes", 4);
-    struct list at = g->list[1];
+    struct list given = attr_ints(g, "axes");
+    struct list at = given.v ? given : g->list[1];
     bool keep = attr_int(g, "keepdims", 1) != 0;
     bool all = attr_int(g, "noop_with_empty_axes", 0) == 0;
     uint32_t set, rank = 0;
     uint64_t dims[RANK_MAX];
     struct walk w = {.a = {a}};
-    if (given)
-        at = (struct list){given->n_ints, given->ints, NULL};
     set = axes(g, &at, at.n, a->rank);
     set = at.n == 0 && all ? UINT32_MAX : set;
     for (uint32_t gone = 0; gone < 2; gone++) /* what stays comes first */
@@ -841,11 +847,6 @@ static struct array *op_conv(struct graph *g, struct array *a)
     dims[0] = a->dims[0];
     dims[1] = b->dims[0];
     return reshaped(g, y, dims, a->rank);
-}
-
-static struct array *list_of(struct graph *g, struct num *x, uint64_t n)
-{
-    return array_new(g, &n, 1, x);
 }
 
 /* One round: the elements of all, where those of list i end at end[i], are
@@ -1035,25 +1036,26 @@ static void graph_input(struct graph *g, uint32_t at)
 /* The last node: all outputs. */
 static void graph_outputs(struct graph *g)
 {
+    struct array *all, *a;
     uint64_t n = 0;
-    for (uint32_t i = 0; i < g->m->n_outputs; i++) {
-        need(g, g->values[g->m->outputs[i]], "no node makes it");
-        n += g->values[g->m->outputs[i]]->n; /* at most 2^26 each */
+    for (uint32_t i = 0; i < g->m->n_outputs; i++, n += a->n) {
+        a = g->values[g->m->outputs[i]]; /* at most 2^26 each */
+        need(g, a != NULL, "no node makes it");
     }
-    node_begin(g, UNIT, &n, 1);
-    for (uint32_t i = 0; i < g->m->n_outputs; i++) {
-        const struct array *a = g->values[g->m->outputs[i]];
-        for (uint64_t j = 0; j < a->n; j++) {
-            add(g, one, a->x[j], one);
-            g->node->at[++g->row] = g->n_terms;
-        }
+    all = list_of(g, NULL, n);
+    n = 0;
+    for (uint32_t i = 0; i < g->m->n_outputs; i++, n += a->n) {
+        a = g->values[g->m->outputs[i]];
+        memcpy(all->x + n, a->x, a->n * sizeof *a->x);
     }
+    each(g, UNIT, one, all);
 }
 
 /* Variable 0 is none, the first one of the input is 8. */
 void graph_read(struct run *r, struct net *net, struct model *m)
 {
-    struct graph g = {.r = r, .net = net, .m = m};
+    const struct operator whole = {.op = {(const unsigned char *)"graph", 5}};
+    struct graph g = {.r = r, .net = net, .m = m, .op = &whole};
     g.values = get(r, m->n_values, sizeof *g.values);
     net->nodes = get(r, NODES_MAX, sizeof *net->nodes);
     net->nodes[net->n_nodes++] = (struct node){.kind = INPUT, .base = 8};
@@ -1065,7 +1067,7 @@ void graph_read(struct run *r, struct net *net, struct model *m)
         g.op = &m->nodes[i];
         apply(&g);
     }
-    g.op = NULL;
+    g.op = &whole;
     graph_outputs(&g);
     net->n_vars = (uint32_t)up8(net->n_vars);
 }
