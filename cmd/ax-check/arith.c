@@ -9,8 +9,9 @@ typedef int64_t vec __attribute__((vector_size(64)));
 /* The same loops for several instruction sets, chosen at start. */
 #if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define CLONES      \
-    __attribute__(( \
+#define CLONES          \
+    __attribute__((     \
+        optimize("O3"), \
         target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define CLONES
@@ -170,9 +171,8 @@ CLONES static void add_shifted(int64_t *sum, const int64_t *part, uint64_t n,
 {
     down = down < 0 ? 0 : down < 63 ? down : 63;
     by = by < 0 ? 0 : by < 63 ? by : 63;
-    for (uint64_t j = 0; j < up8(n) / 8; j++)
-        ((vec *)sum)[j] = (((vec *)sum)[j] >> down) +
-                          (((const vec *)part)[j] >> by);
+    for (uint64_t j = 0; j < n; j++)
+        sum[j] = (sum[j] >> down) + (part[j] >> by);
 }
 
 /* Joining: a contribution to node k, at scale q. */
@@ -224,33 +224,27 @@ static void contribute(struct work *w, uint32_t k, const int64_t *nu,
 /* The or of all |e|, or of -e - 1 where e < 0. */
 CLONES static int64_t highest(const int64_t *e, uint64_t n)
 {
-    vec all = {0};
     int64_t any = 0;
-    for (const vec *v = (const vec *)e; (const int64_t *)v < e + n; v++)
-        all |= *v ^ (*v >> 63);
-    for (int i = 0; i < 8; i++)
-        any |= all[i];
+    for (uint64_t j = 0; j < n; j++)
+        any |= e[j] ^ (e[j] >> 63);
     return any;
 }
 
-/* Sums of |nu| and nu b' over n neurons; b may be NULL. A lane of a vec adds
- * 64 numbers of at most 2^56. */
-CLONES static void totals(const int64_t *row, const int64_t *b, uint64_t n,
+/* Sums of |nu| and nu b' over n neurons; b may be NULL. 64 numbers of at most
+ * 2^56 are below 2^62. */
+CLONES static void totals(const int64_t *nu, const int64_t *b, uint64_t n,
                           i128 *a, i128 *bias)
 {
-    const vec *nu = (const vec *)row;
     *a = *bias = 0;
-    for (uint64_t from = 0; from < n; from += 512) {
-        vec size = {0}, sum = {0};
-        for (uint64_t j = from / 8; 8 * j < n && 8 * j < from + 512; j++) {
-            size += (nu[j] ^ (nu[j] >> 63)) - (nu[j] >> 63);
-            if (b)
-                sum += nu[j] * ((const vec *)b)[j];
-        }
-        for (int i = 0; i < 8; i++) {
-            *a += size[i];
-            *bias += sum[i];
-        }
+    for (uint64_t from = 0; from < n; from += 64) {
+        uint64_t end = n - from < 64 ? n : from + 64;
+        int64_t size = 0, sum = 0;
+        for (uint64_t j = from; j < end; j++)
+            size += nu[j] < 0 ? -nu[j] : nu[j];
+        for (uint64_t j = from; b && j < end; j++)
+            sum += nu[j] * b[j];
+        *a += size;
+        *bias += sum;
     }
 }
 
@@ -290,20 +284,18 @@ CLONES static i128 relax(const struct work *w, const struct node *n, int down,
     const int64_t *e = w->e + n->base, *below = b->below + n->base;
     const int64_t *l = b->l + n->base, *u = b->u + n->base;
     i128 total = 0;
-    for (uint64_t from = 0; from < n->n; from += 512) {
-        vec sum = {0};
-        for (uint64_t j = from; j < n->n && j < from + 512; j += 8) {
-            vec mu = (*(const vec *)(e + j) >> down) << up, neg = mu >> 63, g,
-                h, out;
-            out = (((mu * *(const vec *)(below + j)) >> 28) & neg) |
-                  (((mu * *(const vec *)(w->slope + j)) >> 7) & ~neg);
-            g = -out * *(const vec *)(l + j);
-            h = (mu - out) * *(const vec *)(u + j);
-            sum += (h + ((g - h) & ((g - h) >> 63))) & neg; /* the lesser */
-            *(vec *)(w->nu + j) = out;
+    for (uint64_t from = 0; from < n->n; from += 64) {
+        uint64_t end = n->n - from < 64 ? n->n : from + 64;
+        int64_t sum = 0;
+        for (uint64_t j = from; j < end; j++) {
+            int64_t mu = (e[j] >> down) * (1 << up), g, h, out;
+            out = mu < 0 ? (mu * below[j]) >> 28 : (mu * w->slope[j]) >> 7;
+            g = -out * l[j];
+            h = (mu - out) * u[j];
+            sum += mu >= 0 ? 0 : g < h ? g : h;
+            w->nu[j] = out;
         }
-        for (int i = 0; i < 8; i++)
-            total += sum[i];
+        total += sum;
     }
     return total;
 }
@@ -314,7 +306,7 @@ static i128 follow(const struct work *w, const struct node *n, int down,
 {
     const struct box *b = w->b;
     i128 total = 0;
-    for (uint64_t i = 0; i < up8(n->n); i++) { /* zeros behind the last */
+    for (uint64_t i = 0; i < n->n; i++) {
         uint64_t j = n->base + i;
         int64_t mu = (w->e[j] >> down) * (1 << up);
         w->nu[i] = (mu * b->below[j]) >> 28;

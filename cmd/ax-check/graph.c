@@ -38,7 +38,8 @@ struct graph {
     uint64_t n_terms, room, row, steps;
     const struct operator* op; /* at hand */
     int what;                  /* it does, of those with one function */
-    uint32_t part;             /* which output */
+    uint32_t part;             /* which output, of a Split; */
+    uint64_t from;             /* where it begins */
     struct array **in;         /* its inputs; NULL if absent */
     struct list list[LISTS];   /* those that are integers */
 };
@@ -500,16 +501,16 @@ static struct array *op_split(struct graph *g, struct array *a)
 {
     uint32_t d = axis(g, attr_int(g, "axis", 0), a->rank);
     struct walk w = both(g, a, 0, a, 0);
+    struct list sizes = g->list[1];
     uint32_t parts = g->op->n_out;
-    int64_t size = (int64_t)(a->dims[d] / parts), sum = 0;
-    need(g, !g->list[1].v || g->list[1].n == parts, "wrong sizes");
-    for (uint32_t i = 0; i < parts; i++) {
-        int64_t n = g->list[1].v ? g->list[1].v[i] : size;
-        w.at[0][d] += i < g->part ? n : 0;
-        w.loop[d].size = i == g->part ? (uint64_t)n : w.loop[d].size;
-        sum += n; /* of 2^32 numbers below 2^31 */
-    }
-    need(g, sum == (int64_t)a->dims[d], "wrong sizes");
+    uint64_t n = a->dims[d] / parts;
+    need(g, !sizes.v || sizes.n == parts, "wrong sizes");
+    n = sizes.v ? (uint64_t)sizes.v[g->part] : n;
+    g->from = g->part > 0 ? g->from : 0;
+    w.at[0][d] = (int64_t)g->from;
+    w.loop[d].size = n;
+    g->from += n;
+    need(g, g->from == a->dims[d] || g->part + 1 < parts, "wrong sizes");
     return moved(g, &w);
 }
 
@@ -517,6 +518,7 @@ static struct array *op_concat(struct graph *g, struct array *a)
 {
     uint32_t along = axis(g, attr_int(g, "axis", RANK_MAX), a->rank);
     uint64_t dims[RANK_MAX], n = 0;
+    struct num *before;
     struct walk w;
     for (uint32_t i = 0; i < g->op->n_in; n += g->in[i++]->dims[along])
         for (uint32_t d = 0; d < a->rank; d++) {
@@ -533,7 +535,9 @@ static struct array *op_concat(struct graph *g, struct array *a)
         w = both(g, a, 1, a, 0); /* what is there so far */
         w.a[0] = g->in[i];
         w.at[0][along] = -(int64_t)n;
+        before = a->x;
         a = moved(g, &w);
+        give(g->r, before);
     }
     return a;
 }
@@ -828,8 +832,12 @@ static struct array *op_conv(struct graph *g, struct array *a)
     struct array *b = g->in[1], *c = added(g), *y;
     uint64_t group = (uint64_t)attr_int(g, "group", 1), dims[RANK_MAX], each;
     struct walk w = {.a = {a, b, c}};
-    attr(g, "kernel_shape", 4); /* the weights have it, too */
+    const int64_t *kernel; /* the weights have it, too */
     need(g, a->rank > 2 && b->rank == a->rank, shapes);
+    kernel = attr_list(g, "kernel_shape", a->rank - 2, 0, 0);
+    for (uint32_t d = 2; d < a->rank; d++)
+        need(g, !kernel[d - 2] || (uint64_t)kernel[d - 2] == b->dims[d],
+             "kernel_shape is not that of the weights");
     need(g,
          group > 0 && group <= a->dims[1] && b->dims[0] % group == 0 &&
              group * b->dims[1] == a->dims[1],
@@ -909,6 +917,7 @@ static struct array *op_pool(struct graph *g, struct array *a)
     bool padding = attr_int(g, "count_include_pad", 0) != 0;
     struct walk w = {.a = {a}};
     need(g, a->rank > 2, shapes);
+    need(g, !(g->what & GLOBAL) || g->op->n_attrs == 0, "attributes");
     attr(g, "storage_order", 1); /* of MaxPool's second output */
     loop(g, &w, a->dims[0], 0, 1, 0, 0);
     loop(g, &w, a->dims[1], 1, 1, 0, 0);

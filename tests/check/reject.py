@@ -343,6 +343,9 @@ one_op('group', 'Conv', ['x4', 'k'], pic, 'group', group=2)
 one_op('strides', 'Conv', ['x4', 'k'], pic, 'strides', strides=[0, 1])
 one_op('a list', 'Conv', ['x4', 'k'], pic, 'list', strides=[1])
 one_op('a bias', 'Conv', ['x4', 'k', 'b'], pic, 'bias')
+one_op('another kernel', 'Conv', ['x4', 'k'], pic, 'kernel_shape',
+       kernel_shape=[1, 2])
+one_op('pads', 'GlobalMaxPool', ['x4'], pic, 'attributes', pads=[1, 1, 1, 1])
 one_op('auto_pad', 'Conv', ['x4', 'k'], pic, 'not understood',
        auto_pad='VALID')
 one_op('a constant that 3 does not divide', 'AveragePool', ['x4'], pic,
@@ -352,6 +355,18 @@ one_op('a window of padding', 'AveragePool', ['x4'], pic, 'divisor',
        kernel_shape=[1, 1], pads=[0, 0, 0, 1])
 one_op('training', 'Dropout', ['a', 'b', 't'], {'t': ([], [1], 9)},
        'number of')
+
+
+
+def split_back(m):
+    """The first part is longer than the whole, the second makes up for it."""
+    m.const('s', [2], [2, -1], 7)
+    m.node('Split', ['a', 's'], ['y', 'z'], axis=1)
+    m.output('y')
+
+
+expect('Split: a negative size', run(whole(net(op=split_back))), 65,
+       'too large')
 
 # ---- the property
 
