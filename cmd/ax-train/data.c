@@ -9,6 +9,11 @@
 #include "ax/tensorfile.h"
 #include "common/file.h"
 
+/* Loops become vectors whatever their length. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
+
 #define FILE_MAX ((size_t)1 << 36)
 
 static ax_status read_list(struct ax_tensor_list *list, const char *path,
@@ -90,6 +95,8 @@ static ax_status all_finite(const struct ax_tensor *t, size_t width,
 {
     size_t n = ax_tensor_count(t);
 
+    if (t->dtype == AX_U8)
+        return AX_OK;
     for (size_t i = 0; i < n; i++) {
         double v;
 
@@ -215,6 +222,14 @@ void data_free(struct data *d)
     ax_tensor_free(&d->y);
 }
 
+/* Bytes are what images come in. */
+static void read_bytes(float *x, const unsigned char *row, size_t n,
+                       float scale)
+{
+    for (size_t j = 0; j < n; j++)
+        x[j] = (float)row[j] * scale;
+}
+
 void data_rows(const struct data *d, const size_t *index, size_t n, float *x,
                int64_t *classes, float *values)
 {
@@ -224,9 +239,13 @@ void data_rows(const struct data *d, const size_t *index, size_t n, float *x,
         const char *row = (const char *)d->x.data +
                           index[i] * d->inputs * size;
 
-        ax_cast(AX_F32, x, d->x.dtype, row, d->inputs);
-        for (size_t j = 0; d->scale != 1.0f && j < d->inputs; j++)
-            x[j] *= d->scale;
+        if (d->x.dtype == AX_U8) {
+            read_bytes(x, (const unsigned char *)row, d->inputs, d->scale);
+        } else {
+            ax_cast(AX_F32, x, d->x.dtype, row, d->inputs);
+            for (size_t j = 0; d->scale != 1.0f && j < d->inputs; j++)
+                x[j] *= d->scale;
+        }
         if (d->y.dtype == AX_I64)
             classes[i] = ((const int64_t *)d->y.data)[index[i]];
         else

@@ -19,8 +19,9 @@ struct args {
     const struct cmd *cmd;
     const char *start, *data, *labels, *test, *test_labels, *out;
     const char *loss, *optimiser, *schedule;
-    int64_t epochs, seed, batch;
+    int64_t epochs, seed, batch, threads;
     double rate, scale;
+    double robust, robust_share, robust_ramp;
     struct ax_train_options opt;
     bool json, force;
 };
@@ -34,8 +35,8 @@ struct job {
     struct ax_trainer *trainer;
     struct data train, test;
     struct data_files files;
-    size_t *order; /* [the larger number of rows] */
-    float *x, *values;
+    size_t *order;     /* [the larger number of rows] */
+    float *x, *values; /* x is borrowed */
     int64_t *classes;
     struct cmd_progress progress;
 };
@@ -53,7 +54,6 @@ static void job_free(struct job *j)
     data_free(&j->train);
     data_free(&j->test);
     free(j->order);
-    free(j->x);
     free(j->values);
     free(j->classes);
 }
@@ -190,6 +190,17 @@ static double rate_at(const struct args *a, double done)
     return a->rate;
 }
 
+/* Robust training sets in little by little. */
+static void ramp(struct job *j, double done)
+{
+    const struct args *a = j->args;
+    double part = done < a->robust_ramp ? done / a->robust_ramp : 1;
+
+    if (a->opt.robust)
+        ax_trainer_robust(j->trainer, a->robust * part,
+                          a->robust_share * part);
+}
+
 static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
                            struct ax_err *err)
 {
@@ -205,6 +216,7 @@ static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
         double loss;
 
         n = at_most(rows - i, (size_t)a->batch);
+        ramp(j, done);
         data_rows(&j->train, j->order + i, n, j->x, j->classes, j->values);
         if (ax_trainer_step(j->trainer, &loss, j->x, &y, n, rate_at(a, done),
                             err) != AX_OK)
@@ -294,10 +306,10 @@ static ax_status read_data(struct job *j, struct ax_err *err)
                          err));
     rows = j->train.rows > j->test.rows ? j->train.rows : j->test.rows;
     j->order = calloc(rows, sizeof *j->order);
-    j->x = calloc(batch * want.inputs, sizeof *j->x);
+    j->x = ax_trainer_room(j->trainer);
     j->values = calloc(batch * want.outputs, sizeof *j->values);
     j->classes = calloc(batch, sizeof *j->classes);
-    if (!j->order || !j->x || !j->values || !j->classes)
+    if (!j->order || !j->values || !j->classes)
         return ax_fail(err, AX_ENOMEM, "no memory for a batch");
     return AX_OK;
 }
@@ -349,6 +361,11 @@ static ax_status settle(struct args *a, char **operands, struct ax_err *err)
     a->opt.loss = (ax_loss)word(a->loss, losses);
     a->opt.optimiser = (ax_optimiser)word(a->optimiser, optimisers);
     a->opt.batch = (size_t)a->batch;
+    a->opt.threads = (int)a->threads;
+    a->opt.robust = a->robust > 0;
+    if (a->opt.robust && a->opt.loss != AX_LOSS_CROSS_ENTROPY)
+        return ax_fail(err, AX_EUSAGE,
+                       "--robust is for --loss cross-entropy alone");
     if (a->rate <= 0)
         a->rate = a->opt.optimiser == AX_OPTIMISER_SGD ? 0.05 : 0.001;
     return AX_OK;
@@ -363,6 +380,9 @@ int main(int argc, char **argv)
         .schedule = "constant",
         .epochs = 10,
         .batch = 64,
+        .threads = 1,
+        .robust_share = 0.5,
+        .robust_ramp = 0.5,
         .opt = {
             .momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}};
     const struct opt opts[] = {
@@ -397,6 +417,14 @@ int main(int argc, char **argv)
          .max = 1000},
         {0, "clip-norm", "X", "largest norm of a gradient; 0: any",
          .real = &a.opt.clip, .min = 0, .max = 1000000},
+        {0, "robust", "EPS", "train for proofs: inputs off by up to EPS",
+         .real = &a.robust, .min = 0, .max = 1000000},
+        {0, "robust-share", "X", "the part of the worst loss; default 0.5",
+         .real = &a.robust_share, .min = 0, .max = 1},
+        {0, "robust-ramp", "X", "when all of it counts; default 0.5",
+         .real = &a.robust_ramp, .min = 0, .max = 1},
+        {0, "threads", "N", "that compute; default 1", .num = &a.threads,
+         .min = 1, .max = 256},
         {0, "freeze", "PREFIX", "weights whose names begin so stay",
          .str = &a.opt.freeze},
         {0, "scale", "X", "multiply the input; default 1/255 for uint8",

@@ -1,8 +1,9 @@
-/* ax/train.h - fit the weights of a dense network to data.
+/* ax/train.h - fit the weights of a network to data.
  *
- * Everything here gives the same bytes on every machine: sums are taken in
- * a fixed order, products are rounded before they are added, and exp, log
- * and the random numbers are ours. */
+ * Everything here gives the same bytes on every machine and with any number
+ * of threads: sums are taken in a fixed order, multiply-adds are fused where
+ * it is said, by hardware or in software, and exp, log and the random
+ * numbers are ours. */
 #ifndef AX_TRAIN_H
 #define AX_TRAIN_H
 
@@ -49,6 +50,8 @@ struct ax_train_options {
     double beta1, beta2, epsilon; /* Adam, AdamW */
     double decay;                 /* of weights */
     double clip;                  /* largest norm of the gradient; 0: any */
+    int threads;                  /* below 2: the caller alone */
+    bool robust;                  /* ax_trainer_robust will be called */
 };
 
 struct ax_trainer;
@@ -72,6 +75,10 @@ size_t ax_trainer_outputs(const struct ax_trainer *t);
 const float *ax_trainer_forward(struct ax_trainer *t, const float *x,
                                 size_t rows);
 
+/* The input [batch, inputs] of the trainer: x that was written here is not
+ * copied. */
+float *ax_trainer_room(struct ax_trainer *t);
+
 /* What the loss is against: classes [rows], or values [rows, outputs]. */
 struct ax_target {
     const int64_t *classes;
@@ -87,6 +94,11 @@ double ax_trainer_loss(struct ax_trainer *t, const struct ax_target *y,
 ax_status ax_trainer_step(struct ax_trainer *t, double *loss, const float *x,
                           const struct ax_target *y, size_t rows, double rate,
                           struct ax_err *err) AX_MUST_CHECK;
+
+/* From the next step on: the loss is SHARE, 0 to 1, times that of the worst
+ * logits that interval bounds allow for inputs off by up to EPSILON, and the
+ * rest the usual one. For options with robust set. */
+void ax_trainer_robust(struct ax_trainer *t, double epsilon, double share);
 
 /* Weights, in the order of the model's tensors: how many are trained, and
  * each with its gradient of the last step, before decay and clipping. */

@@ -17,19 +17,33 @@ struct arch {
     uint64_t seed;
     int64_t weights; /* in all matrices so far */
     unsigned line;
-    uint32_t last;  /* value that the next layer takes */
-    int64_t *width; /* [values] numbers of a row */
-    int *rank;      /* [values] dimensions of a row */
+    uint32_t last;       /* value that the next layer takes */
+    struct shape *shape; /* [values] */
+};
+
+/* Of a row. */
+struct shape {
+    int rank;
+    int64_t dims[AX_RANK_MAX];
 };
 
 /* What a line says beside its first word. */
 struct layer {
-    const char *kind, *arg, *name, *init;
+    const char *kind, *arg, *name, *init, *stride, *pad;
 };
 
 static ax_status no_memory(struct ax_err *err)
 {
     return ax_fail(err, AX_ENOMEM, "no memory for an architecture");
+}
+
+static int64_t width_of(const struct shape *s)
+{
+    int64_t n = 1;
+
+    for (int d = 0; d < s->rank; d++)
+        n *= s->dims[d];
+    return n;
 }
 
 static bool named(const struct ax_graph *g, const char *name)
@@ -42,7 +56,7 @@ static bool named(const struct ax_graph *g, const char *name)
 
 /* A new value; its number is n_values - 1. */
 static ax_status add_value(struct arch *a, const char *name,
-                           const char *ending, int64_t width, int rank,
+                           const char *ending, const struct shape *shape,
                            struct ax_err *err)
 {
     struct ax_graph *g = a->m->graph;
@@ -59,8 +73,7 @@ static ax_status add_value(struct arch *a, const char *name,
         free(v->name);
         return AX_EFORMAT;
     }
-    a->width[g->n_values] = width;
-    a->rank[g->n_values++] = rank;
+    a->shape[g->n_values++] = *shape;
     return AX_OK;
 }
 
@@ -83,7 +96,7 @@ static ax_status add_weight(struct arch *a, const struct layer *l,
 {
     struct ax_tensor *t = &a->m->tensors[a->m->n_tensors];
 
-    AX_TRY(add_value(a, l->name, ending, 0, 0, err));
+    AX_TRY(add_value(a, l->name, ending, &(struct shape){0}, err));
     a->m->graph->values[a->m->graph->n_values - 1].tensor = a->m->n_tensors;
     AX_TRY(ax_tensor_new(t, AX_F32, rank, dims, err));
     draw(a, t, bound);
@@ -93,13 +106,13 @@ static ax_status add_weight(struct arch *a, const struct layer *l,
 
 /* A node of inputs in [n]; its output is the next layer's input. */
 static ax_status add_node(struct arch *a, const struct layer *l, ax_op op,
-                          const uint32_t *in, uint32_t n, int64_t width,
-                          int rank, struct ax_err *err)
+                          const uint32_t *in, uint32_t n,
+                          const struct shape *shape, struct ax_err *err)
 {
     struct ax_graph *g = a->m->graph;
     struct ax_node *node = &g->nodes[g->n_nodes];
 
-    AX_TRY(add_value(a, l->name, "", width, rank, err));
+    AX_TRY(add_value(a, l->name, "", shape, err));
     g->n_nodes++;
     *node = (struct ax_node){.op = op, .n_in = n, .n_out = 1};
     node->name = strdup(l->name);
@@ -135,7 +148,8 @@ static ax_status read_input(struct arch *a, const struct layer *l,
 {
     struct ax_graph *g = a->m->graph;
     char *s = (char *)(uintptr_t)l->arg;
-    int64_t dims[AX_RANK_MAX], all = 1;
+    struct shape shape = {0};
+    int64_t *dims = shape.dims, all = 1;
     int rank = 0;
 
     do {
@@ -150,7 +164,8 @@ static ax_status read_input(struct arch *a, const struct layer *l,
     } while (*s == 'x');
     if (*s)
         return ax_fail(err, AX_EFORMAT, "'%.40s' after the dimensions", s);
-    AX_TRY(add_value(a, l->name, "", all, rank, err));
+    shape.rank = rank;
+    AX_TRY(add_value(a, l->name, "", &shape, err));
     g->values[0].dtype = AX_F32;
     g->values[0].rank = rank + 1;
     g->values[0].dims[0] = -1;
@@ -159,15 +174,54 @@ static ax_status read_input(struct arch *a, const struct layer *l,
     return g->values[0].dim_names[0] ? AX_OK : no_memory(err);
 }
 
+/* How large weights may be that are drawn for IN inputs and OUT outputs,
+ * and the biases that go with them. */
+static ax_status bounds(double *bound, double *of_bias, const struct layer *l,
+                        double in, double out, struct ax_err *err)
+{
+    *of_bias = 0;
+    if (!l->init || strcmp(l->init, "default") == 0)
+        *of_bias = *bound = 1 / sqrt(in);
+    else if (strcmp(l->init, "kaiming-uniform") == 0)
+        *bound = sqrt(6.0 / in);
+    else if (strcmp(l->init, "xavier-uniform") == 0)
+        *bound = sqrt(6.0 / (in + out));
+    else if (strcmp(l->init, "zeros") == 0)
+        *bound = 0;
+    else
+        return ax_fail(err, AX_EFORMAT,
+                       "init=%.40s: wants default, kaiming-uniform, "
+                       "xavier-uniform or zeros",
+                       l->init);
+    return AX_OK;
+}
+
+/* A node with weights [dims] and a bias of N, which follow the last value. */
+static ax_status add_trained(struct arch *a, const struct layer *l, ax_op op,
+                             int rank, const int64_t *dims, int64_t n,
+                             double in, const struct shape *shape,
+                             struct ax_err *err)
+{
+    uint32_t values[3] = {a->last};
+    double bound = 0, of_bias = 0, area = 1;
+
+    for (int d = 2; d < rank; d++)
+        area *= (double)dims[d];
+    AX_TRY(bounds(&bound, &of_bias, l, in, (double)n * area, err));
+    values[1] = a->m->graph->n_values;
+    AX_TRY(add_weight(a, l, ".weight", rank, dims, bound, err));
+    values[2] = a->m->graph->n_values;
+    AX_TRY(add_weight(a, l, ".bias", 1, &n, of_bias, err));
+    return add_node(a, l, op, values, 3, shape, err);
+}
+
 static ax_status read_dense(struct arch *a, const struct layer *l,
                             struct ax_err *err)
 {
-    int64_t in = a->width[a->last], n;
-    uint32_t values[3] = {a->last};
-    double bound = 1 / sqrt((double)in);
+    int64_t in = width_of(&a->shape[a->last]), n;
 
     AX_TRY(whole(&n, l->arg, NULL, err));
-    if (a->rank[a->last] != 1)
+    if (a->shape[a->last].rank != 1)
         return ax_fail(err, AX_ESHAPE, "dense wants a vector: flatten first");
     if (n > (NUMBERS_MAX - a->weights) / in)
         return ax_fail(err, AX_EFORMAT,
@@ -175,24 +229,123 @@ static ax_status read_dense(struct arch *a, const struct layer *l,
                        " makes more than %" PRId64 " weights",
                        in, n, NUMBERS_MAX);
     a->weights += in * n;
-    if (l->init && strcmp(l->init, "kaiming-uniform") == 0)
-        bound = sqrt(6.0 / (double)in);
-    else if (l->init && strcmp(l->init, "xavier-uniform") == 0)
-        bound = sqrt(6.0 / (double)(in + n));
-    else if (l->init && strcmp(l->init, "zeros") == 0)
-        bound = 0;
-    else if (l->init && strcmp(l->init, "default") != 0)
+    return add_trained(a, l, AX_OP_Gemm, 2, (int64_t[]){in, n}, n, (double)in,
+                       &(struct shape){1, {n}}, err);
+}
+
+/* -- windows: convolution and pooling -------------------------------------
+ */
+
+struct window {
+    int64_t channels, size, stride, pad;
+};
+
+/* stride= and pad=, and what they make of an image. */
+static ax_status windows(struct shape *out, struct window *w,
+                         const struct arch *a, const struct layer *l,
+                         struct ax_err *err)
+{
+    const struct shape *in = &a->shape[a->last];
+
+    if (in->rank != 3)
+        return ax_fail(err, AX_ESHAPE,
+                       "%s wants channels x height x width, a row has %d "
+                       "dimensions",
+                       l->kind, in->rank);
+    if (l->stride)
+        AX_TRY(whole(&w->stride, l->stride, NULL, err));
+    if (l->pad && strcmp(l->pad, "0") != 0)
+        AX_TRY(whole(&w->pad, l->pad, NULL, err));
+    if (w->pad >= w->size)
         return ax_fail(err, AX_EFORMAT,
-                       "init=%.40s: wants default, kaiming-uniform, "
-                       "xavier-uniform or zeros",
-                       l->init);
-    values[1] = a->m->graph->n_values;
-    AX_TRY(add_weight(a, l, ".weight", 2, (int64_t[]){in, n}, bound, err));
-    values[2] = a->m->graph->n_values;
-    AX_TRY(add_weight(a, l, ".bias", 1, &n,
-                      !l->init || strcmp(l->init, "default") == 0 ? bound : 0,
-                      err));
-    return add_node(a, l, AX_OP_Gemm, values, 3, n, 1, err);
+                       "padding of %" PRId64 " around windows of %" PRId64,
+                       w->pad, w->size);
+    *out = (struct shape){3, {w->channels}};
+    for (int d = 1; d < 3; d++) {
+        int64_t room = in->dims[d] + 2 * w->pad - w->size;
+
+        if (room < 0)
+            return ax_fail(err, AX_ESHAPE,
+                           "windows of %" PRId64 " in an image of %" PRId64,
+                           w->size, in->dims[d]);
+        out->dims[d] = room / w->stride + 1;
+    }
+    if (w->channels > NUMBERS_MAX / (out->dims[1] * out->dims[2]))
+        return ax_fail(err, AX_EFORMAT,
+                       "a row of more than %" PRId64 " numbers", NUMBERS_MAX);
+    return AX_OK;
+}
+
+static ax_status add_ints(struct ax_node *n, const char *name, size_t count,
+                          int64_t value, struct ax_err *err)
+{
+    struct ax_attr *at = &n->attrs[n->n_attrs];
+
+    *at = (struct ax_attr){.kind = AX_ATTR_INTS, .n = count};
+    at->name = strdup(name);
+    at->ints = calloc(count, sizeof *at->ints);
+    n->n_attrs++;
+    if (!at->name || !at->ints)
+        return no_memory(err);
+    for (size_t i = 0; i < count; i++)
+        at->ints[i] = value;
+    return AX_OK;
+}
+
+static ax_status add_window(struct arch *a, const struct window *w,
+                            struct ax_err *err)
+{
+    struct ax_node *n = &a->m->graph->nodes[a->m->graph->n_nodes - 1];
+
+    n->attrs = calloc(3, sizeof *n->attrs);
+    if (!n->attrs)
+        return no_memory(err);
+    AX_TRY(add_ints(n, "kernel_shape", 2, w->size, err));
+    if (w->pad)
+        AX_TRY(add_ints(n, "pads", 4, w->pad, err));
+    return w->stride > 1 ? add_ints(n, "strides", 2, w->stride, err) : AX_OK;
+}
+
+/* "conv 16x3": channels and the side of a window. */
+static ax_status read_conv(struct arch *a, const struct layer *l,
+                           struct ax_err *err)
+{
+    struct window w = {.stride = 1};
+    struct shape out;
+    int64_t in = a->shape[a->last].dims[0], all;
+    char *s = NULL;
+
+    AX_TRY(whole(&w.channels, l->arg, &s, err));
+    if (*s != 'x')
+        return ax_fail(err, AX_EFORMAT,
+                       "'%.40s' where channels x side belong", l->arg);
+    AX_TRY(whole(&w.size, s + 1, NULL, err));
+    AX_TRY(windows(&out, &w, a, l, err));
+    if (__builtin_mul_overflow(w.size * w.size, in, &all) ||
+        __builtin_mul_overflow(all, w.channels, &all) ||
+        all > NUMBERS_MAX - a->weights)
+        return ax_fail(err, AX_EFORMAT, "more than %" PRId64 " weights",
+                       NUMBERS_MAX);
+    a->weights += all;
+    AX_TRY(add_trained(
+        a, l, AX_OP_Conv, 4, (int64_t[]){w.channels, in, w.size, w.size},
+        w.channels, (double)(in * w.size * w.size), &out, err));
+    return add_window(a, &w, err);
+}
+
+static ax_status read_pool(struct arch *a, const struct layer *l,
+                           struct ax_err *err)
+{
+    bool most = strcmp(l->kind, "maxpool") == 0;
+    struct window w = {.channels = a->shape[a->last].dims[0]};
+    struct shape out;
+
+    AX_TRY(whole(&w.size, l->arg, NULL, err));
+    w.stride = w.size;
+    AX_TRY(windows(&out, &w, a, l, err));
+    AX_TRY(add_node(a, l, most ? AX_OP_MaxPool : AX_OP_AveragePool, &a->last,
+                    1, &out, err));
+    return add_window(a, &w, err);
 }
 
 static ax_status read_add(struct arch *a, const struct layer *l,
@@ -208,12 +361,15 @@ static ax_status read_add(struct arch *a, const struct layer *l,
     if (in[1] == g->n_values)
         return ax_fail(err, AX_EFORMAT, "no layer above is called '%.40s'",
                        l->arg ? l->arg : "");
-    if (a->width[in[0]] != a->width[in[1]] ||
-        a->rank[in[0]] != a->rank[in[1]])
+    if (width_of(&a->shape[in[0]]) != width_of(&a->shape[in[1]]))
         return ax_fail(err, AX_ESHAPE, "adds %" PRId64 " numbers to %" PRId64,
-                       a->width[in[1]], a->width[in[0]]);
-    return add_node(a, l, AX_OP_Add, in, 2, a->width[a->last],
-                    a->rank[a->last], err);
+                       width_of(&a->shape[in[1]]),
+                       width_of(&a->shape[in[0]]));
+    if (a->shape[in[0]].rank != a->shape[in[1]].rank ||
+        memcmp(a->shape[in[0]].dims, a->shape[in[1]].dims,
+               sizeof a->shape->dims) != 0)
+        return ax_fail(err, AX_ESHAPE, "adds rows of different shapes");
+    return add_node(a, l, AX_OP_Add, in, 2, &a->shape[a->last], err);
 }
 
 /* LeakyRelu's slope, if it is not the usual one. */
@@ -252,6 +408,7 @@ static ax_status read_plain(struct arch *a, const struct layer *l,
                             struct ax_err *err)
 {
     size_t k = 0, n = sizeof plain / sizeof plain[0];
+    struct shape shape = a->shape[a->last];
 
     while (k < n && strcmp(plain[k].kind, l->kind) != 0)
         k++;
@@ -260,36 +417,67 @@ static ax_status read_plain(struct arch *a, const struct layer *l,
                        l->kind);
     if (l->arg && !plain[k].argument)
         return ax_fail(err, AX_EFORMAT, "'%.40s' after %s", l->arg, l->kind);
-    AX_TRY(add_node(a, l, plain[k].op, &a->last, 1, a->width[a->last],
-                    plain[k].op == AX_OP_Flatten ? 1 : a->rank[a->last],
-                    err));
+    if (plain[k].op == AX_OP_Flatten)
+        shape = (struct shape){1, {width_of(&shape)}};
+    AX_TRY(add_node(a, l, plain[k].op, &a->last, 1, &shape, err));
     return l->arg ? add_slope(a, l->arg, err) : AX_OK;
 }
 
 /* Take a line apart, in place. */
 static ax_status split(struct layer *l, char *line, struct ax_err *err)
 {
+    static const struct {
+        const char *word;
+        size_t place;
+    } keys[] = {
+        {"name=", offsetof(struct layer, name)},
+        {"init=", offsetof(struct layer, init)},
+        {"stride=", offsetof(struct layer, stride)},
+        {"pad=", offsetof(struct layer, pad)},
+    };
     char *rest = NULL;
 
     line[strcspn(line, "#")] = '\0';
     for (char *w = strtok_r(line, " \t\r", &rest); w;
          w = strtok_r(NULL, " \t\r", &rest)) {
-        const char **place = !l->kind                      ? &l->kind
-                             : strncmp(w, "name=", 5) == 0 ? &l->name
-                             : strncmp(w, "init=", 5) == 0 ? &l->init
-                                                           : &l->arg;
+        const char **place = NULL;
+        size_t cut = 0;
 
+        if (!l->kind)
+            place = &l->kind;
+        for (size_t k = 0; !place && k < sizeof keys / sizeof keys[0]; k++)
+            if (strncmp(w, keys[k].word, strlen(keys[k].word)) == 0) {
+                place = (const char **)((char *)l + keys[k].place);
+                cut = strlen(keys[k].word);
+            }
+        place = place ? place : &l->arg;
         if (*place)
             return ax_fail(err, AX_EFORMAT, "'%.40s' is one word too many",
                            w);
-        *place = place == &l->name || place == &l->init ? w + 5 : w;
+        *place = w + cut;
     }
     if (l->name && (!*l->name || !ax_is_utf8(l->name, strlen(l->name))))
         return ax_fail(err, AX_EFORMAT, "a name is empty, or not UTF-8");
-    if (l->init && strcmp(l->kind, "dense") != 0)
-        return ax_fail(err, AX_EFORMAT, "init= is for dense");
+    if (!l->kind)
+        return AX_OK;
+    if (l->init && strcmp(l->kind, "dense") != 0 &&
+        strcmp(l->kind, "conv") != 0)
+        return ax_fail(err, AX_EFORMAT, "init= is for dense and conv");
+    if ((l->stride || l->pad) && strcmp(l->kind, "conv") != 0 &&
+        strcmp(l->kind, "maxpool") != 0 && strcmp(l->kind, "avgpool") != 0)
+        return ax_fail(err, AX_EFORMAT,
+                       "stride= and pad= are for conv, maxpool and avgpool");
     return AX_OK;
 }
+
+static const struct {
+    const char *kind;
+    ax_status (*read)(struct arch *a, const struct layer *l,
+                      struct ax_err *err);
+} readers[] = {
+    {"add", read_add},     {"avgpool", read_pool}, {"conv", read_conv},
+    {"dense", read_dense}, {"maxpool", read_pool},
+};
 
 static ax_status read_line(struct arch *a, char *line, struct ax_err *err)
 {
@@ -309,10 +497,9 @@ static ax_status read_line(struct arch *a, char *line, struct ax_err *err)
         return read_input(a, &l, err);
     if (a->m->graph->n_nodes == LAYERS_MAX)
         return ax_fail(err, AX_EFORMAT, "more than %d layers", LAYERS_MAX);
-    if (strcmp(l.kind, "dense") == 0)
-        return read_dense(a, &l, err);
-    if (strcmp(l.kind, "add") == 0)
-        return read_add(a, &l, err);
+    for (size_t k = 0; k < sizeof readers / sizeof readers[0]; k++)
+        if (strcmp(l.kind, readers[k].kind) == 0)
+            return readers[k].read(a, &l, err);
     return read_plain(a, &l, err);
 }
 
@@ -348,15 +535,14 @@ static ax_status room(struct arch *a, struct ax_err *err)
     struct ax_graph *g;
     size_t values = 3 * LAYERS_MAX + 1;
 
-    a->width = calloc(values, sizeof *a->width);
-    a->rank = calloc(values, sizeof *a->rank);
+    a->shape = calloc(values, sizeof *a->shape);
     a->m = calloc(1, sizeof *a->m);
     g = calloc(1, sizeof *g);
     if (a->m)
         a->m->graph = g;
     else
         free(g);
-    if (!a->width || !a->rank || !a->m || !g)
+    if (!a->shape || !a->m || !g)
         return no_memory(err);
     a->m->tensors = calloc(2 * LAYERS_MAX, sizeof *a->m->tensors);
     g->name = strdup("arch");
@@ -391,7 +577,6 @@ ax_status ax_arch_read(struct ax_model **out, const char *text, size_t n,
         a.m = NULL;
     }
     ax_model_free(a.m);
-    free(a.width);
-    free(a.rank);
+    free(a.shape);
     return st;
 }

@@ -1,75 +1,74 @@
-/* Products of float32 matrices whose sums run in the order of the inner
- * dimension, whatever the instructions. */
+/* Products of float32 matrices: tiles that are shared out among threads.
+ * Which thread computes a tile changes nothing in it. */
 #include <string.h>
 
 #include "train/train.h"
 
-#define ROWS 6
+#define DEPTH 512          /* of the inner dimension at a time */
+#define GROUP (4 * TILE_M) /* rows that one thread takes */
 
-typedef float lanes __attribute__((vector_size(64)));
+struct job {
+    const struct train_product *p;
+    train_tile_fn *tile;
+    float *panel;  /* b packed, where its rows are not rows of memory */
+    size_t groups; /* of rows */
+};
 
-/* Columns j to j + PANEL of b, zeros beyond the last. */
-static void pack(float *panel, const struct matrix *b, size_t k, size_t width)
+/* b as panels of TILE_N columns, those beyond the last left out. */
+static void pack(void *arg, size_t at)
 {
-    for (size_t i = 0; i < k; i++, panel += PANEL) {
-        const float *row = b->p + i * b->rows;
+    const struct job *job = arg;
+    const struct train_product *p = job->p;
+    size_t j = at * TILE_N, width = p->n - j < TILE_N ? p->n - j : TILE_N;
+    const float *b = p->b.p + j * p->b.columns;
+    float *to = job->panel + j * p->k;
 
-        if (width == PANEL && b->columns == 1) {
-            memcpy(panel, row, PANEL * sizeof *panel);
-            continue;
-        }
-        for (size_t j = 0; j < width; j++)
-            panel[j] = row[j * b->columns];
-        memset(panel + width, 0, (PANEL - width) * sizeof *panel);
-    }
+    for (size_t i = 0; i < p->k; i += 16) /* as many as a cache line has */
+        for (size_t x = 0; x < width; x++)
+            for (size_t r = i; r < p->k && r < i + 16; r++)
+                to[r * TILE_N + x] = b[x * p->b.columns + r * p->b.rows];
 }
 
-/* tile [ROWS, PANEL] += the rows of a times the panel. */
-TRAIN_CLONES
-static void multiply(float *tile, const float *const row[ROWS], size_t step,
-                     const float *panel, size_t k)
+/* Up to GROUP tiles below each other, so that what is read of b stays in the
+ * cache. */
+static void strip(void *arg, size_t at)
 {
-    lanes sum[ROWS][2];
-    const lanes *b = (const void *)panel;
+    const struct job *job = arg;
+    const struct train_product *p = job->p;
+    size_t j = at / job->groups * TILE_N, i = at % job->groups * GROUP;
+    size_t end = p->m - i < GROUP ? p->m : i + GROUP;
+    size_t width = p->n - j < TILE_N ? p->n - j : TILE_N;
 
-    memcpy(sum, tile, sizeof sum);
-    for (size_t i = 0; i < k; i++, b += 2)
-#pragma GCC unroll 6
-        for (int r = 0; r < ROWS; r++) {
-            float x = row[r][i * step];
+    for (size_t rows; i < end; i += rows) {
+        struct train_tile t = {
+            .c = p->c + i * p->n + j,
+            .c_row = p->n,
+            .a_row = p->a.rows,
+            .a_step = p->a.columns,
+            .b_row = job->panel ? TILE_N : p->b.rows,
+        };
 
-            sum[r][0] += x * b[0];
-            sum[r][1] += x * b[1];
-        }
-    memcpy(tile, sum, sizeof sum);
-}
-
-static void copy_tile(float *to, size_t to_row, const float *from,
-                      size_t from_row, size_t rows, size_t width)
-{
-    for (size_t r = 0; r < rows; r++)
-        memcpy(to + r * to_row, from + r * from_row, width * sizeof *to);
-}
-
-void train_gemm(float *c, size_t m, size_t n, size_t k,
-                const struct matrix *a, const struct matrix *b, float *panel)
-{
-    float tile[ROWS * PANEL] = {0};
-
-    for (size_t j = 0; j < n; j += PANEL) {
-        size_t width = n - j < PANEL ? n - j : PANEL;
-        struct matrix part = {b->p + j * b->columns, b->rows, b->columns};
-
-        pack(panel, &part, k, width);
-        for (size_t i = 0; i < m; i += ROWS) {
-            size_t rows = m - i < ROWS ? m - i : ROWS;
-            const float *row[ROWS];
-
-            for (size_t r = 0; r < ROWS; r++)
-                row[r] = a->p + (i + (r < rows ? r : 0)) * a->rows;
-            copy_tile(tile, PANEL, c + i * n + j, n, rows, width);
-            multiply(tile, row, a->columns, panel, k);
-            copy_tile(c + i * n + j, n, tile, PANEL, rows, width);
+        rows = end - i < TILE_M ? end - i : TILE_M;
+        for (size_t k = 0; k < p->k; k += DEPTH) {
+            t.k = p->k - k < DEPTH ? p->k - k : DEPTH;
+            t.a = p->a.p + i * p->a.rows + k * p->a.columns;
+            t.b = job->panel ? job->panel + j * p->k + k * TILE_N
+                             : p->b.p + k * p->b.rows + j;
+            t.start = k ? t.c : p->start + i * p->start_row + j;
+            t.start_row = k ? p->n : p->start_row;
+            job->tile(&t, rows, width);
         }
     }
+}
+
+void train_gemm(const struct train_product *p, struct train_pool *pool)
+{
+    struct job job = {p, train_tile(NULL), NULL, (p->m + GROUP - 1) / GROUP};
+    size_t panels = (p->n + TILE_N - 1) / TILE_N;
+
+    if (p->b.columns != 1) {
+        job.panel = p->room;
+        train_parallel(pool, panels, pack, &job);
+    }
+    train_parallel(pool, panels * job.groups, strip, &job);
 }

@@ -3,25 +3,31 @@
 
 #include "train/train.h"
 
+#define LANES 8 /* exponentials at a time */
+
 /* -log of the probability of a class, with smoothed labels. */
 static double cross_entropy(float *g, const float *z, int64_t label, size_t n,
                             double smoothing, double scale)
 {
-    double top = (double)z[0], sum = 0, log_sum, loss = 0;
+    double top = (double)z[0], sum = 0, log_sum, loss = 0, e[LANES];
 
     for (size_t j = 1; j < n; j++)
         top = (double)z[j] > top ? (double)z[j] : top;
-    for (size_t j = 0; j < n; j++)
-        sum += ax_train_exp((double)z[j] - top);
+    for (size_t j = 0; j < n; j += LANES) {
+        train_exps(e, z + j, n - j < LANES ? n - j : LANES, top);
+        for (size_t k = 0; k < LANES && j + k < n; k++)
+            sum += e[k];
+    }
     log_sum = top + ax_train_log(sum);
     for (size_t j = 0; j < n; j++) {
         double want = smoothing / (double)n +
                       ((int64_t)j == label ? 1 - smoothing : 0);
-        double behind = log_sum - (double)z[j];
 
-        loss += want * behind;
+        loss += want * (log_sum - (double)z[j]);
+        if (g && j % LANES == 0)
+            train_exps(e, z + j, n - j < LANES ? n - j : LANES, log_sum);
         if (g)
-            g[j] = (float)(scale * (ax_train_exp(-behind) - want));
+            g[j] = (float)(scale * (e[j % LANES] - want));
     }
     return loss;
 }
@@ -49,14 +55,16 @@ static double of_value(double *slope, double z, double y, ax_loss loss)
 }
 
 double train_loss(float *g, const float *out, const struct ax_target *y,
-                  size_t rows, size_t n, const struct ax_train_options *opt)
+                  size_t rows, size_t n, double share,
+                  const struct ax_train_options *opt)
 {
     double sum = 0, scale = 1 / (double)rows, slope;
 
     if (opt->loss == AX_LOSS_CROSS_ENTROPY) {
         for (size_t i = 0; i < rows; i++)
             sum += cross_entropy(g ? g + i * n : NULL, out + i * n,
-                                 y->classes[i], n, opt->smoothing, scale);
+                                 y->classes[i], n, opt->smoothing,
+                                 scale * share);
         return sum * scale;
     }
     scale /= (double)n;
@@ -64,7 +72,7 @@ double train_loss(float *g, const float *out, const struct ax_target *y,
         sum += of_value(&slope, (double)out[i], (double)y->values[i],
                         opt->loss);
         if (g)
-            g[i] = (float)(scale * slope);
+            g[i] = (float)(scale * share * slope);
     }
     return sum * scale;
 }

@@ -1,287 +1,13 @@
-/* A model as a list of steps that can go forward and backward. Every value
- * between the nodes is [rows, width]: a batch of rows of numbers. */
+/* The steps of a network, forward and backward, and what a caller of the
+ * trainer sees. */
+#include "train/net.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/train.h"
-
 #define ROWS_MAX ((size_t)1 << 20)
-
-struct value {
-    float *x, *g; /* [batch, width]; NULL: no value of the batch */
-    size_t width;
-    int rank; /* of a row */
-};
-
-struct step {
-    const struct ax_node *node;
-    struct value *in, *other, *out;        /* other: the second of Add */
-    struct weight *matrix, *bias;          /* or NULL */
-    const float *constant, *constant_bias; /* where these are frozen */
-    size_t row, column; /* steps through the matrix [in, out] */
-    float slope;        /* LeakyRelu */
-};
-
-struct ax_trainer {
-    struct ax_model *model;
-    struct ax_train_options opt;
-    struct value *values; /* [graph->n_values] */
-    struct step *steps;   /* [graph->n_nodes] */
-    struct weight *weights;
-    size_t n_weights;
-    struct value *input, *output;
-    float *panel;
-    uint64_t count; /* of updates */
-};
-
-static void *floats(size_t n)
-{
-    size_t bytes = (n * sizeof(float) + 63) / 64 * 64;
-    void *p = n > SIZE_MAX / 8 ? NULL : aligned_alloc(64, bytes ? bytes : 64);
-
-    if (p)
-        memset(p, 0, bytes);
-    return p;
-}
-
-/* -- preparing ------------------------------------------------------------
- */
-
-static ax_status refuse(const struct ax_node *n, const char *what,
-                        struct ax_err *err)
-{
-    return ax_fail(err, AX_EUNSUPPORTED, "node '%s', %s: %s", n->name,
-                   ax_op_name(n->op), what);
-}
-
-static ax_status new_value(struct ax_trainer *t, struct value *v,
-                           size_t width, int rank, struct ax_err *err)
-{
-    if (width < 1 || width > SIZE_MAX / 16 / t->opt.batch)
-        return ax_fail(err, AX_ESHAPE, "a value has %zu numbers", width);
-    v->width = width;
-    v->rank = rank;
-    v->x = floats(width * t->opt.batch);
-    v->g = floats(width * t->opt.batch);
-    return v->x && v->g
-               ? AX_OK
-               : ax_fail(err, AX_ENOMEM, "no memory for %zu x %zu numbers",
-                         t->opt.batch, width);
-}
-
-static struct value *batched(struct ax_trainer *t, const struct ax_node *n,
-                             uint32_t i)
-{
-    struct value *v = i < n->n_in && n->in[i] != AX_NONE
-                          ? &t->values[n->in[i]]
-                          : NULL;
-
-    return v && v->x ? v : NULL;
-}
-
-/* The constant that input I is; NULL: it is none, or not of float32. */
-static const struct ax_tensor *constant(const struct ax_trainer *t,
-                                        const struct ax_node *n, uint32_t i,
-                                        uint32_t *tensor)
-{
-    const struct ax_graph *g = t->model->graph;
-
-    if (i >= n->n_in || n->in[i] == AX_NONE)
-        return NULL;
-    *tensor = g->values[n->in[i]].tensor;
-    if (*tensor == AX_NONE || t->model->tensors[*tensor].dtype != AX_F32)
-        return NULL;
-    return &t->model->tensors[*tensor];
-}
-
-static bool frozen(const struct ax_trainer *t, const struct ax_node *n,
-                   uint32_t i)
-{
-    const char *name = t->model->graph->values[n->in[i]].name;
-
-    return t->opt.freeze &&
-           strncmp(name, t->opt.freeze, strlen(t->opt.freeze)) == 0;
-}
-
-/* The weight that is input I of a node: *w if it is trained, once however
- * many nodes use it, or *fixed. */
-static ax_status weight_of(struct ax_trainer *t, const struct ax_node *n,
-                           uint32_t i, struct weight **w, const float **fixed,
-                           struct ax_err *err)
-{
-    uint32_t tensor;
-    const struct ax_tensor *c = constant(t, n, i, &tensor);
-
-    if (frozen(t, n, i)) {
-        *fixed = c->data;
-        return AX_OK;
-    }
-    for (size_t k = 0; k < t->n_weights; k++)
-        if (t->weights[k].tensor == tensor) {
-            *w = &t->weights[k];
-            return AX_OK;
-        }
-    *w = &t->weights[t->n_weights++];
-    **w = (struct weight){.tensor = tensor, .n = ax_tensor_count(c)};
-    (*w)->w = floats((*w)->n);
-    (*w)->g = floats((*w)->n);
-    (*w)->first = floats((*w)->n);
-    (*w)->second = floats((*w)->n);
-    if (!(*w)->w || !(*w)->g || !(*w)->first || !(*w)->second)
-        return ax_fail(err, AX_ENOMEM, "no memory for %zu weights", (*w)->n);
-    memcpy((*w)->w, c->data, c->nbytes);
-    return AX_OK;
-}
-
-/* A constant of WIDTH numbers that is added to each row. */
-static ax_status bias_of(struct ax_trainer *t, struct step *s, uint32_t i,
-                         size_t width, struct ax_err *err)
-{
-    uint32_t tensor;
-    const struct ax_tensor *c = constant(t, s->node, i, &tensor);
-
-    if (!c || ax_tensor_count(c) != width ||
-        (c->rank > 0 && (size_t)c->dims[c->rank - 1] != width))
-        return refuse(s->node, "what is added is no row of constants", err);
-    return weight_of(t, s->node, i, &s->bias, &s->constant_bias, err);
-}
-
-static ax_status prepare_product(struct ax_trainer *t, struct step *s,
-                                 struct value *out, struct ax_err *err)
-{
-    const struct ax_node *n = s->node;
-    bool across = n->op == AX_OP_Gemm && ax_node_int(n, "transB", 0) != 0;
-    uint32_t tensor;
-    const struct ax_tensor *c = constant(t, n, 1, &tensor);
-    size_t width;
-
-    if (!c || c->rank != 2 || !s->in || s->in->rank != 1)
-        return refuse(n, "wants rows times a constant matrix", err);
-    if (n->op == AX_OP_Gemm && (ax_node_int(n, "transA", 0) ||
-                                ax_node_float(n, "alpha", 1) != 1.0f ||
-                                ax_node_float(n, "beta", 1) != 1.0f))
-        return refuse(n, "only alpha 1, beta 1, transA 0 are known", err);
-    if (c->dims[across] != (int64_t)s->in->width)
-        return ax_fail(err, AX_ESHAPE,
-                       "node '%s': a matrix for %" PRId64
-                       " numbers, a row has %zu",
-                       n->name, c->dims[across], s->in->width);
-    width = (size_t)c->dims[!across];
-    s->row = across ? 1 : width;
-    s->column = across ? s->in->width : 1;
-    AX_TRY(weight_of(t, n, 1, &s->matrix, &s->constant, err));
-    if (n->n_in > 2 && n->in[2] != AX_NONE)
-        AX_TRY(bias_of(t, s, 2, width, err));
-    return new_value(t, out, width, 1, err);
-}
-
-static ax_status prepare_add(struct ax_trainer *t, struct step *s,
-                             struct value *out, struct ax_err *err)
-{
-    struct value *a = batched(t, s->node, 0), *b = batched(t, s->node, 1);
-
-    s->in = a ? a : b;
-    if (!s->in)
-        return refuse(s->node, "adds constants", err);
-    if (a && b) {
-        s->other = b;
-        if (a->width != b->width || a->rank != b->rank)
-            return refuse(s->node, "adds rows of different shapes", err);
-    } else if (s->in->rank != 1) {
-        return refuse(s->node, "adds a constant to more than a vector", err);
-    } else {
-        AX_TRY(bias_of(t, s, a ? 1 : 0, s->in->width, err));
-    }
-    return new_value(t, out, s->in->width, s->in->rank, err);
-}
-
-static ax_status prepare_step(struct ax_trainer *t, struct step *s,
-                              const struct ax_node *n, struct ax_err *err)
-{
-    struct value *out = &t->values[n->out[0]];
-
-    s->node = n;
-    s->in = batched(t, n, 0);
-    s->out = out;
-    switch (n->op) {
-    case AX_OP_Gemm:
-    case AX_OP_MatMul:
-        return prepare_product(t, s, out, err);
-    case AX_OP_Add:
-        return prepare_add(t, s, out, err);
-    case AX_OP_Flatten:
-        if (ax_node_int(n, "axis", 1) != 1 || !s->in)
-            return refuse(n, "only axis 1 of rows is known", err);
-        return new_value(t, out, s->in->width, 1, err);
-    case AX_OP_Identity:
-    case AX_OP_LeakyRelu:
-    case AX_OP_Relu:
-    case AX_OP_Sigmoid:
-    case AX_OP_Tanh:
-        if (!s->in)
-            return refuse(n, "its input does not depend on the data", err);
-        s->slope = n->op == AX_OP_LeakyRelu ? ax_node_float(n, "alpha", 0.01f)
-                                            : 0;
-        return new_value(t, out, s->in->width, s->in->rank, err);
-    default:
-        return refuse(n, "has no gradient in ax-train", err);
-    }
-}
-
-static ax_status prepare_input(struct ax_trainer *t, struct ax_err *err)
-{
-    const struct ax_graph *g = t->model->graph;
-    const struct ax_value *v;
-    size_t width = 1;
-
-    if (g->n_inputs != 1 || g->n_outputs != 1)
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "%" PRIu32 " inputs and %" PRIu32
-                       " outputs, wants one of each",
-                       g->n_inputs, g->n_outputs);
-    v = &g->values[g->inputs[0]];
-    if (v->dtype != AX_F32 || v->rank < 2)
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "the input is no batch of rows of float32");
-    for (int d = 1; d < v->rank; d++)
-        if (v->dims[d] < 1 ||
-            __builtin_mul_overflow(width, (size_t)v->dims[d], &width))
-            return ax_fail(err, AX_EUNSUPPORTED,
-                           "dimension %d of the input is %" PRId64, d,
-                           v->dims[d]);
-    t->input = &t->values[g->inputs[0]];
-    return new_value(t, t->input, width, v->rank - 1, err);
-}
-
-static ax_status prepare(struct ax_trainer *t, struct ax_err *err)
-{
-    const struct ax_graph *g = t->model->graph;
-    size_t widest = 0;
-
-    t->values = calloc((size_t)g->n_values + 1, sizeof *t->values);
-    t->steps = calloc((size_t)g->n_nodes + 1, sizeof *t->steps);
-    t->weights = calloc((size_t)t->model->n_tensors + 1, sizeof *t->weights);
-    if (!t->values || !t->steps || !t->weights)
-        return ax_fail(err, AX_ENOMEM, "no memory to train");
-    AX_TRY(prepare_input(t, err));
-    for (uint32_t i = 0; i < g->n_nodes; i++)
-        AX_TRY(prepare_step(t, &t->steps[i], &g->nodes[i], err));
-    t->output = &t->values[g->outputs[0]];
-    if (!t->output->x || t->output->rank != 1)
-        return ax_fail(err, AX_EUNSUPPORTED, "the output is no row");
-    if (t->n_weights == 0)
-        return ax_fail(err, AX_EUNSUPPORTED, "nothing is left to train");
-    for (uint32_t i = 0; i < g->n_values; i++)
-        if (t->values[i].width > widest)
-            widest = t->values[i].width;
-    if (t->opt.batch > widest)
-        widest = t->opt.batch;
-    t->panel = floats(widest * PANEL);
-    return t->panel ? AX_OK
-                    : ax_fail(err, AX_ENOMEM, "no memory for a product");
-}
 
 ax_status ax_trainer_new(struct ax_trainer **out, struct ax_model *m,
                          const struct ax_train_options *opt,
@@ -297,8 +23,11 @@ ax_status ax_trainer_new(struct ax_trainer **out, struct ax_model *m,
     t->opt = *opt;
     if (opt->batch < 1 || opt->batch > ROWS_MAX)
         st = ax_fail(err, AX_EUSAGE, "a batch of %zu rows", opt->batch);
+    else if (opt->robust && opt->loss != AX_LOSS_CROSS_ENTROPY)
+        st = ax_fail(err, AX_EUSAGE,
+                     "robust training is for cross entropy alone");
     else
-        st = prepare(t, err);
+        st = train_prepare(t, err);
     if (st == AX_OK)
         *out = t;
     else
@@ -310,213 +39,210 @@ void ax_trainer_free(struct ax_trainer *t)
 {
     if (!t)
         return;
-    for (uint32_t i = 0; t->values && i < t->model->graph->n_values; i++) {
-        free(t->values[i].x);
-        free(t->values[i].g);
-    }
+    train_pool_free(t->pool);
+    for (uint32_t i = 0; t->values && i < t->model->graph->n_values; i++)
+        for (int k = 0; k < PLANES; k++) {
+            free(t->values[i].x[k]);
+            free(t->values[i].g[k]);
+        }
     for (size_t k = 0; k < t->n_weights; k++) {
         free(t->weights[k].w);
         free(t->weights[k].g);
         free(t->weights[k].first);
         free(t->weights[k].second);
     }
+    for (int k = 0; k < 4; k++)
+        free(t->mid[k]);
+    free(t->magnitude);
+    free(t->magnitude_g);
     free(t->values);
     free(t->steps);
     free(t->weights);
-    free(t->panel);
+    free(t->room);
+    free(t->zeros);
     free(t);
 }
 
-/* -- forward --------------------------------------------------------------
+/* -- a step, in slices ----------------------------------------------------
  */
 
-static const float *matrix_of(const struct step *s)
+struct slices {
+    struct ax_trainer *t;
+    const struct step *s;
+    const struct io *io;
+    step_fn *f;
+};
+
+static float *at(float *p, size_t row, size_t width)
 {
-    return s->matrix ? s->matrix->w : s->constant;
+    return p ? p + row * width : NULL;
 }
 
-static void forward_rows(const struct ax_trainer *t, const struct step *s,
-                         size_t rows)
+static void run_slice(void *arg, size_t slice)
 {
-    const float *bias = s->bias ? s->bias->w : s->constant_bias;
-    size_t n = s->out->width;
+    const struct slices *all = arg;
+    const struct step *s = all->s;
+    size_t in = s->in->width, out = s->out->width;
+    size_t row = all->io->rows * slice / SLICES;
+    struct io io = *all->io;
 
-    for (size_t i = 0; i < rows; i++)
-        if (bias)
-            memcpy(s->out->x + i * n, bias, n * sizeof *bias);
-        else
-            memset(s->out->x + i * n, 0, n * sizeof *bias);
-    if (s->node->op == AX_OP_Add) {
-        for (size_t i = 0; i < rows * n; i++)
-            s->out->x[i] += s->in->x[i];
-        for (size_t i = 0; s->other && i < rows * n; i++)
-            s->out->x[i] += s->other->x[i];
+    io.slice = slice;
+    io.rows = io.rows * (slice + 1) / SLICES - row;
+    io.x += row * in;
+    io.y = at(io.y, row, out);
+    io.gy = io.gy ? io.gy + row * out : NULL;
+    io.gx = at(io.gx, row, in);
+    all->f(all->t, s, &io);
+}
+
+void train_run(struct ax_trainer *t, const struct step *s, struct io *io,
+               step_fn *f)
+{
+    struct slices all = {t, s, io, f};
+
+    if (!s->kind->sliced) {
+        f(t, s, io);
         return;
     }
-    train_gemm(s->out->x, rows, n, s->in->width,
-               &(struct matrix){s->in->x, s->in->width, 1},
-               &(struct matrix){matrix_of(s), s->row, s->column}, t->panel);
+    train_parallel(t->pool, SLICES, run_slice, &all);
+    if (f == s->kind->backward && s->kind->gather)
+        s->kind->gather(t, s, io);
 }
 
-static float sigmoid(float x)
+void train_step_forward(struct ax_trainer *t, const struct step *s,
+                        size_t rows, enum plane plane)
 {
-    double e = ax_train_exp(-fabs((double)x));
+    struct io io = {
+        .rows = rows,
+        .x = s->in->x[plane],
+        .other = s->other ? s->other->x[plane] : NULL,
+        .y = s->out->x[plane],
+        .w = train_weights_of(&s->matrix),
+        .b = train_weights_of(&s->bias),
+    };
 
-    return (float)((x >= 0 ? 1 : e) / (1 + e));
+    train_run(t, s, &io, s->kind->forward);
 }
 
-static float tangent(float x)
+/* Does G, if it is wanted, hold something? After this it will. */
+static bool holds(float *g, bool *fresh)
 {
-    double e = ax_train_exp(-2 * fabs((double)x));
-    double y = (1 - e) / (1 + e);
+    bool was = *fresh;
 
-    return (float)(x >= 0 ? y : -y);
+    if (g)
+        *fresh = false;
+    return !was;
 }
 
-TRAIN_CLONES
-static void relu(float *restrict y, const float *restrict x, size_t n,
-                 float slope)
+void train_step_backward(struct ax_trainer *t, const struct step *s,
+                         size_t rows, enum plane plane)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = x[i] > 0 ? x[i] : slope * x[i];
+    struct value *in = s->in, *other = s->other;
+    struct weight *w = s->matrix.w, *b = s->bias.w;
+    struct io io = {
+        .rows = rows,
+        .x = in->x[plane],
+        .y = s->out->x[plane],
+        .w = train_weights_of(&s->matrix),
+        .gy = s->out->g[plane],
+        .gx = in != t->input ? in->g[plane] : NULL,
+        .gother = other && other != t->input ? other->g[plane] : NULL,
+        .gw = w ? w->g : NULL,
+        .gb = b ? b->g : NULL,
+    };
+
+    if (s->out->fresh[plane])
+        return; /* nothing comes of it */
+    io.add = holds(io.gx, &in->fresh[plane]);
+    io.add_other = other && holds(io.gother, &other->fresh[plane]);
+    io.add_w = w && holds(io.gw, &w->fresh);
+    io.add_b = b && holds(io.gb, &b->fresh);
+    train_run(t, s, &io, s->kind->backward);
 }
 
-static void forward_step(const struct ax_trainer *t, const struct step *s,
-                         size_t rows)
-{
-    size_t n = rows * s->out->width;
-
-    switch (s->node->op) {
-    case AX_OP_LeakyRelu:
-    case AX_OP_Relu:
-        relu(s->out->x, s->in->x, n, s->slope);
-        break;
-    case AX_OP_Sigmoid:
-        for (size_t i = 0; i < n; i++)
-            s->out->x[i] = sigmoid(s->in->x[i]);
-        break;
-    case AX_OP_Tanh:
-        for (size_t i = 0; i < n; i++)
-            s->out->x[i] = tangent(s->in->x[i]);
-        break;
-    case AX_OP_Flatten:
-    case AX_OP_Identity:
-        memcpy(s->out->x, s->in->x, n * sizeof *s->in->x);
-        break;
-    default:
-        forward_rows(t, s, rows);
-    }
-}
+/* -- a batch --------------------------------------------------------------
+ */
 
 const float *ax_trainer_forward(struct ax_trainer *t, const float *x,
                                 size_t rows)
 {
-    memcpy(t->input->x, x, rows * t->input->width * sizeof *x);
+    if (x != t->input->x[PLANE_EXACT])
+        memcpy(t->input->x[PLANE_EXACT], x,
+               rows * t->input->width * sizeof *x);
     for (uint32_t i = 0; i < t->model->graph->n_nodes; i++)
-        forward_step(t, &t->steps[i], rows);
-    return t->output->x;
+        train_step_forward(t, &t->steps[i], rows, PLANE_EXACT);
+    return t->output->x[PLANE_EXACT];
 }
 
-/* -- backward -------------------------------------------------------------
- */
-
-TRAIN_CLONES
-static void add_to(float *restrict y, const float *restrict x, size_t n)
+float *ax_trainer_room(struct ax_trainer *t)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] += x[i];
-}
-
-TRAIN_CLONES
-static void relu_back(float *restrict gx, const float *restrict gy,
-                      const float *restrict x, size_t n, float slope)
-{
-    for (size_t i = 0; i < n; i++)
-        gx[i] += x[i] > 0 ? gy[i] : slope * gy[i];
-}
-
-static void backward_product(const struct ax_trainer *t, const struct step *s,
-                             size_t rows)
-{
-    const struct matrix gy = {s->out->g, s->out->width, 1};
-    const struct matrix gy_across = {s->out->g, 1, s->out->width};
-    const struct matrix x = {s->in->x, s->in->width, 1};
-    const struct matrix x_across = {s->in->x, 1, s->in->width};
-    const struct matrix w_across = {matrix_of(s), s->column, s->row};
-
-    if (s->matrix && s->column == 1)
-        train_gemm(s->matrix->g, s->in->width, s->out->width, rows, &x_across,
-                   &gy, t->panel);
-    else if (s->matrix)
-        train_gemm(s->matrix->g, s->out->width, s->in->width, rows,
-                   &gy_across, &x, t->panel);
-    if (s->in != t->input)
-        train_gemm(s->in->g, rows, s->in->width, s->out->width, &gy,
-                   &w_across, t->panel);
-}
-
-static void backward_step(const struct ax_trainer *t, const struct step *s,
-                          size_t rows)
-{
-    const float *gy = s->out->g, *y = s->out->x;
-    size_t n = rows * s->out->width;
-    float *gx = s->in->g;
-
-    for (size_t i = 0; s->bias && i < rows; i++)
-        add_to(s->bias->g, gy + i * s->out->width, s->out->width);
-    switch (s->node->op) {
-    case AX_OP_Gemm:
-    case AX_OP_MatMul:
-        backward_product(t, s, rows);
-        break;
-    case AX_OP_LeakyRelu:
-    case AX_OP_Relu:
-        relu_back(gx, gy, s->in->x, n, s->slope);
-        break;
-    case AX_OP_Sigmoid:
-        for (size_t i = 0; i < n; i++)
-            gx[i] += gy[i] * y[i] * (1 - y[i]);
-        break;
-    case AX_OP_Tanh:
-        for (size_t i = 0; i < n; i++)
-            gx[i] += gy[i] * (1 - y[i] * y[i]);
-        break;
-    default: /* Add, Flatten, Identity */
-        add_to(gx, gy, n);
-        if (s->other)
-            add_to(s->other->g, gy, n);
-    }
+    return t->input->x[PLANE_EXACT];
 }
 
 double ax_trainer_loss(struct ax_trainer *t, const struct ax_target *y,
                        size_t rows)
 {
-    return train_loss(NULL, t->output->x, y, rows, t->output->width, &t->opt);
+    return train_loss(NULL, t->output->x[PLANE_EXACT], y, rows,
+                      t->output->width, 1, &t->opt);
+}
+
+void ax_trainer_robust(struct ax_trainer *t, double epsilon, double share)
+{
+    t->epsilon = epsilon;
+    t->share = share;
+}
+
+static void start_gradients(struct ax_trainer *t)
+{
+    for (uint32_t i = 0; i < t->model->graph->n_values; i++)
+        for (int k = 0; k < PLANES; k++)
+            t->values[i].fresh[k] = true;
+    for (size_t k = 0; k < t->n_weights; k++)
+        t->weights[k].fresh = true;
+}
+
+/* The loss, and its gradient by the output. */
+static double start_loss(struct ax_trainer *t, const struct ax_target *y,
+                         size_t rows)
+{
+    double exact = t->epsilon > 0 ? 1 - t->share : 1, loss;
+
+    loss = exact * train_loss(t->output->g[PLANE_EXACT],
+                              t->output->x[PLANE_EXACT], y, rows,
+                              t->output->width, exact, &t->opt);
+    t->output->fresh[PLANE_EXACT] = false;
+    return t->epsilon > 0 ? loss + train_robust_loss(t, y, rows) : loss;
+}
+
+static void go_back(struct ax_trainer *t, size_t rows)
+{
+    for (uint32_t i = t->model->graph->n_nodes; i-- > 0;)
+        train_step_backward(t, &t->steps[i], rows, PLANE_EXACT);
+    if (t->epsilon > 0)
+        train_robust_backward(t, rows);
+    for (size_t k = 0; k < t->n_weights; k++)
+        if (t->weights[k].fresh) /* the output does not depend on it */
+            memset(t->weights[k].g, 0,
+                   t->weights[k].n * sizeof *t->weights[k].g);
 }
 
 ax_status ax_trainer_step(struct ax_trainer *t, double *loss, const float *x,
                           const struct ax_target *y, size_t rows, double rate,
                           struct ax_err *err)
 {
-    const struct ax_graph *g = t->model->graph;
-
     (void)ax_trainer_forward(t, x, rows);
-    for (uint32_t i = 0; i < g->n_values; i++)
-        if (t->values[i].g)
-            memset(t->values[i].g, 0,
-                   rows * t->values[i].width * sizeof(float));
-    for (size_t k = 0; k < t->n_weights; k++)
-        memset(t->weights[k].g, 0, t->weights[k].n * sizeof(float));
-    *loss = train_loss(t->output->g, t->output->x, y, rows, t->output->width,
-                       &t->opt);
+    if (t->epsilon > 0)
+        train_robust_forward(t, rows);
+    start_gradients(t);
+    *loss = start_loss(t, y, rows);
     if (!isfinite(*loss))
         return ax_fail(err, AX_EFORMAT,
                        "the loss of step %" PRIu64
                        " is no finite number; a smaller rate may help",
                        t->count + 1);
-    for (uint32_t i = g->n_nodes; i-- > 0;)
-        backward_step(t, &t->steps[i], rows);
-    train_update(t->weights, t->n_weights, rate, ++t->count, &t->opt);
+    go_back(t, rows);
+    train_update(t->weights, t->n_weights, rate, ++t->count, &t->opt,
+                 t->pool);
     return AX_OK;
 }
 

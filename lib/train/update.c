@@ -62,29 +62,56 @@ static double norm(const struct weight *w, size_t n_weights)
     return sqrt(sum);
 }
 
+#define PART ((size_t)1 << 15) /* weights that a thread takes at a time */
+
+struct job {
+    const struct weight *w;
+    const struct rates *rates;
+    bool adam;
+};
+
+/* The Ith part of all weights, counted through. */
+static void update_part(void *arg, size_t i)
+{
+    const struct job *job = arg;
+    const struct weight *w = job->w;
+    size_t at, n;
+
+    while (i >= (w->n + PART - 1) / PART)
+        i -= (w++->n + PART - 1) / PART;
+    at = i * PART;
+    n = w->n - at < PART ? w->n - at : PART;
+    if (job->adam)
+        adam(w->w + at, w->g + at, w->first + at, w->second + at, n,
+             job->rates);
+    else
+        sgd(w->w + at, w->g + at, w->first + at, n, job->rates);
+}
+
 void train_update(struct weight *w, size_t n_weights, double rate,
-                  uint64_t count, const struct ax_train_options *opt)
+                  uint64_t count, const struct ax_train_options *opt,
+                  struct train_pool *pool)
 {
     struct rates r = {.rate = (float)rate,
                       .decay = (float)opt->decay,
                       .scale = 1,
+                      .beta1 = (float)opt->momentum,
                       .nesterov = opt->nesterov,
                       .coupled = opt->optimiser == AX_OPTIMISER_ADAM};
+    struct job job = {w, &r, opt->optimiser != AX_OPTIMISER_SGD};
     double length = opt->clip > 0 ? norm(w, n_weights) : 0;
+    size_t parts = 0;
 
     if (length > opt->clip)
         r.scale = (float)(opt->clip / length);
-    if (opt->optimiser == AX_OPTIMISER_SGD) {
-        r.beta1 = (float)opt->momentum;
-        for (size_t k = 0; k < n_weights; k++)
-            sgd(w[k].w, w[k].g, w[k].first, w[k].n, &r);
-        return;
+    if (job.adam) {
+        r.beta1 = (float)opt->beta1;
+        r.beta2 = (float)opt->beta2;
+        r.epsilon = (float)opt->epsilon;
+        r.first = (float)(1 / (1 - power(opt->beta1, count)));
+        r.second = (float)(1 / (1 - power(opt->beta2, count)));
     }
-    r.beta1 = (float)opt->beta1;
-    r.beta2 = (float)opt->beta2;
-    r.epsilon = (float)opt->epsilon;
-    r.first = (float)(1 / (1 - power(opt->beta1, count)));
-    r.second = (float)(1 / (1 - power(opt->beta2, count)));
     for (size_t k = 0; k < n_weights; k++)
-        adam(w[k].w, w[k].g, w[k].first, w[k].second, w[k].n, &r);
+        parts += (w[k].n + PART - 1) / PART;
+    train_parallel(pool, parts, update_part, &job);
 }

@@ -11,7 +11,8 @@
 #include "tap.h"
 #include "train/train.h"
 
-#define ROWS 3
+#define ROWS       3
+#define INPUTS_MAX 128
 
 static struct ax_err err;
 
@@ -111,13 +112,15 @@ static double worst(const char *text, const struct ax_train_options *o)
     struct ax_model *m = arch(text), *wide = arch(text);
     struct ax_trainer *t = NULL;
     struct ax_tensor in = {0};
-    float x[ROWS * 6], values[ROWS * 3];
+    float x[ROWS * INPUTS_MAX], values[ROWS * 3];
     const struct ax_target y = {classes, values};
-    int64_t dims[3] = {ROWS, 2, 3};
+    int64_t dims[4] = {ROWS};
     double loss, most = 0, exact;
+    size_t inputs = 1;
+    int rank;
 
     opt.batch = ROWS;
-    for (size_t i = 0; i < ROWS * 6; i++)
+    for (size_t i = 0; i < ROWS * INPUTS_MAX; i++)
         x[i] = (float)number(i);
     for (size_t i = 0; i < ROWS * 3; i++)
         values[i] = (float)(number(100 + i) / 2 + 0.5);
@@ -127,9 +130,12 @@ static double worst(const char *text, const struct ax_train_options *o)
         return HUGE_VAL;
     }
     to_double(wide);
-    if (ax_tensor_new(&in, AX_F64, 3, dims, &err) != AX_OK)
+    rank = wide->graph->values[0].rank;
+    for (int d = 1; d < rank; d++)
+        inputs *= (size_t)(dims[d] = wide->graph->values[0].dims[d]);
+    if (ax_tensor_new(&in, AX_F64, rank, dims, &err) != AX_OK)
         return HUGE_VAL;
-    ax_cast(AX_F64, in.data, AX_F32, x, ROWS * 6);
+    ax_cast(AX_F64, in.data, AX_F32, x, ROWS * inputs);
     exact = loss_in_double(wide, &in, &y, &opt);
     most = fabs(loss - exact);
     for (size_t k = 0; k < ax_trainer_weights(t); k++) {
@@ -159,6 +165,29 @@ static double worst(const char *text, const struct ax_train_options *o)
 #define HEAD "input 2x3\nflatten\ndense 4 name=a\n"
 #define TAIL "dense 3\n"
 
+#define IMAGE "input 2x7x6\n"
+#define ENDS  "flatten\ndense 3\n"
+
+static void test_windows(void)
+{
+    const struct ax_train_options plain = {0}, threads = {.threads = 3};
+
+    OK(worst(IMAGE "conv 3x3\n" ENDS, &plain) < 1e-6);
+    OK(worst(IMAGE "conv 3x3 pad=1\ntanh\nconv 2x2 stride=2 pad=1\n" ENDS,
+             &plain) < 1e-6);
+    OK(worst(IMAGE "conv 4x2\nmaxpool 2\nrelu\nconv 35x2\n" ENDS, &threads) <
+       1e-6);
+    OK(worst(IMAGE
+             "conv 2x3 pad=1\nmaxpool 3 stride=2 pad=1\nconv 2x3\n" ENDS,
+             &plain) < 1e-6);
+    OK(worst(IMAGE "conv 2x3\navgpool 2\ntanh\n" ENDS, &threads) < 1e-6);
+    OK(worst(IMAGE "conv 2x3 pad=1\navgpool 3 stride=2 pad=1\n" ENDS,
+             &plain) < 1e-6);
+    OK(worst(IMAGE "conv 3x3 pad=1 name=c\ntanh\nconv 3x3 pad=1\nadd c\n"
+                   "relu\n" ENDS,
+             &plain) < 1e-6);
+}
+
 static void test_gradients(void)
 {
     const struct ax_train_options plain = {0};
@@ -176,37 +205,96 @@ static void test_gradients(void)
                  &(struct ax_train_options){.loss = (ax_loss)loss}) < 1e-6);
 }
 
-/* Each element is a sum in the order of k, in every place of a tile. */
+enum { M = 29, N = 71, K = 531 };
+
+static void fill(float *x, size_t n, uint64_t from)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)number(from + i);
+}
+
+/* Each element is a chain of fused multiply-adds in the order of k, whatever
+ * the layout, the place of the tile and the thread. */
 static void test_product(void)
 {
-    enum { M = 13, N = 71, K = 29 };
-    static float a[M * K], b[K * N], c[M * N];
-    _Alignas(64) static float panel[PANEL * K];
+    static float a[M * K], b[K * N], c[M * N], room[TRAIN_ROOM(N, K)];
+    struct train_pool *pool = NULL;
+    float start[N];
     int wrong = 0;
 
-    for (size_t i = 0; i < M * K; i++)
-        a[i] = (float)number(i);
-    for (size_t i = 0; i < K * N; i++)
-        b[i] = (float)number(9999 + i);
-    for (int across = 0; across < 2; across++) {
-        struct matrix left = {a, across ? 1 : K, across ? M : 1};
-        struct matrix right = {b, across ? 1 : N, across ? K : 1};
+    fill(a, M * K, 0);
+    fill(b, K * N, 99999);
+    fill(start, N, 500000);
+    OK(train_pool_new(&pool, 3, &err) == AX_OK);
+    for (int way = 0; way < 8; way++) {
+        struct train_product p = {
+            .c = c,
+            .m = M,
+            .n = N,
+            .k = K,
+            .a = {a, way & 1 ? 1 : K, way & 1 ? M : 1},
+            .b = {b, way & 2 ? 1 : N, way & 2 ? K : 1},
+            .start = start,
+            .room = room,
+        };
 
         memset(c, 0, sizeof c);
-        train_gemm(c, M, N, K, &left, &right, panel);
+        train_gemm(&p, way & 4 ? pool : NULL);
         for (size_t i = 0; i < M; i++)
             for (size_t j = 0; j < N; j++) {
-                volatile float sum = 0;
+                float sum = start[j];
 
-                for (size_t k = 0; k < K; k++) {
-                    volatile float p = a[i * left.rows + k * left.columns] *
-                                       b[k * right.rows + j * right.columns];
-
-                    sum = sum + p;
-                }
+                for (size_t k = 0; k < K; k++)
+                    sum = fmaf(a[i * p.a.rows + k * p.a.columns],
+                               b[k * p.b.rows + j * p.b.columns], sum);
                 wrong += sum != c[i * N + j];
             }
     }
+    OK(wrong == 0);
+    train_pool_free(pool);
+}
+
+/* The kinds of processors agree in every size of a tile. */
+static void test_tiles(void)
+{
+    static const char *const kinds[] = {"512", "256", "plain"};
+    float a[TILE_M * 40], b[40 * TILE_N], start[TILE_M * TILE_N];
+    float c[TILE_M * TILE_N], first[TILE_M * TILE_N];
+    int wrong = 0, compared = 0;
+
+    fill(a, TILE_M * 40, 1);
+    fill(b, 40 * TILE_N, 2);
+    fill(start, TILE_M * TILE_N, 3);
+    for (size_t rows = 1; rows <= TILE_M; rows++)
+        for (size_t width = 1; width <= TILE_N; width++) {
+            bool known = false;
+
+            for (int k = 0; k < 3; k++) {
+                train_tile_fn *f = train_tile(kinds[k]);
+
+                if (!f)
+                    continue;
+                memset(c, 0, sizeof c);
+                f(&(struct train_tile){.c = c,
+                                       .start = start,
+                                       .a = a,
+                                       .b = b,
+                                       .c_row = TILE_N,
+                                       .start_row = TILE_N,
+                                       .a_row = 40,
+                                       .a_step = 1,
+                                       .b_row = TILE_N,
+                                       .k = 40},
+                  rows, width);
+                if (known)
+                    wrong += memcmp(c, first, sizeof c) != 0;
+                else
+                    memcpy(first, c, sizeof c);
+                compared += known;
+                known = true;
+            }
+        }
+    printf("# %d tiles compared\n", compared);
     OK(wrong == 0);
 }
 
@@ -228,6 +316,73 @@ static void test_numbers(void)
     OK(ax_train_random(1, 2, 3) != ax_train_random(1, 3, 2));
 }
 
+/* The robust loss in double, by networks of constants: bounds of a value by
+ * intervals, so that the whole is compared by its finite differences with
+ * the network's own loss, which is continuous in the weights. */
+static double robust_loss(struct ax_trainer *t, const float *x,
+                          const struct ax_target *y)
+{
+    double loss;
+
+    if (ax_trainer_step(t, &loss, x, y, ROWS, 0, &err) != AX_OK)
+        return NAN;
+    return loss;
+}
+
+/* Gradients against central differences in float32 of a smooth enough loss,
+ * relative to the largest; and bounds that hold what points inside give. */
+static double worst_robust(const char *text, double share)
+{
+    const int64_t classes[ROWS] = {0, 2, 1};
+    const struct ax_target y = {classes, NULL};
+    struct ax_train_options opt = {.batch = ROWS, .robust = true};
+    struct ax_model *m = arch(text);
+    struct ax_trainer *t = NULL;
+    float x[ROWS * INPUTS_MAX];
+    double most = 0, largest = 0;
+
+    fill(x, ROWS * INPUTS_MAX, 0);
+    if (!m || ax_trainer_new(&t, m, &opt, &err) != AX_OK) {
+        printf("# %s\n", err.msg);
+        return HUGE_VAL;
+    }
+    ax_trainer_robust(t, 0.05, share);
+    for (size_t k = 0; k < ax_trainer_weights(t); k++) {
+        const float *g;
+        size_t n;
+        float *w = ax_trainer_weight(t, k, &n, &g);
+
+        for (size_t i = 0; i < n; i++) {
+            float old = w[i], up = old + 0.004f, down = old - 0.004f;
+            double d;
+
+            if (fabsf(old) < 0.005f)
+                continue; /* the magnitude has a corner at 0 */
+            w[i] = up;
+            d = robust_loss(t, x, &y);
+            w[i] = down;
+            d = (d - robust_loss(t, x, &y)) / ((double)up - (double)down);
+            w[i] = old;
+            (void)robust_loss(t, x, &y);
+            largest = fmax(largest, fabs(d));
+            d = fabs(d - (double)g[i]);
+            most = d > most || isnan(d) ? d : most;
+        }
+    }
+    ax_trainer_free(t);
+    ax_model_free(m);
+    return most / largest;
+}
+
+static void test_robust(void)
+{
+    OK(worst_robust(HEAD "tanh\n" TAIL, 1) < 2e-3);
+    OK(worst_robust(HEAD "sigmoid\ndense 4\nadd a\n" TAIL, 0.5) < 2e-3);
+    OK(worst_robust(IMAGE "conv 3x3 pad=1\ntanh\navgpool 2\n" ENDS, 0.7) <
+       2e-3);
+    OK(worst_robust(IMAGE "conv 2x3\ntanh\nconv 2x2\n" ENDS, 1) < 2e-3);
+}
+
 /* Two steps by hand. */
 static void test_updates(void)
 {
@@ -235,14 +390,14 @@ static void test_updates(void)
     struct weight w = {.n = 1, .w = &x, .g = &g, .first = &m, .second = &v};
     struct ax_train_options opt = {.momentum = 0.5, .decay = 0.1};
 
-    train_update(&w, 1, 0.1, 1, &opt); /* d = 0.6, v = 0.6 */
+    train_update(&w, 1, 0.1, 1, &opt, NULL); /* d = 0.6, v = 0.6 */
     OK(fabs((double)x - 0.94) < 1e-6);
-    train_update(&w, 1, 0.1, 2, &opt); /* d = 0.594, v = 0.894 */
+    train_update(&w, 1, 0.1, 2, &opt, NULL); /* d = 0.594, v = 0.894 */
     OK(fabs((double)x - 0.8506) < 1e-6);
     x = 1;
     m = v = 0;
     opt.nesterov = true;
-    train_update(&w, 1, 0.1, 1, &opt); /* 0.6 + 0.5 * 0.6 */
+    train_update(&w, 1, 0.1, 1, &opt, NULL); /* 0.6 + 0.5 * 0.6 */
     OK(fabs((double)x - 0.91) < 1e-6);
     opt = (struct ax_train_options){.optimiser = AX_OPTIMISER_ADAM,
                                     .beta1 = 0.9,
@@ -250,18 +405,18 @@ static void test_updates(void)
                                     .epsilon = 1e-8};
     x = 1;
     m = v = 0;
-    train_update(&w, 1, 0.1, 1, &opt); /* the first step is the rate */
+    train_update(&w, 1, 0.1, 1, &opt, NULL); /* the first step is the rate */
     OK(fabs((double)x - 0.9) < 1e-6);
     x = 1;
     m = v = 0;
     opt.optimiser = AX_OPTIMISER_ADAMW;
     opt.decay = 0.5;
-    train_update(&w, 1, 0.1, 1, &opt); /* 0.95 - 0.1 */
+    train_update(&w, 1, 0.1, 1, &opt, NULL); /* 0.95 - 0.1 */
     OK(fabs((double)x - 0.85) < 1e-6);
     x = 1;
     m = v = 0;
     opt = (struct ax_train_options){.clip = 0.25};
-    train_update(&w, 1, 1, 1, &opt);
+    train_update(&w, 1, 1, 1, &opt, NULL);
     OK(fabs((double)x - 0.75) < 1e-6);
 }
 
@@ -291,6 +446,9 @@ static void test_freeze(void)
 int main(void)
 {
     test_product();
+    test_tiles();
+    test_windows();
+    test_robust();
     test_numbers();
     test_updates();
     test_gradients();
