@@ -123,11 +123,11 @@ bool ascend(struct ascent *a, const struct climb *c, float *best)
             return false;
         ascent_evaluate(a->dual, c, margin);
         for (int p = 0; p < POINTS; p++) {
-            if (margin[p] > best[p] && best[p] <= 0) {
+            if (margin[p] > best[p] && (best[p] <= 0 || c->thorough)) {
                 best[p] = margin[p];
                 keep(a, c, p);
             }
-            all &= best[p] > 0;
+            all &= best[p] > 0 && !c->thorough;
         }
         if (all || t > c->steps)
             return true;

@@ -16,6 +16,7 @@ struct climb {
     const void *self;
     float d[POINTS]; /* what the bounds are to exceed */
     int steps;       /* at most */
+    bool thorough;   /* all of them, whatever is exceeded */
 };
 
 struct ascent {

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "point.h"
 
+#define CONJ_ROUND  64 /* conjunctions in one round */
 #define STEPS       40
 #define EXACT_BYTES ((size_t)1 << 20)
 
@@ -20,6 +21,7 @@ struct attack {
     uint64_t random;
     uint64_t n_points;
     unsigned rounds; /* of random starts so far */
+    uint64_t next;   /* conjunction of the next round */
     bool insists;    /* an exact evaluation takes little */
     float *lo, *hi;  /* [n_x] least and greatest float32 in the box */
     float *step;     /* [n_x][POINTS] momentum */
@@ -310,27 +312,43 @@ static void random_starts(struct attack *a)
     keep_inside(a);
 }
 
+/* Random starts in the box of one conjunction. */
+static ax_status attack_one(struct attack *a, const struct ax_conj *c,
+                            int steps, double deadline, float **out,
+                            uint32_t *group, uint32_t *conj,
+                            struct ax_err *err)
+{
+    if (c->never || !float_box(a, c))
+        return AX_NO;
+    random_starts(a);
+    return (a->rounds ? follow : insist)(a, c, 0.25f,
+                                         steps > 0 ? steps : STEPS, deadline,
+                                         out, group, conj, err);
+}
+
 ax_status attack_run(struct attack *a, unsigned rounds, int steps,
                      double deadline, float **out, uint32_t *group,
                      uint32_t *conj, struct ax_err *err)
 {
-    for (unsigned r = 0; r < rounds; r++, a->rounds++)
-        for (uint32_t g = 0; g < a->prop->n_groups; g++)
-            for (uint32_t k = 0; k < a->prop->groups[g].n_conj; k++) {
-                const struct ax_conj *c = &a->prop->groups[g].conj[k];
+    for (unsigned r = 0; r < rounds; r++, a->rounds++) {
+        uint64_t at = 0, end = a->next + CONJ_ROUND;
+
+        for (uint32_t g = 0; g < a->prop->n_groups && at < end; g++)
+            for (uint32_t k = 0; k < a->prop->groups[g].n_conj && at < end;
+                 k++, at++) {
                 ax_status st;
 
+                if (at < a->next)
+                    continue;
                 if (deadline > 0 && clock_now() > deadline)
                     return AX_NO;
-                if (c->never || !float_box(a, c))
-                    continue;
-                random_starts(a);
-                st = (a->rounds ? follow : insist)(
-                    a, c, 0.25f, steps > 0 ? steps : STEPS, deadline, out,
-                    group, conj, err);
+                st = attack_one(a, &a->prop->groups[g].conj[k], steps,
+                                deadline, out, group, conj, err);
                 if (st != AX_NO)
                     return st;
             }
+        a->next = at < end ? 0 : end;
+    }
     return AX_NO;
 }
 

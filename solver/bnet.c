@@ -68,6 +68,27 @@ static void find_arguments(struct bnode *out, const struct ax_net_node *in)
     }
 }
 
+/* The variables that each row of a curved node is made of. */
+static ax_status find_factors(struct bnode *out, const struct ax_net_node *in,
+                              struct ax_err *err)
+{
+    bool product = in->kind == AX_NET_PRODUCT;
+
+    out->factor[0] = calloc(2 * (size_t)in->n + 1, sizeof *out->factor[0]);
+    if (!out->factor[0])
+        return ax_fail(err, AX_ENOMEM, "no memory for a node of products");
+    out->factor[1] = out->factor[0] + in->n;
+    for (int i = 0; in->n_blocks && i < 1 + product; i++) {
+        const struct ax_block *b = &in->blocks[i < (int)in->n_blocks ? i : 0];
+        bool second = i > 0 && in->n_blocks == 1;
+
+        out->factor_node[i] = b->source;
+        for (uint32_t j = 0; j < in->n; j++)
+            out->factor[i][j] = b->col[b->row_ptr[j] + second];
+    }
+    return AX_OK;
+}
+
 static ax_status node_new(struct bnet *net, uint32_t k, struct ax_err *err)
 {
     const struct ax_net_node *in = &net->net->nodes[k];
@@ -90,6 +111,8 @@ static ax_status node_new(struct bnet *net, uint32_t k, struct ax_err *err)
                          net->net, k, net->ones, err));
     if (neurons)
         find_arguments(out, in);
+    if (ax_net_curved(in->kind))
+        AX_TRY(find_factors(out, in, err));
     if (in->bq) {
         out->bq = aligned_alloc(64, (out->n8 + LANES) * sizeof *out->bq);
         if (!out->bq)
@@ -138,6 +161,7 @@ ax_status bnet_new(struct bnet **out, const struct ax_net *net,
         b->first[k] = b->neurons;
         if (ax_net_neurons(b->nodes[k].kind))
             b->neurons += b->nodes[k].n;
+        b->curved |= ax_net_curved(b->nodes[k].kind);
         b->smooth |= b->nodes[k].kind == AX_NET_SIGMOID;
         if (b->nodes[k].n8 > b->widest8)
             b->widest8 = b->nodes[k].n8;
@@ -159,6 +183,7 @@ void bnet_free(struct bnet *b)
             free(b->nodes[k].blocks[i].packed.data);
         free(b->nodes[k].blocks);
         free(b->nodes[k].arg_node);
+        free(b->nodes[k].factor[0]);
         free(b->nodes[k].bq);
     }
     free(b->nodes);

@@ -146,6 +146,90 @@ static void relax_smooth(struct bwork *w, uint32_t k, struct bstate *st,
         add_m(w, &w->sum_m[k], (uint64_t)SMOOTH_M);
 }
 
+/* ceil(v 2^-by), or M_LIMIT if it is not below that; v >= 0. */
+static uint64_t ceil_shift(ax_i128 v, int by)
+{
+    if (by > 0)
+        v = by > 126 ? v > 0 : -((-v) >> by);
+    else if (v > 0 && (by < -62 || v >= (ax_i128)M_LIMIT >> -by))
+        v = M_LIMIT;
+    else
+        v = v > 0 ? v << -by : 0;
+    return v < (ax_i128)M_LIMIT ? (uint64_t)v : M_LIMIT;
+}
+
+/* Bounds of the variable of a curved node are no worse than its range. */
+static void narrow(struct bwork *w, const struct relax *rx, uint32_t j,
+                   ax_i128 *lower, ax_i128 *upper)
+{
+    ax_i128 l = 0, u = 0;
+
+    add64(w, &l, rx->l[j], rx->t);
+    add64(w, &u, -(ax_i128)rx->u[j], rx->t);
+    *lower = l > *lower ? l : *lower;
+    *upper = -u < *upper ? -u : *upper;
+}
+
+/* Ranges of hold node k, all of whose n variables have bounds. */
+static void relax_hold(struct bwork *w, uint32_t k, struct bstate *st,
+                       size_t n)
+{
+    const struct bnode *node = &w->net->nodes[k];
+    struct relax *rx = &w->relax[k];
+    int64_t *m = st->m + w->net->first[k];
+    int most = 0, sh;
+
+    for (size_t r = 0; r < n; r++) {
+        int a, b;
+
+        if (ax_net_curved(w->net->nodes[node->arg_node[r]].kind))
+            narrow(w, &w->relax[node->arg_node[r]], node->arg[r],
+                   &w->lower[r], &w->upper[r]);
+        a = bits128(w->lower[r]);
+        b = bits128(w->upper[r]);
+        most = a > most ? a : most;
+        most = b > most ? b : most;
+    }
+    sh = most > RANGE_BITS ? most - RANGE_BITS : 0;
+    rx->t = 64 - sh;
+    rx->n_idx = rx->n_loose = 0;
+    w->sum_m[k] = 0;
+    for (size_t r = 0; r < n; r++) {
+        ax_i128 top = -w->lower[r] > w->upper[r] ? -w->lower[r] : w->upper[r];
+        uint64_t bound = ceil_shift(top > 0 ? top : 0, 48);
+
+        rx->l[r] = (int64_t)(w->lower[r] >> sh);
+        rx->u[r] = -(int64_t)((-w->upper[r]) >> sh);
+        rx->u[r] = rx->u[r] > rx->l[r] ? rx->u[r] : rx->l[r];
+        m[r] = bound < (uint64_t)m[r] ? (int64_t)bound : m[r];
+        add_m(w, &w->sum_m[k], (uint64_t)m[r]);
+    }
+}
+
+/* Lines of curved node k, from the ranges of what it is made of. */
+static void bend(struct bwork *w, uint32_t k)
+{
+    const struct bnode *node = &w->net->nodes[k];
+    const struct relax *x = &w->relax[node->factor_node[0]];
+    const struct relax *y = &w->relax[node->factor_node[1]];
+    struct relax *own = &w->relax[k];
+    struct range a = {x->l, x->u, x->t}, b = {y->l, y->u, y->t};
+    struct range out = {own->l, own->u, 0};
+    int bits = w->net->net->nodes[k].scale;
+    uint64_t *m = (uint64_t *)w->m[k];
+
+    if (node->kind == AX_NET_PRODUCT)
+        curve_product(&w->curve[k], &out, &a, &b, node->factor[0],
+                      node->factor[1], node->n, bits, node->n_blocks == 1, m);
+    else if (!curve_reciprocal(&w->curve[k], &out, &a, node->factor[0],
+                               node->n, bits, m))
+        w->bad = true;
+    own->t = out.t;
+    w->sum_m[k] = 0;
+    for (uint32_t i = 0; i < node->n && !w->bad; i++)
+        add_m(w, &w->sum_m[k], m[i]);
+}
+
 static void settle(struct bwork *w, uint32_t k, struct bstate *st, size_t n)
 {
     uint8_t *status = st->status + w->net->first[k];
@@ -198,23 +282,15 @@ static void bound_neurons(struct bwork *w, const struct bbox *box, uint32_t k,
         relax_smooth(w, k, st, n);
         return;
     }
+    if (node->kind == AX_NET_HOLD) {
+        relax_hold(w, k, st, n);
+        return;
+    }
     settle(w, k, st, n);
     relax_node(w, k, st, n);
 }
 
 /* ---- M of the root ---- */
-
-/* ceil(v 2^-by), or M_LIMIT if it is not below that; v >= 0. */
-static uint64_t ceil_shift(ax_i128 v, int by)
-{
-    if (by > 0)
-        v = by > 126 ? v > 0 : -((-v) >> by);
-    else if (v > 0 && (by < -62 || v >= (ax_i128)M_LIMIT >> -by))
-        v = M_LIMIT;
-    else
-        v = v > 0 ? v << -by : 0;
-    return v < (ax_i128)M_LIMIT ? (uint64_t)v : M_LIMIT;
-}
 
 static int64_t m_of(const struct bwork *w, const struct bstate *st,
                     uint32_t k, size_t j)
@@ -290,6 +366,8 @@ bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
     for (uint32_t k = 1; k + 1 < net->n_nodes && !w->bad; k++) {
         if (ax_net_neurons(net->nodes[k].kind))
             bound_neurons(w, box, k, st);
+        else if (ax_net_curved(net->nodes[k].kind))
+            bend(w, k);
         else
             bound_linear(w, k, st);
     }
@@ -314,6 +392,11 @@ void bound_keep(const struct bwork *w, struct bbounds *b)
              net->nodes[k].kind == AX_NET_SIGMOID && i < rx->n_loose; i++)
             b->smooth[net->first[k] + i] = (struct smooth){
                 rx->chord[i], rx->l[i], rx->u[i], rx->mask[i]};
+        for (uint32_t j = 0;
+             net->nodes[k].kind == AX_NET_HOLD && j < net->nodes[k].n; j++) {
+            b->l[net->first[k] + j] = (int32_t)rx->l[j];
+            b->u[net->first[k] + j] = (int32_t)rx->u[j];
+        }
         if (net->nodes[k].kind != AX_NET_RELU)
             continue;
         for (uint32_t i = 0; i < rx->n_loose; i++) {
@@ -341,6 +424,13 @@ void bound_use(struct bwork *w, const struct bbounds *b,
             for (uint32_t j = 0; j < net->nodes[k].n; j++)
                 enclose(rx, j, &b->smooth[net->first[k] + j]);
         }
+        for (uint32_t j = 0;
+             net->nodes[k].kind == AX_NET_HOLD && j < net->nodes[k].n; j++) {
+            rx->l[j] = b->l[net->first[k] + j];
+            rx->u[j] = b->u[net->first[k] + j];
+        }
+        if (ax_net_curved(net->nodes[k].kind))
+            bend(w, k);
         if (net->nodes[k].kind != AX_NET_RELU)
             continue;
         relax_stable(rx, status, net->nodes[k].n);

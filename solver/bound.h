@@ -12,13 +12,13 @@
 
 enum status { UNSTABLE, ACTIVE, INACTIVE };
 
-/* What a box inherits and hands on. Neurons are the variables of relu and
- * sigmoid nodes, one node after the other, bnet.first[k] on; a sigmoid is
- * always unstable. */
+/* What a box inherits and hands on. Neurons are the variables of relu,
+ * sigmoid and hold nodes, one node after the other, bnet.first[k] on; those
+ * that are no relu are always unstable. */
 struct bstate {
     int64_t *m;      /* [neurons] M */
     uint8_t *status; /* [neurons] */
-    uint64_t *sum_m; /* [n_nodes] SM of unit and weighted nodes; UINT64_MAX
+    uint64_t *sum_m; /* [n_nodes] SM of nodes without neurons; UINT64_MAX
                         where it is infinite */
 };
 
@@ -39,6 +39,8 @@ struct bnode {
     int64_t *bq; /* [n8] or NULL */
     int b_scale;
     uint32_t *arg_node, *arg; /* [n] of a node of neurons: v_i */
+    /* Of a curved node: each row's variables of these nodes. */
+    uint32_t factor_node[2], *factor[2];
 };
 
 /* The network as the bounds want it. Borrows the ax_net. */
@@ -51,6 +53,7 @@ struct bnet {
     size_t widest8;
     int32_t *ones; /* W' of nodes of neurons */
     bool smooth;   /* there are sigmoids among them */
+    bool curved;   /* there are products or reciprocals */
 };
 
 ax_status bnet_new(struct bnet **out, const struct ax_net *net,
@@ -71,7 +74,7 @@ struct bbounds {
     uint64_t sum_m0;
     int *t;                /* [n_nodes] */
     uint64_t *sum;         /* [n_nodes] SM of relu nodes */
-    int32_t *l, *u;        /* [neurons]; 0 if not unstable */
+    int32_t *l, *u;        /* [neurons]; 0 if stable, and of sigmoids */
     struct smooth *smooth; /* [neurons] of sigmoids; none if there are none */
 };
 

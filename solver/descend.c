@@ -63,12 +63,39 @@ static void contribute(struct bwork *w, const struct bblock *b,
     to->is = true;
 }
 
-/* The affine step at unit or weighted node s. */
+/* sum of nu times what its sign takes of a curve's lines, at their scale. */
+static ax_i128 between(const struct curve *c, const int64_t *nu, uint32_t n)
+{
+    ax_i128 sum = 0;
+
+    for (uint32_t i = 0; i < n; i++)
+        sum += (ax_i128)nu[i] * (nu[i] < 0 ? c->up[i] : c->low[i]);
+    return sum;
+}
+
+/* The contributions of a curved node, whose W' are those of the box. */
+static void contribute_curve(struct bwork *w, uint32_t s, size_t n)
+{
+    const struct bnode *node = &w->net->nodes[s];
+    const struct curve *c = &w->curve[s];
+    struct contribution *at = &w->at[s];
+
+    at->counted = false; /* the blocks' sums are not those of nu */
+    for (uint32_t i = 0; i < node->n_blocks; i++) {
+        struct bblock b = node->blocks[i];
+
+        b.csr.val = c->w[i];
+        contribute(w, &b, at, at->e, node->n8, c->scale[i], n);
+    }
+}
+
+/* The affine step at node s that is no relu or sigmoid. */
 static void affine(struct bwork *w, uint32_t s, size_t n)
 {
     const struct bnode *node = &w->net->nodes[s];
     struct contribution *at = &w->at[s];
     bool weighted = node->kind == AX_NET_WEIGHTED;
+    bool curved = ax_net_curved(node->kind);
     uint64_t sum = 0;
 
     for (uint32_t i = 0; weighted && i < node->n_blocks; i++)
@@ -83,6 +110,9 @@ static void affine(struct bwork *w, uint32_t s, size_t n)
         at->q[r] -= sh;
         if (sh > 0)
             add64(w, &w->c[r], -(ax_i128)w->sum_m[s], at->q[r] + 16);
+        if (curved)
+            add64(w, &w->c[r], between(&w->curve[s], nu, node->n),
+                  at->q[r] + w->curve[s].at);
         if (!weighted && !node->bq)
             continue;
         if (node->bq || !at->counted)
@@ -97,6 +127,10 @@ static void affine(struct bwork *w, uint32_t s, size_t n)
         }
     }
     at->counted = weighted || node->bq;
+    if (curved) {
+        contribute_curve(w, s, n);
+        return;
+    }
     for (uint32_t i = 0; i < node->n_blocks; i++)
         contribute(w, &node->blocks[i], at, at->e, node->n8, node->scale, n);
 }
@@ -175,7 +209,7 @@ static void multiply(const struct bwork *w, uint32_t s,
     }
 }
 
-/* The relaxation at node s of neurons. */
+/* The relaxation at relu or sigmoid node s. */
 static void relax(struct bwork *w, uint32_t s, const struct batch *b)
 {
     const struct bnode *node = &w->net->nodes[s];
@@ -224,7 +258,8 @@ void work_descend(struct bwork *w, const struct bbox *box, uint32_t k,
     size_t x8 = w->net->nodes[0].n8;
 
     for (uint32_t s = k + 1; s-- > 0;) {
-        bool neurons = ax_net_neurons(w->net->nodes[s].kind);
+        enum ax_net_kind kind = w->net->nodes[s].kind;
+        bool neurons = kind == AX_NET_RELU || kind == AX_NET_SIGMOID;
 
         if (!w->at[s].is)
             continue;

@@ -5,6 +5,7 @@
  * slope and multiplier: one pass each way for all of them. */
 #include "dual.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,17 +23,31 @@ static size_t variables(const struct bnet *net)
     return n;
 }
 
+static size_t bent(const struct bnet *net)
+{
+    size_t n = 0;
+
+    for (uint32_t k = 0; k < net->n_nodes; k++)
+        n += ax_net_curved(net->nodes[k].kind) ? net->nodes[k].n : 0;
+    return n;
+}
+
 size_t dual_bytes(const struct bnet *net)
 {
     return sizeof(struct lanes) * (4 * net->neurons + 2 * variables(net)) +
-           POINTS * net->neurons;
+           POINTS * net->neurons + bent(net) * sizeof(struct bend);
+}
+
+static bool is_relaxed(enum ax_net_kind k)
+{
+    return k == AX_NET_RELU || k == AX_NET_SIGMOID;
 }
 
 ax_status dual_new(struct dual **out, const struct bnet *net,
                    const struct lane_net *lane, struct ax_err *err)
 {
     struct dual *d = aligned_alloc(64, sizeof *d);
-    size_t n = net->neurons, n_x = net->nodes[0].n, at = 0;
+    size_t n = net->neurons, n_x = net->nodes[0].n, at = 0, curved = 0;
     struct lanes *room;
 
     if (!d)
@@ -46,8 +61,12 @@ ax_status dual_new(struct dual **out, const struct bnet *net,
     d->status = calloc(n + 1, sizeof *d->status);
     d->alpha = lanes_alloc(4 * n);
     d->e = calloc(2 * (size_t)net->n_nodes, sizeof *d->e);
+    d->bend = calloc(net->n_nodes, sizeof *d->bend);
+    if (d->bend)
+        d->bend[0] = calloc(bent(net) + 1, sizeof **d->bend);
     room = lanes_alloc(2 * variables(net));
-    if (!d->l || !d->lo || !d->status || !d->alpha || !d->e || !room ||
+    if (!d->bend || !d->bend[0] || !d->l || !d->lo || !d->status ||
+        !d->alpha || !d->e || !room ||
         live_new(&d->live, lane, err) != AX_OK) {
         free(room);
         dual_free(d);
@@ -64,6 +83,10 @@ ax_status dual_new(struct dual **out, const struct bnet *net,
         d->e[k] = room + at;
         d->y[k] = room + at + net->nodes[k].n;
         at += 2 * (size_t)net->nodes[k].n;
+        if (!ax_net_curved(net->nodes[k].kind))
+            continue;
+        d->bend[k] = d->bend[0] + curved;
+        curved += net->nodes[k].n;
     }
     *out = d;
     return AX_OK;
@@ -76,6 +99,9 @@ void dual_free(struct dual *d)
     if (d->e)
         free(d->e[0]);
     live_free(d->live, d->lane);
+    if (d->bend)
+        free(d->bend[0]);
+    free(d->bend);
     free(d->e);
     free(d->alpha);
     free(d->status);
@@ -84,17 +110,81 @@ void dual_free(struct dual *d)
     free(d);
 }
 
+/* Bounds of variable j of node k, which is a hold node or curved. */
+static void bounds_of(const struct dual *d, uint32_t k, uint32_t j, float *l,
+                      float *u)
+{
+    bool curved = ax_net_curved(d->net->nodes[k].kind);
+
+    *l = curved ? d->bend[k][j].least : d->l[d->net->first[k] + j];
+    *u = curved ? d->bend[k][j].most : d->u[d->net->first[k] + j];
+}
+
+static struct bend product(float xl, float xu, float yl, float yu,
+                           bool square)
+{
+    float cx = (xl + xu) / 2, cy = (yl + yu) / 2;
+    float off = (xu - xl) * (yu - yl) / 4;
+
+    return (struct bend){
+        .wa = cy,
+        .wb = cx,
+        .low = (square ? 0 : -off) - cx * cy,
+        .up = off - cx * cy,
+        .least = fminf(fminf(xl * yl, xl * yu), fminf(xu * yl, xu * yu)),
+        .most = fmaxf(fmaxf(xl * yl, xl * yu), fmaxf(xu * yl, xu * yu))};
+}
+
+static struct bend reciprocal(float l, float u)
+{
+    float slope;
+
+    l = fmaxf(l, FLT_MIN);
+    u = fmaxf(l, u);
+    slope = 1 / l / u;
+    return (struct bend){.wa = -slope,
+                         .low = 2 * sqrtf(slope),
+                         .up = 1 / l + 1 / u,
+                         .least = 1 / u,
+                         .most = 1 / l};
+}
+
+void dual_bend(struct dual *d, uint32_t k)
+{
+    for (k++; k < d->net->n_nodes; k++) {
+        const struct bnode *node = &d->net->nodes[k];
+        bool is_product = node->kind == AX_NET_PRODUCT;
+
+        for (uint32_t i = 0; ax_net_curved(node->kind) && i < node->n; i++) {
+            uint32_t a = node->factor[0][i];
+            uint32_t b = node->factor[is_product][i];
+            uint32_t to = node->factor_node[is_product];
+            float xl, xu, yl, yu;
+
+            bounds_of(d, node->factor_node[0], a, &xl, &xu);
+            bounds_of(d, to, b, &yl, &yu);
+            d->bend[k][i] = is_product
+                                ? product(xl, xu, yl, yu,
+                                          a == b &&
+                                              to == node->factor_node[0])
+                                : reciprocal(xl, xu);
+        }
+    }
+}
+
 void dual_box(struct dual *d, const struct bbounds *b,
               const struct ax_group *g)
 {
     const struct bnet *net = d->net;
 
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        for (size_t i = 0, j = net->first[k]; i < net->nodes[k].n; i++, j++)
-            if (net->nodes[k].kind == AX_NET_RELU) {
+        for (size_t i = 0, j = net->first[k];
+             ax_net_neurons(net->nodes[k].kind) && i < net->nodes[k].n;
+             i++, j++)
+            if (net->nodes[k].kind != AX_NET_SIGMOID) {
                 d->l[j] = (float)ldexp(b->l[j], -b->t[k]);
                 d->u[j] = (float)ldexp(b->u[j], -b->t[k]);
-            } else if (net->nodes[k].kind == AX_NET_SIGMOID) {
+            } else {
                 d->l[j] = (float)ldexp((double)b->smooth[j].low, -28);
                 d->u[j] = (float)ldexp((double)b->smooth[j].up, -28);
                 d->slope[j] = (float)ldexp((double)b->smooth[j].slope, -28);
@@ -103,6 +193,7 @@ void dual_box(struct dual *d, const struct bbounds *b,
         d->lo[i] = (float)ldexp((double)g->lo[i], -g->p);
         d->hi[i] = (float)ldexp((double)g->hi[i], -g->p);
     }
+    dual_bend(d, 0);
 }
 
 void dual_clear(struct dual *d)
@@ -208,6 +299,49 @@ CLONES static void minimise(struct lanes *value, struct lanes *x,
     }
 }
 
+/* A row of a curved node: what it puts on its variables. */
+CLONES static void bend_down(struct lanes *x, struct lanes *y,
+                             const struct lanes *e, struct lanes *value,
+                             const struct bend *b)
+{
+    for (int p = 0; p < POINTS; p++) {
+        float mu = e->x[p];
+
+        value->x[p] += mu * (mu >= 0 ? b->low : b->up);
+        x->x[p] += mu * b->wa;
+        y->x[p] += mu * b->wb;
+    }
+}
+
+CLONES static void bend_up(struct lanes *out, const struct lanes *x,
+                           const struct lanes *y, const struct lanes *e,
+                           const struct bend *b)
+{
+    for (int p = 0; p < POINTS; p++)
+        out->x[p] = b->wa * x->x[p] + b->wb * y->x[p] +
+                    (e->x[p] >= 0 ? b->low : b->up);
+}
+
+/* All rows of curved node s that are live, downwards or upwards. */
+static void bend_rows(struct dual *d, uint32_t s, bool down)
+{
+    const struct bnode *node = &d->net->nodes[s];
+    int second = node->kind == AX_NET_PRODUCT;
+    struct lanes **at = down ? d->e : d->y;
+
+    for (uint32_t r = 0; r < d->live[s].n; r++) {
+        uint32_t i = d->live[s].list[r];
+        struct lanes *x = &at[node->factor_node[0]][node->factor[0][i]];
+        struct lanes *y =
+            &at[node->factor_node[second]][node->factor[second][i]];
+
+        if (down)
+            bend_down(x, y, &d->e[s][i], &d->value, &d->bend[s][i]);
+        else
+            bend_up(&d->y[s][i], x, y, &d->e[s][i], &d->bend[s][i]);
+    }
+}
+
 void dual_backward(struct dual *d, uint32_t k)
 {
     const struct bnet *net = d->net;
@@ -219,7 +353,7 @@ void dual_backward(struct dual *d, uint32_t k)
 
         const struct live *live = &d->live[s];
 
-        for (uint32_t r = 0; ax_net_neurons(node->kind) && r < live->n; r++) {
+        for (uint32_t r = 0; is_relaxed(node->kind) && r < live->n; r++) {
             uint32_t i = live->list[r];
             size_t n = first + i;
 
@@ -231,7 +365,11 @@ void dual_backward(struct dual *d, uint32_t k)
                 smooth_down(&d->e[s][i], &d->value, d->slope[n], d->l[n],
                             d->u[n]);
         }
-        if (!ax_net_neurons(node->kind))
+        if (ax_net_curved(node->kind)) {
+            bend_rows(d, s, true);
+            continue;
+        }
+        if (!is_relaxed(node->kind))
             add_bias(&d->value, d->e[s], node->b, live);
         for (uint32_t i = 0; live->n && i < node->n_layers; i++)
             lanes_backward(d->e[node->layers[i].source], &node->layers[i],
@@ -245,10 +383,14 @@ void dual_forward(struct dual *d, uint32_t k)
     for (uint32_t s = 1; s < k; s++) {
         const struct lane_node *node = &d->lane->nodes[s];
         size_t first = d->net->first[s];
-        bool neurons = ax_net_neurons(node->kind);
+        bool neurons = is_relaxed(node->kind);
         struct lanes *to = neurons ? d->v + first : d->y[s];
         const struct live *live = &d->live[s];
 
+        if (ax_net_curved(node->kind)) {
+            bend_rows(d, s, false);
+            continue;
+        }
         begin(to, node->b, live);
         for (uint32_t i = 0; live->n && i < node->n_layers; i++)
             lanes_forward(to, &node->layers[i], d->y[node->layers[i].source],

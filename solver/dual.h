@@ -18,15 +18,22 @@ enum {
     DUAL_SPLIT_OFF
 };
 
+/* What replaces a row of a curved node: wa x + wb y + [low, up]; and bounds
+ * of it. */
+struct bend {
+    float wa, wb, low, up, least, most;
+};
+
 struct dual {
     const struct bnet *net;
     const struct lane_net *lane;
     struct live *live; /* [n_nodes] all, unless the caller says less */
     size_t neurons;
-    float *l, *u;   /* [neurons] bounds of unstable neurons; of a sigmoid what
-                       its lines have at 0 */
-    float *slope;   /* [neurons] of the lines of a sigmoid */
-    float *lo, *hi; /* [n_x] the box */
+    float *l, *u; /* [neurons] bounds of unstable neurons; of a sigmoid what
+                     its lines have at 0 */
+    float *slope; /* [neurons] of the lines of a sigmoid */
+    struct bend **bend; /* [n_nodes] of curved nodes; [0]: all */
+    float *lo, *hi;     /* [n_x] the box */
     /* Set by the caller: */
     uint8_t (*status)[POINTS]; /* [neurons] */
     struct lanes *alpha;       /* [neurons] in [0, 1]; of loose ones */
@@ -49,6 +56,10 @@ size_t dual_bytes(const struct bnet *net);
 /* Use these bounds and this box from now on. */
 void dual_box(struct dual *d, const struct bbounds *b,
               const struct ax_group *g);
+
+/* The lines of the curved nodes after node k, from l and u; dual_box does
+ * it. */
+void dual_bend(struct dual *d, uint32_t k);
 
 /* No rows: what is live in e is zero. Rows over node k are added to e[k],
  * those of a property to e[0], too. */

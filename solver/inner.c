@@ -16,7 +16,7 @@ struct inner {
     const struct inner_job *job;
     uint8_t *status; /* [neurons] so far */
     uint8_t **tables;
-    uint32_t node;            /* a relu node */
+    uint32_t node;            /* a relu or hold node */
     uint32_t n, *rows;        /* its unstable neurons */
     uint32_t n_loose, *loose; /* those before */
     uint32_t *spare;          /* room for as many */
@@ -124,6 +124,7 @@ static bool climb(struct inner *in, struct pack *k, struct ascent *a,
     c.node = k->node;
     c.n = k->n_loose;
     c.loose = k->loose;
+    c.thorough = in->job->net->nodes[in->node].kind == AX_NET_HOLD;
     /* Lanes that are not used have a bound of 0, which is enough. */
     for (int p = 2 * (int)k->n; p < POINTS; p++)
         c.d[p] = -1;
@@ -165,6 +166,13 @@ static void improve_pack(void *self, int worker, size_t part)
 
 /* ---- node by node ---- */
 
+/* Are there bounds in node k that slopes make better? */
+static bool has_rows(const struct bnet *net, uint32_t k)
+{
+    return net->nodes[k].kind == AX_NET_RELU ||
+           net->nodes[k].kind == AX_NET_HOLD;
+}
+
 /* The unstable neurons of node k, and those before it. */
 static void find(struct inner *in, uint32_t k)
 {
@@ -189,6 +197,7 @@ static void find(struct inner *in, uint32_t k)
 static void settle(struct inner *in)
 {
     size_t first = in->job->net->first[in->node];
+    bool hold = in->job->net->nodes[in->node].kind == AX_NET_HOLD;
 
     for (uint32_t i = 0; i < in->n; i++) {
         size_t j = first + in->rows[i];
@@ -199,11 +208,15 @@ static void settle(struct inner *in)
             d->l[j] = fmaxf(d->l[j], in->low[i]);
             d->u[j] = fminf(d->u[j], in->up[i]);
         }
+        if (hold)
+            continue;
         if (in->low[i] >= 0)
             in->status[j] = ACTIVE;
         else if (in->up[i] <= 0)
             in->status[j] = INACTIVE;
     }
+    for (int t = 0; hold && t < in->job->n_ascents; t++)
+        dual_bend(in->job->ascents[t]->dual, in->node);
 }
 
 /* Multiply-adds for what is live. */
@@ -237,7 +250,7 @@ static int choose_steps(struct inner *in)
         struct pack pack = {.in = in, .loose = in->spare};
         uint32_t n_packs;
 
-        if (net->nodes[k].kind != AX_NET_RELU)
+        if (!has_rows(net, k))
             continue;
         find(in, k);
         if (!in->n_loose || !in->n)
@@ -259,7 +272,7 @@ static ax_status improve(struct inner *in, struct ax_err *err)
 
     in->steps = choose_steps(in);
     for (uint32_t k = 1; in->steps && k < net->n_nodes; k++) {
-        if (net->nodes[k].kind != AX_NET_RELU)
+        if (!has_rows(net, k))
             continue;
         find(in, k);
         if (!in->n_loose || !in->n)

@@ -37,8 +37,9 @@ struct lane_layer {
 struct lane_node {
     enum ax_net_kind kind;
     uint32_t n, n_layers;
-    struct lane_layer *layers;
-    float *b; /* [n] or NULL */
+    struct lane_layer
+        *layers; /* of a curved node only what depends on what */
+    float *b;    /* [n] or NULL */
 };
 
 /* Borrows the network. Threads may share it. */

@@ -31,6 +31,78 @@ CLONES static void mask(struct lanes *da, const struct lanes *a, size_t n)
             da[i].x[p] = a[i].x[p] > 0 ? da[i].x[p] : 0.0f;
 }
 
+/* The variables of a row of a curved node: of layer 0 and of the last, or
+ * both of the only one. */
+static void factors(const struct lane_node *node, struct lanes *const *a,
+                    uint32_t i, struct lanes **x, struct lanes **y)
+{
+    const struct lane_layer *l = node->layers;
+    const struct lane_layer *m = &node->layers[node->n_layers - 1];
+
+    *x = &a[l->source][l->col[l->ptr[i]]];
+    *y = &a[m->source][m->col[m->ptr[i + 1] - 1]];
+}
+
+CLONES static void multiply(struct lanes *out, const struct lanes *x,
+                            const struct lanes *y)
+{
+    for (int p = 0; p < POINTS; p++)
+        out->x[p] = x->x[p] * y->x[p];
+}
+
+CLONES static void multiply_back(struct lanes *dx, const struct lanes *y,
+                                 const struct lanes *dz)
+{
+    for (int p = 0; p < POINTS; p++)
+        dx->x[p] += y->x[p] * dz->x[p];
+}
+
+CLONES static void invert(struct lanes *out, const struct lanes *x)
+{
+    for (int p = 0; p < POINTS; p++)
+        out->x[p] = 1 / x->x[p];
+}
+
+CLONES static void invert_back(struct lanes *dx, const struct lanes *out,
+                               const struct lanes *dz)
+{
+    for (int p = 0; p < POINTS; p++)
+        dx->x[p] -= out->x[p] * out->x[p] * dz->x[p];
+}
+
+static void bend(struct points *p, uint32_t k)
+{
+    const struct lane_node *node = &p->net->nodes[k];
+
+    for (uint32_t i = 0; i < node->n; i++) {
+        struct lanes *x, *y;
+
+        factors(node, p->a, i, &x, &y);
+        if (node->kind == AX_NET_PRODUCT)
+            multiply(&p->a[k][i], x, y);
+        else
+            invert(&p->a[k][i], x);
+    }
+}
+
+static void bend_back(struct points *p, uint32_t k)
+{
+    const struct lane_node *node = &p->net->nodes[k];
+
+    for (uint32_t i = 0; i < node->n; i++) {
+        struct lanes *x, *y, *dx, *dy;
+
+        factors(node, p->a, i, &x, &y);
+        factors(node, p->da, i, &dx, &dy);
+        if (node->kind == AX_NET_RECIPROCAL) {
+            invert_back(dx, &p->a[k][i], &p->da[k][i]);
+            continue;
+        }
+        multiply_back(dx, y, &p->da[k][i]);
+        multiply_back(dy, x, &p->da[k][i]);
+    }
+}
+
 static void sigmoid(struct lanes *a, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -122,6 +194,10 @@ const float *points_forward(struct points *p)
     for (uint32_t k = 1; k < p->net->n_nodes; k++) {
         const struct lane_node *node = &p->net->nodes[k];
 
+        if (ax_net_curved(node->kind)) {
+            bend(p, k);
+            continue;
+        }
         spread(p->a[k], node->b, node->n);
         for (uint32_t i = 0; i < node->n_layers; i++)
             lanes_forward(p->a[k], &node->layers[i],
@@ -141,6 +217,10 @@ float *points_backward(struct points *p)
     for (uint32_t k = p->net->n_nodes; k-- > 1;) {
         const struct lane_node *node = &p->net->nodes[k];
 
+        if (ax_net_curved(node->kind)) {
+            bend_back(p, k);
+            continue;
+        }
         if (node->kind == AX_NET_RELU)
             mask(p->da[k], p->a[k], node->n);
         else if (node->kind == AX_NET_SIGMOID)

@@ -153,7 +153,8 @@ static void say_stop(struct ax_prove_result *out, const struct search *se)
 }
 
 /* Few inputs are split, of many the neurons' signs. */
-#define INPUTS_SPLIT 16
+#define INPUTS_SPLIT  16
+#define INPUTS_CURVED 64 /* no sign of a neuron makes products tighter */
 
 /* How many inputs are not fixed, in the group that has most. */
 static uint32_t open_inputs(const struct ax_prop *prop)
@@ -222,7 +223,8 @@ static void explain_attack(struct ax_prove_result *out, bool wanted,
 
 static void explain_strategy(struct ax_prove_result *out,
                              const struct ax_prop *prop,
-                             enum ax_strategy asked, enum ax_strategy taken)
+                             enum ax_strategy asked, enum ax_strategy taken,
+                             bool curved)
 {
     const char *what = taken == AX_STRATEGY_INPUT ? "boxes of inputs"
                                                   : "signs of neurons";
@@ -232,10 +234,11 @@ static void explain_strategy(struct ax_prove_result *out,
     else
         explain(out,
                 "strategy: %s are split, since %u inputs are not fixed, %s "
-                "%d",
+                "%d%s",
                 what, open_inputs(prop),
                 taken == AX_STRATEGY_INPUT ? "not more than" : "more than",
-                INPUTS_SPLIT);
+                curved ? INPUTS_CURVED : INPUTS_SPLIT,
+                curved ? ", and there are products" : "");
 }
 
 /* The search, with h hunting if it is not NULL. */
@@ -258,9 +261,11 @@ static ax_status branch(struct ax_prove_result *out, struct search *se,
         se->pause = pause_search;
     }
     if (strategy == AX_STRATEGY_AUTO)
-        strategy = open_inputs(se->prop) <= INPUTS_SPLIT ? AX_STRATEGY_INPUT
-                                                         : AX_STRATEGY_NEURON;
-    explain_strategy(out, se->prop, asked, strategy);
+        strategy = open_inputs(se->prop) <=
+                           (bnet->curved ? INPUTS_CURVED : INPUTS_SPLIT)
+                       ? AX_STRATEGY_INPUT
+                       : AX_STRATEGY_NEURON;
+    explain_strategy(out, se->prop, asked, strategy, bnet->curved);
     out->engine = strategy == AX_STRATEGY_INPUT ? "input" : "neuron";
     st = strategy == AX_STRATEGY_INPUT ? search_run(se, err)
                                        : neuron_run(se, lane, err);

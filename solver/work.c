@@ -44,10 +44,21 @@ static void take_relax(struct bwork *w, struct relax *rx, size_t n8)
     rx->loose = take(w, n8, sizeof *rx->loose);
 }
 
-/* The arrays of node k; at and rx: of all nodes, or one for all while they
- * are counted. */
+static void take_curve(struct bwork *w, struct curve *c, struct relax *rx,
+                       size_t n8)
+{
+    c->w[0] = take(w, 2 * n8, sizeof *c->w[0]);
+    c->w[1] = take(w, n8, sizeof *c->w[1]);
+    c->low = take(w, n8, sizeof *c->low);
+    c->up = take(w, n8, sizeof *c->up);
+    rx->l = take(w, n8, sizeof *rx->l);
+    rx->u = take(w, n8, sizeof *rx->u);
+}
+
+/* The arrays of node k; at, rx and cv: of all nodes, or one for all while
+ * they are counted. */
 static void take_node(struct bwork *w, uint32_t k, struct contribution *at,
-                      struct relax *rx, int64_t **m)
+                      struct relax *rx, struct curve *cv, int64_t **m)
 {
     size_t n8 = w->net->nodes[k].n8, rows = w->max_rows;
 
@@ -55,6 +66,8 @@ static void take_node(struct bwork *w, uint32_t k, struct contribution *at,
     at->q = take(w, rows, sizeof *at->q);
     at->joined = take(w, rows, sizeof *at->joined);
     at->abs = take(w, rows, sizeof *at->abs);
+    if (ax_net_curved(w->net->nodes[k].kind))
+        take_curve(w, cv, rx, n8);
     if (ax_net_neurons(w->net->nodes[k].kind))
         take_relax(w, rx, n8);
     else
@@ -68,10 +81,12 @@ static void take_all(struct bwork *w)
     bool counts = !w->room;
     struct contribution at;
     struct relax rx;
+    struct curve cv;
     int64_t *m;
 
     w->taken = 0;
     w->relax = take(w, nn, sizeof *w->relax);
+    w->curve = take(w, nn, sizeof *w->curve);
     w->at = take(w, nn, sizeof *w->at);
     w->add = take(w, rows * widest8, sizeof *w->add);
     w->nu = take(w, rows * widest8, sizeof *w->nu);
@@ -86,7 +101,7 @@ static void take_all(struct bwork *w)
     w->m = take(w, nn, sizeof *w->m);
     for (uint32_t k = 0; k < nn; k++)
         take_node(w, k, counts ? &at : &w->at[k], counts ? &rx : &w->relax[k],
-                  counts ? &m : &w->m[k]);
+                  counts ? &cv : &w->curve[k], counts ? &m : &w->m[k]);
     for (size_t j = 0; !counts && j < widest8; j++)
         w->all[j] = (uint32_t)j;
 }

@@ -4,6 +4,7 @@
 #define SOLVER_WORK_H
 
 #include "bound.h"
+#include "curve.h"
 
 #define ROWS_MAX 192 /* that go through together, at most */
 
@@ -23,7 +24,9 @@ struct contribution {
 
 struct bwork {
     const struct bnet *net;
-    struct relax *relax;     /* [n_nodes], of nodes of neurons */
+    struct relax *relax;     /* [n_nodes], of nodes of neurons; l, u and t
+                                also of curved ones */
+    struct curve *curve;     /* [n_nodes], of curved nodes */
     size_t max_rows;         /* rows that go through together */
     struct contribution *at; /* [n_nodes] */
     int64_t *add;            /* [max_rows, widest8] a second contribution */

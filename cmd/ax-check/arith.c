@@ -43,7 +43,8 @@ struct box box_new(struct run *r, const struct net *net)
 {
     uint64_t n_x = net->nodes[0].n, n = net->n_vars;
     struct box b = {
-        .lo = get(r, up8(2 * n_x) + 5 * n + up8(n) / 8 + net->n_nodes, 8)};
+        .lo = get(r, up8(2 * n_x) + 5 * n + up8(n) / 8 + 2 * net->n_nodes,
+                  8)};
     b.hi = b.lo + n_x;
     b.m = b.lo + up8(2 * n_x); /* vectors are aligned */
     b.l = b.m + n;
@@ -51,7 +52,8 @@ struct box box_new(struct run *r, const struct net *net)
     b.below = b.u + n;
     b.above = b.below + n;
     b.t = b.above + n;
-    b.status = (uint8_t *)(b.t + net->n_nodes);
+    b.s = b.t + net->n_nodes;
+    b.status = (uint8_t *)(b.s + net->n_nodes);
     return b;
 }
 
@@ -248,7 +250,31 @@ CLONES static void totals(const int64_t *nu, const int64_t *b, uint64_t n,
     }
 }
 
-/* The visit of a unit or weighted node k. */
+/* What lies between the lines of node k, and its contributions, of nu at
+ * scale q: each W' has at most K bits. */
+static void bend(struct work *w, uint32_t k, const int64_t *nu, int64_t q)
+{
+    const struct node *n = &w->net->nodes[k];
+    const struct box *b = w->b;
+    i128 g = 0;
+    for (uint64_t i = 0; i < n->n; i++)
+        g += (i128)nu[i] * (nu[i] < 0 ? b->u : b->l)[n->base + i];
+    gain(w, g, q + b->t[k]); /* below 2^26 2^26 2^61 */
+    for (uint32_t j = 0; j < n->n_sources; j++) {
+        const struct node *src = &w->net->nodes[n->sources[j]];
+        memset(w->part + src->base, 0, up8(src->n) * sizeof *w->part);
+        for (uint64_t i = 0; i < n->n; i++)
+            for (uint64_t t = n->at[i]; t < n->at[i + 1]; t++)
+                if (n->var[t] - src->base < src->n)
+                    w->part[n->var[t]] +=
+                        nu[i] *
+                        (t == n->at[i] ? b->below : b->above)[n->base + i];
+        join(w, n->sources[j], w->part + src->base,
+             q + curve_scale(w->net, b, k, n->sources[j]));
+    }
+}
+
+/* The visit of a node k that is no relu or sigmoid. */
 static void affine(struct work *w, uint32_t k)
 {
     const struct node *n = &w->net->nodes[k];
@@ -261,6 +287,10 @@ static void affine(struct work *w, uint32_t k)
             e[j] >>= sh;
         s->q -= sh;
         gain(w, -(i128)s->sum_m, s->q + 16);
+    }
+    if (n->kind == PRODUCT || n->kind == RECIPROCAL) {
+        bend(w, k, e, s->q);
+        return;
     }
     totals(e, n->bq, n->n, &a, &bias);
     for (uint32_t j = 0; j < n->n_sources; j++)
@@ -440,6 +470,30 @@ static void set_lines(struct box *b, uint64_t j, i128 l, i128 u)
     b->m[j] = 1 << 16;
 }
 
+/* How many bits v must lose to have 29, or sh if that is more. */
+static int wider(i128 v, int sh)
+{
+    int over = bits(v < 0 ? ~v : v) - 29;
+    return over > sh ? over : sh;
+}
+
+/* Bounds of a variable that is held are no worse than its range. */
+static void narrow(struct work *w, uint32_t var, i128 *low, i128 *up)
+{
+    enum kind kind = w->net->nodes[w->net->owner[var]].kind;
+    struct range v;
+    i128 l, u;
+    if (kind != PRODUCT && kind != RECIPROCAL)
+        return;
+    v = range_of(w->net, w->b, var);
+    w->c = 0; /* it is not needed any more */
+    l = gain(w, v.l, v.t);
+    w->c = 0;
+    u = -gain(w, -v.u, v.t);
+    *low = l > *low ? l : *low;
+    *up = u < *up ? u : *up;
+}
+
 /* The neurons of node k, number first and on: bounds of those that are
  * unstable so far, and what follows from them. */
 static void bound_neurons(struct work *w, struct box *b, uint32_t k,
@@ -461,24 +515,35 @@ static void bound_neurons(struct work *w, struct box *b, uint32_t k,
             set_lines(b, n->base + i, low >> 36, -(-up >> 36));
             continue;
         }
-        most = up > 0 ? -(-up >> 48) : 0;
+        if (n->kind == HOLD) {
+            narrow(w, n->t[i].var, &w->low[i], &w->up[i]);
+            low = w->low[i];
+            up = w->up[i];
+        }
+        most = n->kind == HOLD && -low > up ? -low : up;
+        most = most > 0 ? -(-most >> 48) : 0;
         m[i] = most < m[i] ? (int64_t)most : m[i];
-        if (low >= 0)
+        if (n->kind == HOLD)
+            sh = wider(low, wider(up, sh));
+        else if (low >= 0)
             status[i] = ACTIVE;
         else if (up <= 0)
             status[i] = INACTIVE;
-        else if (bits(~low | up) - 29 > sh)
-            sh = bits(~low | up) - 29;
+        else
+            sh = wider(low, wider(up, sh));
         if (status[i] == INACTIVE)
             m[i] = 0;
     }
-    b->t[k] = n->kind == RELU ? 64 - sh : 28;
-    for (uint64_t i = 0; i < n->n && n->kind == RELU; i++) {
+    b->t[k] = n->kind == SIGMOID ? 28 : 64 - sh;
+    for (uint64_t i = 0; i < n->n && n->kind != SIGMOID; i++) {
         int64_t *l = &b->l[n->base + i], *u = &b->u[n->base + i];
         if (status[i] != UNSTABLE)
             continue;
         *l = (int64_t)(w->low[i] >> sh); /* at most 2^29 in magnitude */
         *u = (int64_t) - (-w->up[i] >> sh);
+        *u = *u > *l ? *u : *l;
+        if (n->kind == HOLD)
+            continue;
         b->below[n->base + i] = (*u << 28) / (*u - *l);
         b->above[n->base + i] = *u > -*l ? 1 << 7 : 0;
     }
@@ -517,7 +582,7 @@ static void bound_linear(struct run *r, struct box *b, const struct node *n)
 void box_bounds(struct work *w, struct box *b)
 {
     const struct node *input = &w->net->nodes[0];
-    uint64_t first = 0; /* neuron of a relu node */
+    uint64_t first = 0; /* neuron of a node */
     w->b = b;
     for (uint32_t j = 0; j < input->n && !b->fresh; j++) {
         i128 m = -b->lo[j] > b->hi[j] ? -b->lo[j] : b->hi[j];
@@ -526,8 +591,10 @@ void box_bounds(struct work *w, struct box *b)
     for (uint32_t k = 0; k + 1 < w->net->n_nodes; k++) {
         const struct node *n = &w->net->nodes[k];
         i128 sum = 0;
-        if (n->kind >= RELU && !b->fresh)
+        if (n->kind >= HOLD && !b->fresh)
             bound_neurons(w, b, k, first);
+        else if (n->kind >= PRODUCT && !b->fresh)
+            curve_bounds(w->r, w->net, b, k);
         else if (k > 0 && !b->fresh)
             bound_linear(w->r, b, n);
         for (uint64_t j = n->base; j < n->base + n->n; j++) {
@@ -538,7 +605,7 @@ void box_bounds(struct work *w, struct box *b)
             }
             sum += b->m[j];
         }
-        first += n->kind >= RELU ? n->n : 0;
+        first += n->kind >= HOLD ? n->n : 0;
         if (sum >= (i128)1 << 62)
             refuse(w->r, REJECTED, "variables are too large");
         w->state[k].sum_m = (int64_t)sum;

@@ -571,7 +571,7 @@ static void add(struct graph *g, struct num k, struct num a, struct num b)
     struct node *n = g->node;
     struct num x = b.var ? b : a, w = num_mul(g, k, b.var ? a : b);
     need(g, a.var == 0 || b.var == 0, "no factor is constant");
-    need(g, n->kind < RELU || x.var != 0, "of a constant");
+    need(g, n->kind <= WEIGHTED || x.var != 0, "of a constant");
     if (w.m != 0 && x.var == 0) {
         struct num d = n->d ? n->d[g->row] : one, v = num_mul(g, w, x);
         need(g, v.m % d.m == 0, "a constant is not divided exactly");
@@ -654,6 +654,83 @@ static struct array *sum(struct graph *g, struct array *a, struct num k,
     return rows(g, UNIT, &w, one, k, SUM);
 }
 
+/* The array if its elements are variables of one hold node or, if so allowed,
+ * one reciprocal node; or those of a new hold node, for each variable in it
+ * one. */
+static struct array *hold(struct graph *g, struct array *a, bool reciprocal)
+{
+    const struct node *n = g->net->nodes;
+    struct num *each_once = get(g->r, a->n, sizeof *each_once);
+    uint32_t *place = get(g->r, g->net->n_vars, sizeof *place);
+    struct array *y = array_new(g, a->dims, a->rank, NULL), *held;
+    uint64_t count = 0;
+    bool is;
+    for (uint64_t i = 0; i < a->n; i++)
+        need(g, a->x[i].var != 0, "a factor or divisor is constant in part");
+    while (a->x->var - n->base >= n->n)
+        n++;
+    is = n->kind == HOLD || (reciprocal && n->kind == RECIPROCAL);
+    for (uint64_t i = 0; i < a->n; i++) {
+        is &= a->x[i].var - n->base < n->n;
+        if (place[a->x[i].var] == 0) {
+            each_once[count++] = a->x[i];
+            place[a->x[i].var] = (uint32_t)count;
+        }
+    }
+    if (is)
+        return a;
+    held = each(g, HOLD, one, list_of(g, each_once, count));
+    for (uint64_t i = 0; i < a->n; i++)
+        y->x[i] = held->x[place[a->x[i].var] - 1];
+    give(g->r, place);
+    return y;
+}
+
+/* a b, where both vary. */
+static struct array *times(struct graph *g, struct array *a, struct array *b)
+{
+    struct walk w = both(g, a, 1, b, 0);
+    uint64_t dims[LOOPS_MAX];
+    struct array *x, *y, *out;
+    bool same = true;
+    for (uint32_t i = 0; i < w.n; i++)
+        dims[i] = w.loop[i].size;
+    x = array_new(g, dims, w.n, NULL);
+    y = array_new(g, dims, w.n, NULL);
+    for (uint64_t i = 0; i < x->n; i++) {
+        x->x[i] = inside(g, &w, 0);
+        y->x[i] = inside(g, &w, 1);
+        same &= x->x[i].var == y->x[i].var;
+        step(g, &w, 0, w.n);
+    }
+    x = hold(g, x, true);
+    y = same ? x : hold(g, y, true);
+    out = node_begin(g, PRODUCT, dims, w.n);
+    for (; g->row < out->n; g->node->at[++g->row] = g->n_terms) {
+        add(g, one, x->x[g->row], one);
+        add(g, one, y->x[g->row], one);
+    }
+    return out;
+}
+
+/* Is there a place where both vary? The walk is at its beginning again. */
+static bool both_vary(struct graph *g, struct walk *w)
+{
+    bool vary = false;
+    do
+        vary |= inside(g, w, 0).var != 0 && inside(g, w, 1).var != 0;
+    while (step(g, w, 0, w->n));
+    return vary;
+}
+
+static bool constant_array(const struct array *a)
+{
+    uint64_t n = 0;
+    while (n < a->n && a->x[n].var == 0)
+        n++;
+    return n == a->n;
+}
+
 /* a b, a / b, a + b, a - b, max(a, b) = b + max(0, a - b), or min(a, b) = a -
  * max(0, a - b) */
 static struct array *binary(struct graph *g, struct array *a, int what,
@@ -661,6 +738,12 @@ static struct array *binary(struct graph *g, struct array *a, int what,
 {
     struct walk w = both(g, a, 1, b, 0);
     struct array *r;
+    if (what == '/' && !constant_array(b)) {
+        b = each(g, RECIPROCAL, one, hold(g, b, false));
+        return binary(g, a, '*', b);
+    }
+    if (what == '*' && both_vary(g, &w))
+        return times(g, a, b);
     if (what == '*' || what == '/')
         return rows(g, WEIGHTED, &w, one, none, what == '*' ? SUM : QUOTIENT);
     if (what == '+' || what == '-')
@@ -675,6 +758,19 @@ static struct array *op_binary(struct graph *g, struct array *a)
     for (uint32_t i = 1; i < g->op->n_in; i++)
         a = binary(g, a, g->what, g->in[i]);
     return a;
+}
+
+/* a^2, a^3 */
+static struct array *op_pow(struct graph *g, struct array *a)
+{
+    const struct num *e = g->in[1]->x;
+    bool cube = e->m == 3 && e->e == 0;
+    need(g,
+         g->in[1]->n == 1 && e->var == 0 &&
+             (cube || (e->m == 1 && e->e == 1)),
+         "the exponent is not 2 or 3");
+    a = hold(g, a, true);
+    return cube ? times(g, a, times(g, a, a)) : times(g, a, a);
 }
 
 static struct array *op_clip(struct graph *g, struct array *a)
@@ -961,6 +1057,7 @@ static const struct op {
     {"Neg", 1, 1, 0, 1, op_each, UNIT},
     {"PRelu", 2, 2, 0, 1, op_leaky, 1},
     {"Pad", 2, 4, 2 | 8, 1, op_pad, 0},
+    {"Pow", 2, 2, 0, 1, op_pow, 0},
     {"ReduceMean", 1, 2, 2, 1, op_reduce, MEAN},
     {"ReduceSum", 1, 2, 2, 1, op_reduce, SUM},
     {"Relu", 1, 1, 0, 1, op_each, RELU},

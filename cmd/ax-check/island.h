@@ -183,7 +183,8 @@ struct term { /* m 2^e times a variable; m odd, |m| < 2^53 */
     uint32_t var;
 };
 
-enum kind { INPUT, UNIT, WEIGHTED, RELU, SIGMOID }; /* neurons: from RELU */
+/* Neurons: from HOLD; those that are replaced by lines: from PRODUCT. */
+enum kind { INPUT, UNIT, WEIGHTED, PRODUCT, RECIPROCAL, HOLD, RELU, SIGMOID };
 
 struct node {
     enum kind kind;
@@ -192,7 +193,8 @@ struct node {
     struct term *t;
     struct num *b, *d; /* [n] what is added; divisors, or NULL */
     /* net.c: integer weights. */
-    int64_t scale, b_scale, *bq;  /* bq NULL if b is zero */
+    int64_t scale, b_scale, *bq;  /* bq NULL if b is zero; of a product or
+                                   * reciprocal scale is K */
     uint32_t n_sources, *sources; /* increasing */
     uint32_t *var;                /* of each term, and W' */
     int32_t *w;
@@ -231,7 +233,8 @@ struct lines lines_between(i128 l, i128 u);
 
 /* The state of a box; its arrays are one piece of memory. A relu neuron
  * passes on mu below >> 28 if mu < 0, mu above >> 7 if not; of the lines
- * about a sigmoid, l, u, below and above are low, up, slope and most. */
+ * about a sigmoid, l, u, below and above are low, up, slope and most; of
+ * those of a product or reciprocal low, up, and W' of its terms. */
 struct box {
     int scale;                      /* P */
     bool fresh;                     /* l, u, t and M are its own */
@@ -240,6 +243,7 @@ struct box {
     int64_t *l, *u, *below, *above; /* [n_vars], of neurons; l and u are 0 if
                                      * it is not unstable */
     int64_t *t;                     /* [n_nodes] the scale of l and u */
+    int64_t *s;                     /* [n_nodes] of a reciprocal's W' */
     uint8_t *status;                /* [n_vars], of neurons */
     struct table *tables;
 };
@@ -252,6 +256,20 @@ struct multiplier {
     bool active;
     uint32_t code;
 };
+
+/* curves.c: lines of the product or reciprocal node k, and its M. */
+void curve_bounds(struct run *r, const struct net *net, struct box *b,
+                  uint32_t k);
+/* Bounds l <= v <= u of a variable of a hold, product or reciprocal node, at
+ * scale t; of one that is no product below 2^30 in magnitude, else 2^59. */
+struct range {
+    int64_t l, u, t;
+};
+struct range range_of(const struct net *net, const struct box *b,
+                      uint32_t var);
+/* The scale of W' of the variables of a source of node k. */
+int64_t curve_scale(const struct net *net, const struct box *b, uint32_t k,
+                    uint32_t source);
 
 struct work *work_new(struct run *r, const struct net *net);
 /* Make a box fresh, and the one that the rows below are bounded in. */

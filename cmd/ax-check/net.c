@@ -93,8 +93,11 @@ static void quantise(struct run *r, const struct net *net, struct node *n,
     uint64_t terms = n->at[n->n], cells = 0;
     const struct node *src = &net->nodes[n->n_sources > 0 ? *n->sources : 0];
     bool weighted = n->kind == WEIGHTED;
-    must(r, room >= (weighted ? 16 : 0),
+    bool curved = n->kind == PRODUCT || n->kind == RECIPROCAL;
+    must(r, room >= (weighted || curved ? 16 : 0),
          "not certifiable: an element is read too often");
+    if (curved)
+        n->scale = room < 30 ? room : 30;
     if (weighted)
         n->scale = (room < 30 ? room : 30) - exponent(n);
     n->var = get(r, terms, sizeof *n->var);
@@ -129,7 +132,7 @@ void net_quantise(struct run *r, struct net *net)
     for (uint32_t k = 0; k < net->n_nodes; k++)
         for (uint32_t i = 0; i < net->nodes[k].n; i++) {
             net->owner[net->nodes[k].base + i] = k;
-            if (net->nodes[k].kind >= RELU)
+            if (net->nodes[k].kind >= HOLD)
                 net->neuron[net->n_neurons++] = net->nodes[k].base + i;
         }
     for (uint32_t k = 1; k < net->n_nodes; k++) {

@@ -116,13 +116,58 @@ static struct interval rising(struct interval v)
     return (struct interval){{a < 0 ? 0 : a, -28}, {b, -28}};
 }
 
+/* v outwards with 62 bits, both ends at one exponent, which is returned. */
+static int64_t brought(struct interval v, i128 ends[2])
+{
+    int64_t lo = v.lo.m ? bits(v.lo.m) + v.lo.e : INT32_MIN;
+    int64_t hi = v.hi.m ? bits(v.hi.m) + v.hi.e : INT32_MIN;
+    int64_t e = (lo > hi ? lo : hi) - 62;
+    struct dyadic *end[2] = {&v.lo, &v.hi};
+    for (int k = 0; k < 2; k++) {
+        i128 m = k ? -end[k]->m : end[k]->m;
+        int64_t by = m ? end[k]->e - e : 0;
+        m = by < 0 ? m >> (by < -127 ? 127 : -by) : m * ((i128)1 << by);
+        ends[k] = k ? -m : m;
+    }
+    return e;
+}
+
+static struct interval product(struct interval x, struct interval y)
+{
+    i128 a[2], b[2];
+    int64_t e = brought(x, a) + brought(y, b);
+    struct interval z = {{a[0] * b[0], e}, {a[0] * b[0], e}};
+    for (int k = 1; k < 4; k++) {
+        i128 m = a[k / 2] * b[k % 2];
+        z.lo.m = m < z.lo.m ? m : z.lo.m;
+        z.hi.m = m > z.hi.m ? m : z.hi.m;
+    }
+    return z;
+}
+
+static struct interval reciprocal(struct run *r, struct interval v)
+{
+    i128 ends[2];
+    int64_t e = brought(v, ends);
+    struct dyadic unit = {1, 0};
+    if (ends[0] <= 0)
+        refuse(r, UNDECIDED, "a divisor may be 0");
+    return (struct interval){times(unit, 1, -e, ends[1]),
+                             negative(times(unit, -1, -e, ends[0]))};
+}
+
 static const struct interval zero, unit = {{1, 0}, {1, 0}};
 
-static void evaluate(struct replay *p, const struct node *n)
+static void evaluate(struct run *r, struct replay *p, const struct node *n)
 {
     for (uint64_t i = 0; i < n->n; i++) {
         struct num d = n->d ? n->d[i] : one;
         struct interval sum = zero;
+        if (n->kind == PRODUCT) {
+            p->v[n->base + i] = product(p->v[n->var[n->at[i]]],
+                                        p->v[n->var[n->at[i] + 1]]);
+            continue;
+        }
         for (uint64_t k = n->at[i]; k < n->at[i + 1]; k++) {
             const struct term *t = &n->t[k];
             add_scaled(&sum, p->v[t->var], t->m, (int64_t)t->e - d.e, d.m);
@@ -132,7 +177,11 @@ static void evaluate(struct replay *p, const struct node *n)
             sum.lo = zero.lo;
         if (n->kind == RELU && sum.hi.m < 0)
             sum.hi = zero.hi;
-        p->v[n->base + i] = n->kind == SIGMOID ? rising(sum) : sum;
+        if (n->kind == SIGMOID)
+            sum = rising(sum);
+        else if (n->kind == RECIPROCAL)
+            sum = reciprocal(r, sum);
+        p->v[n->base + i] = sum;
     }
 }
 
@@ -247,7 +296,7 @@ static int conj_holds(struct run *r, struct replay *p,
     if (in == 0)
         return 0;
     for (uint32_t k = 1; k < p->net->n_nodes && !p->evaluated; k++)
-        evaluate(p, &p->net->nodes[k]);
+        evaluate(r, p, &p->net->nodes[k]);
     p->evaluated = true;
     out = all_hold(p, conj, false);
     return out == 1 ? in : out;

@@ -14,15 +14,21 @@
 AX_BEGIN_API
 
 enum ax_net_kind {
-    AX_NET_INPUT,    /* node 0 */
-    AX_NET_UNIT,     /* y_i = sum of +-v + b_i */
-    AX_NET_WEIGHTED, /* y_i = (sum of w v) / d_i + b_i */
-    AX_NET_RELU,     /* y_i = max(0, v_i) */
-    AX_NET_SIGMOID,  /* y_i = 1 / (1 + e^-v_i) */
+    AX_NET_INPUT,      /* node 0 */
+    AX_NET_UNIT,       /* y_i = sum of +-v + b_i */
+    AX_NET_WEIGHTED,   /* y_i = (sum of w v) / d_i + b_i */
+    AX_NET_RELU,       /* y_i = max(0, v_i) */
+    AX_NET_SIGMOID,    /* y_i = 1 / (1 + e^-v_i) */
+    AX_NET_HOLD,       /* y_i = v_i, with bounds of its own */
+    AX_NET_PRODUCT,    /* y_i = v_i w_i, of hold or reciprocal nodes */
+    AX_NET_RECIPROCAL, /* y_i = 1 / v_i, v_i of a hold node */
 };
 
-/* y_i is a function of one v_i? Those variables are the neurons. */
+/* Relu, sigmoid, hold: does a box have bounds of each v_i? Those variables
+ * are the neurons. */
 bool ax_net_neurons(enum ax_net_kind k);
+/* Product, reciprocal: is it replaced by lines that a box's bounds give? */
+bool ax_net_curved(enum ax_net_kind k);
 
 enum ax_block_form {
     AX_BLOCK_SAME,   /* row i names variable i of the source, w = 1 */
@@ -36,8 +42,9 @@ struct ax_block {
     enum ax_block_form form;
     /* Sparse: row i is [row_ptr[i], row_ptr[i+1]) of col, w and wq. In a
      * weighted node columns increase and no w is 0; in a unit node a column
-     * may occur several times; a row of a node of neurons has one term, in
-     * one of the blocks. */
+     * may occur several times; a row of a node of neurons and of a reciprocal
+     * has one term, in one of the blocks; a row of a product has two, the
+     * first factors all of one node, the second, too. */
     uint64_t *row_ptr;
     uint32_t *col;
     double *w;   /* weighted: exact, m 2^e with |m| < 2^53; or NULL */
@@ -56,7 +63,7 @@ struct ax_net_node {
     uint32_t n_blocks; /* sources, in increasing order */
     struct ax_block *blocks;
     double *div;            /* [n] d_i, weighted; NULL: all 1 */
-    int scale;              /* s_k; 0 if not weighted */
+    int scale;              /* s_k of a weighted node; K_k of a curved one */
     struct ax_dyadic *bias; /* [n] b_i; NULL: all zero */
     int b_scale;            /* sb_k */
     int32_t *bq;            /* [n] b'_i, or NULL as bias is */
@@ -77,7 +84,8 @@ ax_status ax_net_lower(struct ax_net **out, const struct ax_model *m,
 void ax_net_free(struct ax_net *net);
 
 /* Is x (n_x floats) a counterexample, over the reals? Exact, in rationals
- * (GMP); for a network with a sigmoid in enclosing intervals. On AX_OK *group
+ * (GMP); in enclosing intervals for a network with other functions, and where
+ * an input is fixed to a decimal. On AX_OK *group
  * and *conj name the first conjunction that it makes true, as written (< and
  * > strict). AX_NO: it is none, or it is too close to tell. AX_EFORMAT: a
  * number is not finite. */
@@ -86,7 +94,7 @@ ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
                          struct ax_err *err) AX_MUST_CHECK;
 
 /* Outputs at x, each rounded to the nearest double, from the exact values,
- * or, for a network with a sigmoid, a double in a narrow enclosure of it;
+ * or, for a network with other functions, a double in an enclosure of it;
  * y [outputs]. */
 ax_status ax_net_exact(const struct ax_net *net, const float *x, double *y,
                        struct ax_err *err) AX_MUST_CHECK;

@@ -366,7 +366,7 @@ ax_status net_end(struct lowering *l, struct array *out)
 
     drop_trivial(node);
     if (st == AX_OK && node->n_blocks && node->kind != AX_NET_WEIGHTED &&
-        is_same(l, node)) {
+        !ax_net_curved(node->kind) && is_same(l, node)) {
         node->blocks[0].form = AX_BLOCK_SAME;
     } else {
         for (uint32_t i = 0; st == AX_OK && i < node->n_blocks; i++)

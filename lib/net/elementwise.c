@@ -17,14 +17,6 @@ ax_status net_alike(struct lowering *l, struct array *a, struct array *b,
     return net_broadcast(l, b, y, rank, dims);
 }
 
-/* Both inputs of an operator in their common shape, which out gets. */
-static ax_status broadcast_both(struct lowering *l, struct array *out,
-                                struct array *a, struct array *b)
-{
-    AX_TRY(net_alike(l, a, b, net_input(l, 0), net_input(l, 1)));
-    return net_shape(l, out, a->rank, a->dims);
-}
-
 ax_status net_combine(struct lowering *l, enum ax_net_kind kind,
                       struct array *out, const struct array *a, double wa,
                       const struct array *b, double wb)
@@ -118,33 +110,61 @@ ax_status net_tanh(struct lowering *l, struct array *out)
     return stretch(l, out, &s, 2, -1);
 }
 
+/* Is some element of both a variable? */
+static bool both_vary(const struct array *a, const struct array *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (array_var(a, i) != NO_VARIABLE && array_var(b, i) != NO_VARIABLE)
+            return true;
+    return false;
+}
+
+/* out = a b, of one shape. */
+static ax_status multiply(struct lowering *l, struct array *out,
+                          const struct array *a, const struct array *b)
+{
+    AX_TRY(net_shape(l, out, a->rank, a->dims));
+    if (both_vary(a, b))
+        return net_times(l, out, a, b);
+    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, false));
+    for (size_t i = 0; i < out->n; i++) {
+        if (array_var(b, i) == NO_VARIABLE)
+            AX_TRY(net_term(l, a, i, array_value(b, i)));
+        else
+            AX_TRY(net_term(l, b, i, array_value(a, i)));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
 ax_status net_mul(struct lowering *l, struct array *out)
 {
     struct array a, b;
 
-    AX_TRY(broadcast_both(l, out, &a, &b));
-    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, false));
-    for (size_t i = 0; i < out->n; i++) {
-        if (array_var(&b, i) == NO_VARIABLE)
-            AX_TRY(net_term(l, &a, i, array_value(&b, i)));
-        else if (array_var(&a, i) == NO_VARIABLE)
-            AX_TRY(net_term(l, &b, i, array_value(&a, i)));
-        else
-            return net_refuse(l, "both factors depend on the input");
-        net_row(l);
-    }
-    return net_end(l, out);
+    AX_TRY(net_alike(l, &a, &b, net_input(l, 0), net_input(l, 1)));
+    return multiply(l, out, &a, &b);
+}
+
+/* The divisor is not a constant. */
+static ax_status quotient(struct lowering *l, struct array *out)
+{
+    struct array r, a, b;
+
+    AX_TRY(net_reciprocal(l, &r, net_input(l, 1)));
+    AX_TRY(net_alike(l, &a, &b, net_input(l, 0), &r));
+    return multiply(l, out, &a, &b);
 }
 
 ax_status net_div(struct lowering *l, struct array *out)
 {
     struct array a, b;
 
-    AX_TRY(broadcast_both(l, out, &a, &b));
+    if (!array_constant(net_input(l, 1)))
+        return quotient(l, out);
+    AX_TRY(net_alike(l, &a, &b, net_input(l, 0), net_input(l, 1)));
+    AX_TRY(net_shape(l, out, a.rank, a.dims));
     AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, true));
     for (size_t i = 0; i < out->n; i++) {
-        if (array_var(&b, i) != NO_VARIABLE)
-            return net_refuse(l, "the divisor depends on the input");
         AX_TRY(net_divide(l, array_value(&b, i)));
         AX_TRY(net_term(l, &a, i, 1));
         net_row(l);

@@ -23,10 +23,11 @@ struct enclosure {
     const bool *fixed;
 };
 
-bool net_has_sigmoid(const struct ax_net *net)
+bool net_irrational(const struct ax_net *net)
 {
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        if (net->nodes[k].kind == AX_NET_SIGMOID)
+        if (net->nodes[k].kind == AX_NET_SIGMOID ||
+            ax_net_curved(net->nodes[k].kind))
             return true;
     return false;
 }
@@ -83,12 +84,51 @@ static struct interval sigmoid(struct interval v)
                              fmin((double)b / one, 1)};
 }
 
+/* The next double on the side of `side`. */
+static double outwards(double v, double side)
+{
+    return nextafter(v, side);
+}
+
+static struct interval product(struct interval x, struct interval y)
+{
+    double a = x.lo * y.lo, b = x.lo * y.hi, c = x.hi * y.lo, d = x.hi * y.hi;
+    double lo = fmin(fmin(a, b), fmin(c, d));
+    double hi = fmax(fmax(a, b), fmax(c, d));
+
+    if (isnan(a) || isnan(b) || isnan(c) || isnan(d))
+        return (struct interval){-INFINITY, INFINITY};
+    return (struct interval){outwards(lo, -INFINITY), outwards(hi, INFINITY)};
+}
+
+static struct interval reciprocal(struct interval v)
+{
+    if (!(v.lo > 0))
+        return (struct interval){-INFINITY, INFINITY};
+    return (struct interval){outwards(1 / v.hi, -INFINITY),
+                             outwards(1 / v.lo, INFINITY)};
+}
+
+/* The variables of a row of a curved node: one, or the same one twice, if
+ * there is only one. */
+static struct interval curved(const struct enclosure *e,
+                              const struct ax_net_node *node, uint32_t i)
+{
+    const struct ax_block *b = node->blocks, *c = b + node->n_blocks - 1;
+    struct interval x = e->v[b->source][b->col[b->row_ptr[i]]];
+    struct interval y = e->v[c->source][c->col[c->row_ptr[i + 1] - 1]];
+
+    return node->kind == AX_NET_PRODUCT ? product(x, y) : reciprocal(x);
+}
+
 static struct interval row(const struct enclosure *e, uint32_t k, uint32_t i)
 {
     const struct ax_net_node *node = &e->net->nodes[k];
     struct interval y, b = {1, 1};
     struct sum s = {0};
 
+    if (ax_net_curved(node->kind))
+        return curved(e, node, i);
     for (uint32_t n = 0; n < node->n_blocks; n++)
         add_block(&s, e, &node->blocks[n], i);
     if (node->div) {

@@ -705,7 +705,7 @@ ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
                        "%u and %u",
                        p->n_x, p->n_y, net->nodes[0].n,
                        net->nodes[net->n_nodes - 1].n);
-    if (net_has_sigmoid(net))
+    if (net_irrational(net))
         return net_enclosed_refutes(net, p, false, x, group, conj, err);
     st = open_replay(&r, net, err);
     if (st == AX_OK)
@@ -723,7 +723,7 @@ ax_status ax_net_exact(const struct ax_net *net, const float *x, double *y,
     ax_status st;
     const struct exact *out;
 
-    if (net_has_sigmoid(net))
+    if (net_irrational(net))
         return net_enclosed(net, x, y, err);
     st = open_replay(&r, net, err);
     if (st == AX_OK)

@@ -41,6 +41,7 @@ static const struct {
     [AX_OP_Neg] = {net_neg, 1},
     [AX_OP_PRelu] = {net_prelu, 2},
     [AX_OP_Pad] = {net_pad, 0},
+    [AX_OP_Pow] = {net_pow, 2},
     [AX_OP_ReduceMean] = {net_reduce, 1},
     [AX_OP_ReduceSum] = {net_reduce, 1},
     [AX_OP_Relu] = {net_relu, 1},

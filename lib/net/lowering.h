@@ -110,7 +110,7 @@ ax_status net_joined(struct lowering *l, struct array *out,
 /* elementwise.c, products.c and windows.c: these make a node; piecewise.c and
  * net_max_pool: several. */
 net_operator net_add, net_sub, net_neg, net_relu, net_mul, net_div;
-net_operator net_sigmoid, net_tanh;
+net_operator net_sigmoid, net_tanh, net_pow;
 net_operator net_abs, net_clip, net_leaky_relu, net_max, net_min, net_prelu;
 net_operator net_max_pool, net_global_max_pool;
 net_operator net_matmul, net_gemm;
@@ -123,6 +123,12 @@ ax_status net_combine(struct lowering *l, enum ax_net_kind kind,
 /* out = a function of each element of in, a node of neurons. */
 ax_status net_apply(struct lowering *l, enum ax_net_kind kind,
                     struct array *out, const struct array *in) AX_MUST_CHECK;
+/* curves.c. out = a b, of one shape, no element a constant; out = 1 / a. */
+ax_status net_times(struct lowering *l, struct array *out,
+                    const struct array *a, const struct array *b)
+    AX_MUST_CHECK;
+ax_status net_reciprocal(struct lowering *l, struct array *out,
+                         const struct array *a) AX_MUST_CHECK;
 static inline ax_status net_rectify(struct lowering *l, struct array *out,
                                     const struct array *in)
 {
@@ -164,7 +170,7 @@ ax_status net_check_finite(const float *x, uint32_t n, struct ax_err *err)
 /* enclose.c. As ax_net_refutes and ax_net_exact, for networks with functions
  * that have no exact values, and for inputs that are decimals: only for
  * conjunctions that fix some, if ONLY_FIXED. */
-bool net_has_sigmoid(const struct ax_net *net);
+bool net_irrational(const struct ax_net *net);
 ax_status net_enclosed_refutes(const struct ax_net *net,
                                const struct ax_prop *p, bool only_fixed,
                                const float *x, uint32_t *group,

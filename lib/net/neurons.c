@@ -9,7 +9,12 @@
 
 bool ax_net_neurons(enum ax_net_kind k)
 {
-    return k == AX_NET_RELU || k == AX_NET_SIGMOID;
+    return k == AX_NET_RELU || k == AX_NET_SIGMOID || k == AX_NET_HOLD;
+}
+
+bool ax_net_curved(enum ax_net_kind k)
+{
+    return k == AX_NET_PRODUCT || k == AX_NET_RECIPROCAL;
 }
 
 int64_t ax_sigmoid(int64_t x)

@@ -235,7 +235,11 @@ static ax_status quantise_node(struct lowering *l, uint32_t k,
             most_users = users[b->source];
     }
     room = BITS_SUM - clog2(most) - clog2(most_users);
-    if (room < (node->kind == AX_NET_WEIGHTED ? BITS_MIN : 0))
+    if (ax_net_curved(node->kind))
+        node->scale = room < BITS_MAX ? room : BITS_MAX;
+    if (room < (node->kind == AX_NET_WEIGHTED || ax_net_curved(node->kind)
+                    ? BITS_MIN
+                    : 0))
         return net_refuse(l,
                           "node %u of the network: %llu terms that name one "
                           "variable are too many for a certificate",

@@ -408,6 +408,37 @@ def soup(kind):
         m.node('Add', ['t', 'c'], ['u'])
         m.node('Tanh', ['u'], ['z'])
         return ending(m, 'z', 12)
+    if kind == 'product':       # of two nodes, of one, of what is held
+        m.const('w', [2, 2], weights(4))
+        m.node('MatMul', ['x', 'w'], ['a'])
+        m.node('GlobalAveragePool', ['a'], ['b'])
+        m.node('Mul', ['b', 'a'], ['c'])
+        m.node('Transpose', ['c'], ['t'], perm=[0, 2, 1, 3])
+        i64('n', [0, 2, -1, 2])
+        m.node('Reshape', ['t', 'n'], ['u'])
+        m.node('Mul', ['u', 'c'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'power':         # of what is negative, positive, and both
+        m.const('c', [3, 2], [0.0, -2.0, 3.0, 1.5, -1e3, 1e3])
+        m.node('Add', ['x', 'c'], ['a'])
+        m.const('two', [], [2.0])
+        m.const('three', [1], [3.0])
+        m.node('Pow', ['a', 'two'], ['p'])
+        m.node('Mul', ['a', 'a'], ['q'])
+        m.node('Pow', ['a', 'three'], ['r'])
+        m.node('Add', ['p', 'r'], ['s'])
+        m.node('Add', ['s', 'q'], ['z'])
+        return ending(m, 'z', 12)
+    if kind == 'quotient':
+        m.const('two', [], [2.0])
+        m.const('c', [2, 1, 1], [0.5, 40.0])
+        m.node('Pow', ['x', 'two'], ['p'])
+        m.node('Add', ['p', 'c'], ['q'])
+        m.node('Div', ['x', 'q'], ['d'])
+        m.node('Div', ['c', 'q'], ['e'])
+        m.node('Mul', ['d', 'e'], ['f'])
+        m.node('Add', ['e', 'f'], ['z'])
+        return ending(m, 'z', 12)
     if kind == 'maxglobal':
         m.node('GlobalMaxPool', ['x'], ['z'])
         return ending(m, 'z', 2)
@@ -441,7 +472,7 @@ for kind in ('conv1d', 'conv', 'pool', 'transpose', 'elementwise', 'slice',
              'split', 'gather', 'pad', 'reduce', 'squeeze', 'batch', 'left',
              'mean', 'thirds', 'linear2', 'input', 'max', 'min', 'clip',
              'clip-above', 'abs', 'leaky', 'prelu', 'maxpool', 'maxpool3',
-             'maxglobal', 'sigmoid', 'tanh'):
+             'maxglobal', 'sigmoid', 'tanh', 'product', 'power', 'quotient'):
     tight_root('op-' + kind, soup(kind))
 
 leaf = b'\0'

@@ -9,7 +9,9 @@ from math import floor, prod
 from container import PACK, SIZE
 
 
-NEURONS = 'relu', 'sigmoid'
+RELAXED = 'relu', 'sigmoid'
+NEURONS = RELAXED + ('hold',)
+CURVED = 'product', 'reciprocal'
 
 
 class NotCertifiable(Exception):
@@ -357,6 +359,57 @@ def extreme(op, a, b, node):
                 else total('unit', a, one, r, -one))
 
 
+def hold(x, node, kinds=('hold', 'reciprocal')):
+    """An array whose variables have bounds."""
+    if x.constant():
+        return x
+    if any(isinstance(v, F) for v in x.v):
+        raise NotCertifiable('a constant in a factor')
+    of = {v[0] for v in x.v}
+    if len(of) == 1 and node.kind(list(of)[0]) in kinds:
+        return x
+    once = list(dict.fromkeys(x.v))
+    held = node(Rows('hold', [len(once)],
+                     [([(F(1), v)], F(1), []) for v in once]))
+    where = dict(zip(once, held.v))
+    return Array(x.dims, [where[v] for v in x.v])
+
+
+def times(a, b, node):
+    """The product of two arrays, neither of which is constant."""
+    dims, both = broadcast(a, b)
+    if not any(isinstance(u, tuple) and isinstance(v, tuple)
+               for u, v in both):
+        return node(Rows('weighted', dims, [([pair(u, v)], F(1), [])
+                                            for u, v in both]))
+    x = hold(Array(dims, [u for u, _ in both]), node)
+    y = x if all(u == v for u, v in both) else \
+        hold(Array(dims, [v for _, v in both]), node)
+    return node(Rows('product', dims, [([(F(1), u), (F(1), v)], F(1), [])
+                                       for u, v in zip(x.v, y.v)]))
+
+
+def curves(op, ins, ints, node):
+    """Mul, Div and Pow, if they make several nodes; or None."""
+    x, y = ins[:2]
+    if op == 'Pow':
+        if len(y.v) != 1 or y.v[0] not in (F(2), F(3)):
+            raise NotCertifiable('an exponent')
+        if x.constant():
+            return Array(x.dims, [v ** int(y.v[0]) for v in x.v])
+        x = hold(x, node)
+        s = times(x, x, node)
+        return s if y.v[0] == 2 else times(x, s, node)
+    if y.constant() or (op == 'Mul' and x.constant()):
+        return None
+    if op == 'Mul':
+        return times(x, y, node)
+    held = hold(y, node, ('hold',))
+    r = node(Rows('reciprocal', y.dims, [([(F(1), v)], F(1), [])
+                                         for v in held.v]))
+    return times(x, r, node)
+
+
 def pieces(op, ins, a, ints, n_out, node):
     """The operators that make several nodes, or one; node(rows) makes it."""
     x = ins[0]
@@ -398,6 +451,10 @@ def pieces(op, ins, a, ints, n_out, node):
         if op == 'GlobalMaxPool':
             a = {'kernel_shape': x.dims[2:]}
         return maxima(*windows(x, a), node)
+    if op in ('Mul', 'Div', 'Pow'):
+        y = curves(op, ins, ints, node)
+        if y:
+            return y
     return node(compute(op, ins, a, ints))
 
 
@@ -423,6 +480,7 @@ def walk(model, x, make):
         y = move(op, a, attrs, ints, len(outs))
         if y is None:
             node = lambda rows: Array(rows.dims, make(rows))
+            node.kind = getattr(make, 'kind', None)
             y = [pieces(op, a, attrs, ints, len([o for o in outs if o]),
                         node)]
         for name, v in zip(outs, y):
@@ -515,6 +573,8 @@ class Node:
             named = [v for _, v in self.terms[i]]
             if self.kind in NEURONS and not named:
                 raise NotCertifiable('Relu or Sigmoid of a constant')
+            if self.kind == 'hold' and len(named) != 1:
+                raise NotCertifiable('a constant is held')
             if self.kind == 'weighted' and len(set(named)) < len(named):
                 raise NotCertifiable('a variable twice in a row')
         self.top = max(e_max) if e_max else 0
@@ -528,8 +588,9 @@ class Node:
         c = max(named.values(), default=1)
         f = max((readers[s] for s in self.sources()), default=1)
         room = 36 - clog2(c) - clog2(f)
-        if room < (16 if self.kind == 'weighted' else 0):
+        if room < (16 if self.kind in CURVED + ('weighted',) else 0):
             raise NotCertifiable('no room')
+        self.k = min(30, room)
         half = lambda v, s: floor(v * F(2) ** s + F(1, 2))
         if self.kind == 'weighted':
             self.scale = min(30, room) - self.top
@@ -557,6 +618,7 @@ class Net:
             self.nodes.append(node)
             k = len(self.nodes) - 1
             return [(k, i) for i in range(node.n)]
+        make.kind = lambda k: self.nodes[k].kind
         out = walk(model, [(0, i) for i in range(n)], make)
         make(Rows('unit', [len(out)], [([(F(1), v)], F(1), [])
                                        for v in out]))
@@ -576,7 +638,13 @@ class Net:
         """The exact values of all variables at x."""
         y = [[F(v) for v in x]]
         for node in self.nodes[1:]:
+            if node.kind == 'product':
+                y.append([y[s][i] * y[t][j] for (_, (s, i)), (_, (t, j))
+                          in node.terms])
+                continue
             z = [sum((w * y[s][j] for w, (s, j) in row), b)
                  for row, b in zip(node.terms, node.b)]
+            if node.kind == 'reciprocal':
+                z = [1 / v for v in z]
             y.append([max(F(0), v) for v in z] if node.kind == 'relu' else z)
         return y

@@ -87,6 +87,26 @@ def pair(op):
     return c
 
 
+def curved(op):
+    """Of two variables, one of which may be the other."""
+    c = Case(sizes(rnd.randint(1, 3)))
+    dims = repeated(c.dims)
+    if op == 'Pow':
+        c.ins.append(c.const(rnd.choice([[], [1]]), [rnd.choice([2., 3.])]))
+        return c
+    more = [3., 1.5, 40.] if op == 'Div' else [-1., 1., .5]
+    c.m.node('Add', ['x', c.const(dims, [rnd.choice(more)
+                                         for _ in range(prod(dims))])], ['a'])
+    c.m.node('ReduceMean', ['a'], ['b'],
+             axes=[rnd.randrange(len(c.dims))])
+    first = rnd.choice(['x', 'a', 'b'] + ['k'] * (op == 'Div'))
+    c.ins = [c.const(dims) if first == 'k' else first, rnd.choice('ab')]
+    if rnd.random() < .3:
+        c.m.node('Mul', ['a', 'b'], ['c'])
+        c.ins[0] = 'c'
+    return c
+
+
 def single(op):
     c = Case(sizes(rnd.randint(1, 3)))
     if op == 'LeakyRelu':
@@ -170,6 +190,7 @@ def moved(op):
 
 makers = ((spatial, 'Conv AveragePool MaxPool GlobalAveragePool '
            'GlobalMaxPool'), (pair, 'Add Sub Mul Div Max Min PRelu'),
+          (curved, 'Mul Div Pow'),
           (single, 'Clip Abs LeakyRelu Neg Relu Sigmoid Tanh'),
           (matmul, 'MatMul'), (gemm, 'Gemm'),
           (reduced, 'ReduceSum ReduceMean'),

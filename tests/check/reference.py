@@ -4,10 +4,10 @@ accepts ax-check must accept, and nothing else. The parts before it are
 vnnlib.py (the property) and network.py (nodes and integer weights)."""
 import sys
 from fractions import Fraction as F
-from math import ceil, floor
+from math import ceil, floor, isqrt
 
 from container import sha
-from network import NEURONS, Net, NotCertifiable, evaluate
+from network import CURVED, NEURONS, RELAXED, Net, NotCertifiable, evaluate
 from vnnlib import BadProperty, read_property, unsafe
 
 sys.setrecursionlimit(30000)
@@ -57,6 +57,8 @@ class Box:
         self.fresh = False
         self.lines = {}             # of the neurons of sigmoid nodes
         self.tables = {}            # target: {neuron: slope}
+        self.range = {}             # (l, u, t) of held and curved nodes
+        self.curve = {}             # of curved ones
 
     def copy(self):
         b = Box.__new__(Box)
@@ -66,6 +68,7 @@ class Box:
         b.split, b.m, b.t = list(self.split), dict(self.m), dict(self.t)
         b.relax, b.tables = dict(self.relax), dict(self.tables)
         b.lines = dict(self.lines)
+        b.range, b.curve = dict(self.range), dict(self.curve)
         return b
 
     def sm(self, k):
@@ -108,7 +111,7 @@ class Bound:
             low = min(q, q2)
             e = [(a >> (q - low)) + (b >> (q2 - low)) for a, b in zip(e, e2)]
             q = low
-        if g and self.net.nodes[s].kind not in NEURONS:
+        if g and self.net.nodes[s].kind not in RELAXED:
             self.c.add(g * to64(-self.box.sm(s), q + 16))
         assert all(abs(v) < 2 ** 63 for v in e)
         return e, q
@@ -119,7 +122,7 @@ class Bound:
         if self.betas:
             betas = {j: b for (k, j), b in self.betas.items() if k == s}
         sh = max(bits(v) for v in e) - 26
-        if node.kind not in NEURONS:
+        if node.kind not in RELAXED:
             sh = max(0, sh)
         if betas:
             most = max([bits(v) for v in e] +
@@ -136,9 +139,16 @@ class Bound:
             nu, scale = mu, q + node.scale
             if sh > 0:
                 self.c.add(to64(-self.box.sm(s), q + 16))
+        quant = node.quant
+        if node.kind in CURVED:
+            quant, low, up, where = self.box.curve[s][:4]
+            self.c.add(to64(sum(v * (a if v >= 0 else b)
+                                for v, a, b in zip(nu, low, up)), q + where))
         for p in node.sources():
+            if node.kind in CURVED:
+                scale = q + self.box.curve[s][4][p]
             e = [0] * self.net.n[p]
-            for v, row in zip(nu, node.quant):
+            for v, row in zip(nu, quant):
                 for w, (source, j) in row:
                     if source == p:
                         e[j] += v * w
@@ -193,6 +203,8 @@ def box_bounds(net, box):
     for k, node in list(enumerate(net.nodes))[1:-1]:
         if node.kind in NEURONS:
             neuron_bounds(net, box, k, node)
+        elif node.kind in CURVED:
+            curve(net, box, k, node)
         elif k not in box.m:
             more = int(node.kind == 'weighted')
             m = [shift_up(sum((abs(w) + more) * box.m[p][j]
@@ -242,6 +254,51 @@ def lines(lo, up):
     return slope, 2 ** 28 - max(deep) - off, max(high) + off, most
 
 
+def curve(net, box, k, node):
+    """Lines: W', low, up, at, and the scales of W' by source."""
+    d, quant, low, up, ranges = 30 - node.k, [], [], [], []
+    if node.kind == 'product':
+        s, t = node.terms[0][0][1][0], node.terms[0][1][1][0]
+        tx, ty = box.range[s][2] - d, box.range[t][2] - d
+        where, scales = tx + ty, {s: ty, t: tx}
+        for (_, (_, i)), (_, (_, j)) in node.terms:
+            xl, xu = box.range[s][0][i] >> d, -(-box.range[s][1][i] >> d)
+            yl, yu = box.range[t][0][j] >> d, -(-box.range[t][1][j] >> d)
+            cx, cy, square = (xl + xu) >> 1, (yl + yu) >> 1, (s, i) == (t, j)
+            off = (xu - cx) * (yu - cy)
+            quant.append([(cy, (s, i)), (cx, (t, j))])
+            up.append(off - cx * cy)
+            low.append((0 if square else -off) - cx * cy)
+            corners = [xl * yl, xl * yu, xu * yl, xu * yu]
+            first = min(corners)
+            if square:
+                first = xl * xl if xl > 0 else xu * xu if xu < 0 else 0
+            ranges.append((first, max(corners)))
+        t = where
+    else:
+        s = node.terms[0][0][1][0]
+        l, u, t = box.range[s]
+        of = [(l[i], u[i]) for ((_, (_, i)),) in node.terms]
+        if min(a for a, _ in of) <= 0:
+            raise Reject('a reciprocal of 0')
+        a = min(p for p, _ in of).bit_length()
+        b = min(p * r for p, r in of).bit_length()
+        e, where = 31 + a - b + d, 59 - t + a
+        scales = {s: b + 28 - d - 2 * t}
+        for (p, r), ((_, v),) in zip(of, node.terms):
+            slope = 2 ** (b + 28 - d) // (p * r)
+            at = lambda x: -(-2 ** (59 + a) // x) + ceil(slope * x * F(2) ** e)
+            quant.append([(-slope, v)])
+            up.append(max(at(p), at(r)))
+            low.append(isqrt(slope << (92 + 2 * a - b + d)))
+            ranges.append((2 ** (59 + a) // r >> 31,
+                           -(-(-(-2 ** (59 + a) // p)) >> 31)))
+        t = where - 31
+    box.curve[k] = quant, low, up, where, scales
+    box.range[k] = [r for r, _ in ranges], [r for _, r in ranges], t
+    box.set_m(k, [shift_up(max(-p, r), t, 16) for p, r in ranges])
+
+
 def neuron_bounds(net, box, k, node):
     status, low, high = list(box.status[k]), {}, {}
     m = list(box.m.get(k, [None] * node.n))
@@ -254,6 +311,15 @@ def neuron_bounds(net, box, k, node):
         if node.kind == 'sigmoid':
             m[j] = 2 ** 16
             continue
+        if node.kind == 'hold':
+            if net.nodes[p].kind in CURVED:
+                first, last, t = (v if n == 2 else v[i] for n, v in
+                                  enumerate(box.range[p]))
+                low[j] = max(low[j], to64(first, t))
+                high[j] = min(high[j], -to64(-last, t))
+            top = max(0, shift_up(max(-low[j], high[j]), 64, 16))
+            m[j] = top if m[j] is None else min(m[j], top)
+            continue
         top = max(0, shift_up(high[j], 64, 16))
         m[j] = top if m[j] is None else min(m[j], top)
         if low[j] >= 0:
@@ -265,6 +331,13 @@ def neuron_bounds(net, box, k, node):
         for j in range(node.n):
             lo = low[j] >> 36
             box.lines[k].append(lines(lo, max(lo, -(-high[j] >> 36))))
+        box.set_m(k, m)
+        return
+    if node.kind == 'hold':
+        sh = max([0] + [max(bits(low[j]), bits(high[j])) - 29 for j in low])
+        l = [low[j] >> sh for j in range(node.n)]
+        box.range[k] = l, [max(p, -(-high[j] >> sh))
+                           for j, p in enumerate(l)], 64 - sh
         box.set_m(k, m)
         return
     left = [j for j in low if status[j] == 'unstable']
@@ -431,7 +504,7 @@ class Tree:
                 raise Reject('neuron')
             k, j = self.net.neurons[arg]
             if box.status[k][j] != 'unstable' or \
-                    self.net.nodes[k].kind == 'sigmoid':
+                    self.net.nodes[k].kind != 'relu':
                 raise Reject('not unstable')
             children = []
             for status in 'active', 'inactive':

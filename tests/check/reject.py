@@ -245,7 +245,7 @@ model_case('attributes out of order', edit(
 
 
 def product(m):
-    m.node('Mul', ['z', 'a'], ['y'])
+    m.node('MatMul', ['z', 'a'], ['y'])
     m.output('y')
 
 
@@ -461,6 +461,14 @@ MARGIN = TEXT.replace(b'1.001', b'1.0')
 TWO = B + b'(assert (or (>= Y_0 2)(and (>= Y_0 3)(<= Y_0 -1))))'
 certificate_case('another magic', LEAF, 'another version', 65,
                  magic=b'AXCU\2\1\0\0')
+for c, code, words in ((1.0, 1, 'a divisor may be 0'), (1.5, 0, 'accepted')):
+    def quotient(m):
+        m.const('c', [1], [c])
+        m.node('Add', ['z', 'c'], ['d'])
+        m.node('Div', ['c', 'd'], ['y'])
+        m.output('y')
+    certificate_case('a divisor above %s' % (c - 1), LEAF, words, code,
+                     TEXT.replace(b'1.001', b'3.001'), m=net(op=quotient))
 certificate_case('another version', LEAF, 'another version', 65,
                  magic=b'AXCT\1\1\0\0')
 certificate_case('other semantics', LEAF, 'semantics', 65,
