@@ -4,9 +4,13 @@
 #include <string.h>
 
 extern const struct ax_format ax_format_onnx;
+extern const struct ax_format ax_format_checkpoint;
+extern const struct ax_format ax_format_layers;
 
 const struct ax_format *const ax_formats[] = {
     &ax_format_onnx,
+    &ax_format_checkpoint,
+    &ax_format_layers,
     NULL,
 };
 

@@ -13,5 +13,8 @@ ax_status import_scan(const unsigned char *data, size_t n, bool json,
 /* --tensors: what is in a checkpoint. */
 ax_status import_tensors(const unsigned char *data, size_t n, bool json,
                          struct ax_err *err) AX_MUST_CHECK;
+/* --infer: a draft of a description of its layers. */
+ax_status import_infer(const unsigned char *data, size_t n,
+                       struct ax_err *err) AX_MUST_CHECK;
 
 #endif

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "ax/checkpoint.h"
 #include "ax/format.h"
 #include "common/model.h"
 #include "common/sandbox.h"
@@ -16,9 +17,11 @@
  * model takes, beside the file. */
 #define MEMORY_FACTOR 3
 
+#define ARCH_MAX (256u << 20) /* bytes of a description of layers */
+
 struct args {
-    const char *in, *format, *out;
-    bool list, raw, force, no_record, scan, tensors, json;
+    const char *in, *format, *out, *arch;
+    bool list, raw, force, no_record, scan, tensors, infer, json;
     int64_t max_mib;
 };
 
@@ -30,8 +33,11 @@ struct job {
     struct cmd_out out;
     unsigned char *data; /* its bytes */
     size_t n;
-    bool mapped;  /* they are a mapping of the file */
-    char *folder; /* of the input, NULL for standard input */
+    bool mapped;         /* they are a mapping of the file */
+    char *folder;        /* of the input, NULL for standard input */
+    unsigned char *arch; /* the description of layers, or NULL */
+    size_t n_arch;
+    struct ax_checkpoint checkpoint; /* what the model may borrow from */
     struct ax_model *model;
 };
 
@@ -40,7 +46,9 @@ static void job_free(struct job *j)
     cmd_in_close(j->in);
     cmd_out_discard(&j->out);
     ax_model_free(j->model);
+    ax_checkpoint_free(&j->checkpoint);
     free(j->folder);
+    free(j->arch);
     if (j->mapped)
         munmap(j->data, j->n);
     else
@@ -114,10 +122,36 @@ static ax_status folder_of(char **out, const char *path, struct ax_err *err)
 
 static ax_status record(struct job *j, struct ax_err *err)
 {
-    struct ax_provenance_file file = {.name = cmd_in_name(j->args->in)};
+    struct ax_provenance_file file[] = {{.name = cmd_in_name(j->args->in)},
+                                        {.name = j->args->arch}};
 
-    ax_sha256(file.sha256, j->data, j->n);
-    return cmd_model_record(j->model, j->cmd, NULL, &file, 1, err);
+    ax_sha256(file[0].sha256, j->data, j->n);
+    if (j->arch)
+        ax_sha256(file[1].sha256, j->arch, j->n_arch);
+    return cmd_model_record(j->model, j->cmd, NULL, file, j->arch ? 2 : 1,
+                            err);
+}
+
+/* The model out of the input, by itself or by a description. */
+static ax_status read_model(struct job *j, struct ax_err *err)
+{
+    const struct ax_format_options opt = {.folder = j->folder};
+    const struct ax_format *format;
+    ax_status st;
+
+    if (j->arch) {
+        st = ax_checkpoint_read(&j->checkpoint, j->data, j->n, err);
+        if (st == AX_OK) {
+            st = ax_checkpoint_build(&j->model, &j->checkpoint, j->arch,
+                                     j->n_arch, err);
+            if (st != AX_OK)
+                return ax_fail_in(err, "%s", j->args->arch);
+        }
+    } else {
+        AX_TRY(choose(&format, j->args, j, err));
+        st = format->read(&j->model, j->data, j->n, &opt, err);
+    }
+    return st == AX_OK ? st : ax_fail_in(err, "%s", cmd_in_name(j->args->in));
 }
 
 /* From the open input to the open output: what happens in the sandbox. */
@@ -125,13 +159,9 @@ static ax_status convert(void *arg, struct ax_err *err)
 {
     struct job *j = arg;
     const struct args *a = j->args;
-    const struct ax_format *format;
-    const struct ax_format_options opt = {.folder = j->folder};
 
     AX_TRY(load(j, err));
-    AX_TRY(choose(&format, a, j, err));
-    if (format->read(&j->model, j->data, j->n, &opt, err) != AX_OK)
-        return ax_fail_in(err, "%s", cmd_in_name(a->in));
+    AX_TRY(read_model(j, err));
     if (!a->no_record)
         AX_TRY(record(j, err));
     if (ax_model_write(j->model, j->out.f,
@@ -148,8 +178,9 @@ static ax_status look(void *arg, struct ax_err *err)
     ax_status st;
 
     AX_TRY(load(j, err));
-    st = (j->args->scan ? import_scan : import_tensors)(j->data, j->n,
-                                                        j->args->json, err);
+    st = j->args->infer  ? import_infer(j->data, j->n, err)
+         : j->args->scan ? import_scan(j->data, j->n, j->args->json, err)
+                         : import_tensors(j->data, j->n, j->args->json, err);
     if (st != AX_OK && st != AX_NO && st != AX_EIO)
         return ax_fail_in(err, "%s", cmd_in_name(j->args->in));
     if (fflush(stdout) && st != AX_EIO)
@@ -160,7 +191,7 @@ static ax_status look(void *arg, struct ax_err *err)
 static ax_status import(struct job *j, struct ax_err *err)
 {
     const struct args *a = j->args;
-    bool looks = a->scan || a->tensors;
+    bool looks = a->scan || a->tensors || a->infer;
     struct cmd_confined c = {.cmd = j->cmd,
                              .bytes = MEMORY_FACTOR * (size_t)a->max_mib
                                       << 20,
@@ -173,6 +204,8 @@ static ax_status import(struct job *j, struct ax_err *err)
     c.folder = j->folder;
     if (looks)
         return cmd_sandbox_run(&c, err);
+    if (a->arch)
+        AX_TRY(cmd_in_read(&j->arch, &j->n_arch, a->arch, ARCH_MAX, err));
     AX_TRY(cmd_out_open(&j->out, a->out,
                         CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0u),
                         err));
@@ -182,12 +215,15 @@ static ax_status import(struct job *j, struct ax_err *err)
 
 static ax_status check(const struct args *a, struct ax_err *err)
 {
-    if (a->scan + a->tensors + a->list > 1)
+    if (a->scan + a->tensors + a->infer + a->list > 1)
         return ax_fail(err, AX_EUSAGE,
-                       "one of --scan, --tensors and --formats");
-    if ((a->scan || a->tensors) && (a->out || a->format || a->raw))
+                       "one of --scan, --tensors, --infer and --formats");
+    if ((a->scan || a->tensors || a->infer) &&
+        (a->out || a->format || a->raw || a->arch))
         return ax_fail(err, AX_EUSAGE,
-                       "--scan and --tensors make no container");
+                       "--scan, --tensors and --infer make no container");
+    if (a->arch && a->format)
+        return ax_fail(err, AX_EUSAGE, "--arch is for checkpoints alone");
     if (a->json && !a->scan && !a->tensors)
         return ax_fail(err, AX_EUSAGE, "--json is for --scan and --tensors");
     return AX_OK;
@@ -219,6 +255,14 @@ int main(int argc, char **argv)
          .num = &a.max_mib,
          .min = 1,
          .max = 1 << 24},
+        {.letter = 'a',
+         .name = "arch",
+         .arg = "LAYERS",
+         .help = "FILE is a checkpoint; LAYERS describes its graph",
+         .str = &a.arch},
+        {.name = "infer",
+         .help = "print a draft of such a description",
+         .flag = &a.infer},
         {.name = "scan",
          .help = "list what the pickles in FILE name, and what that means",
          .flag = &a.scan},

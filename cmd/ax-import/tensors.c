@@ -1,4 +1,5 @@
-/* ax-import --tensors: the tensors of a checkpoint, and what they hold. */
+/* ax-import --tensors and --infer: the tensors of a checkpoint, and the
+ * layers that they may be of. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,18 @@ ax_status import_tensors(const unsigned char *data, size_t n, bool json,
 
     if (st == AX_OK)
         st = json ? as_json(&c, err) : text(&c, err);
+    ax_checkpoint_free(&c);
+    return st;
+}
+
+ax_status import_infer(const unsigned char *data, size_t n,
+                       struct ax_err *err)
+{
+    struct ax_checkpoint c;
+    ax_status st = ax_checkpoint_read(&c, data, n, err);
+
+    if (st == AX_OK)
+        st = ax_checkpoint_infer(stdout, &c, err);
     ax_checkpoint_free(&c);
     return st;
 }

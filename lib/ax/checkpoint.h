@@ -8,8 +8,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
-#include "ax/tensor.h"
+#include "ax/model.h"
 
 AX_BEGIN_API
 
@@ -62,6 +63,28 @@ void ax_checkpoint_free(struct ax_checkpoint *c); /* harmless on {0} */
 ax_status ax_weight_bytes(const unsigned char **out, void **own, size_t *n,
                           const struct ax_weight *w, struct ax_err *err)
     AX_MUST_CHECK;
+
+/* A model from a description of its layers, ax-layers(5) (N bytes of JSON,
+ * hostile as the rest), and the tensors that it names. *out is new; its
+ * tensors borrow from the file where they can, so *c and the file must live
+ * longer. A description that has all weights in it needs an empty *c.
+ *
+ * Nothing is made up, dropped or skipped: every tensor of the state
+ * dictionary is used by a layer, or named as ignored.
+ *
+ * Errors  AX_EFORMAT       malformed, a tensor or key is missing or too much
+ *         AX_EUNSUPPORTED  a layer or type that we do not have
+ *         AX_ESHAPE        shapes do not agree
+ *         AX_ENOMEM. */
+ax_status ax_checkpoint_build(struct ax_model **out,
+                              const struct ax_checkpoint *c,
+                              const unsigned char *layers, size_t n,
+                              struct ax_err *err) AX_MUST_CHECK;
+
+/* Write a draft of such a description, with "TODO" where names and shapes do
+ * not tell. AX_EIO, AX_ENOMEM. */
+ax_status ax_checkpoint_infer(FILE *f, const struct ax_checkpoint *c,
+                              struct ax_err *err) AX_MUST_CHECK;
 
 /* What a name in a pickle means for whoever lets Python load it. */
 typedef enum ax_peril {

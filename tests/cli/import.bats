@@ -104,7 +104,9 @@ bad() { # SAMPLE WORDS
 }
 
 @test "the format is told by content or by name" {
-    gives 0 "onnx         ONNX models, operator sets 6 to 28" \
+    gives 0 "onnx         ONNX models, operator sets 6 to 28
+checkpoint   PyTorch checkpoints and safetensors, with --arch
+layers       descriptions of layers with their weights in them, JSON" \
         ax-import --formats
     ax-import - <"$samples/good/relu.onnx" >a.axm
     ax-import -f onnx "$samples/good/relu.onnx" >b.axm

@@ -8,6 +8,8 @@ lines() {
 ax-import net.onnx
 ax-import --scan checkpoint.pt
 ax-import --tensors --json checkpoint.pt
+ax-import --infer checkpoint.pt
+ax-import --arch layers.json checkpoint.pt
 ax-import --tensors legacy.pt
 ax-import --tensors some.safetensors
 ax-show net.axm
@@ -38,6 +40,8 @@ prepare() {
     cp "$root"/tests/data/tutorial/* .
     cp "$root"/tests/formats/torch/good/{legacy.pt,some.safetensors} .
     cp "$root"/tests/formats/torch/good/deflated.pt checkpoint.pt
+    echo '{"format": "ax.layers.v1", "layers": [{"type": "Linear"},
+        {"type": "LeakyReLU"}, {"type": "Linear"}]}' >layers.json
     printf '0.5,-0.25\n' >input.csv
     printf -- '-1,1\n-1,1\n' >box.csv
     printf 'net.axm,safe.vnnlib,9\n' >list.csv

@@ -167,3 +167,161 @@ samples=$root/tests/formats/torch
         [ "$status" -eq "$want" ] || { echo "$f $output"; return 1; }
     done < <(find "$shared" "$shared/../safetensors" -type f)
 }
+
+# A description of layers for good/plain.pt: two Linears, 2-3-1.
+plain() { # KEYS LAYERS
+    printf '{"format": "ax.layers.v1", %s "layers": [%s]}' "$1" "$2" >d.json
+}
+lin='{"type":"Linear"}'
+relu='{"type":"ReLU"}'
+
+@test "a description and a checkpoint make a model" {
+    plain '' "$lin,$relu,$lin"
+    ax-import --no-provenance -a d.json -o a.axm "$samples/good/plain.pt"
+    for f in deflated.pt legacy.pt first.tar wrapped.ckpt protocol-4.pt; do
+        ax-import --no-provenance -a d.json -o b.axm "$samples/good/$f"
+        cmp a.axm b.axm || { echo "$f"; return 1; }
+    done
+    # What it computes, by the bytes that the list is of.
+    ax-export --to onnx a.axm -o a.onnx
+    ax-import --no-provenance a.onnx -o b.axm
+    cmp a.axm b.axm
+    # Both files are in the record.
+    ax-import -a d.json -o c.axm "$samples/good/plain.pt"
+    ax-show --json c.axm | grep -q 'd.json'
+    # A module that was pickled, named as its state dictionary is.
+    plain '' "$lin"
+    ax-import -a d.json "$samples/good/module.pt" >/dev/null
+}
+
+inline='{"format": "axiom.pytorch.sequential.v1", "layers": [
+    {"type": "Linear", "in_features": 2, "out_features": 2,
+     "weight": [[1, 2], [-3, 4]], "bias": [0.5, -1]},
+    {"module": "LeakyReLU", "negative_slope": 0.5},
+    {"type": "Dropout", "p": 0.9}, {"type": "Identity"},
+    {"type": "BatchNorm1d", "num_features": 2, "eps": 0, "weight": [2, 1],
+     "bias": [0, 1], "running_mean": [1, -1], "running_var": [4, 1]}]}'
+
+@test "a description with its weights is a model by itself" {
+    echo "$inline" >net.json
+    ax-import -o net.axm net.json
+    printf '1,1\n-1,0\n' >x.csv
+    # 3.5 0; -0.25 2 after the activation.
+    ax-run --format csv net.axm x.csv >y.csv
+    diff - y.csv <<<"2.5,2
+-1.25,4"
+    sed 's/\[1, 2\], \[-3, 4\]/[1, 2], [3]/' net.json >bad.json
+    refuses 65 "layer 0 ('Linear:0'): Linear: 'weight': is no even table" \
+        ax-import bad.json
+    refuses 65 "the state dictionary has no tensor '0.bias'" \
+        ax-import <(sed 's/"bias": \[0.5, -1\]/"bias": true/' net.json)
+}
+
+@test "layers compute what PyTorch computes" {
+    # Two channels of 3 x 4; a depthwise convolution with dilation, and what
+    # follows it flattened: rows first.
+    cat >net.json <<'END'
+{"format": "ax.layers.v1", "input": {"shape": [1, 2, 3, 4]}, "layers": [
+ {"type": "Conv2d", "name": "c", "groups": 2, "dilation": [1, 2],
+  "padding": "same", "weight": [[[[1, 0, 2]]], [[[0, 1, 0]]]], "bias": [0, 1]},
+ {"type": "MaxPool2d", "kernel_size": 2, "stride": 1},
+ {"type": "AvgPool2d", "kernel_size": 2, "padding": 1, "stride": 2},
+ {"type": "Flatten"}]}
+END
+    ax-import -o net.axm net.json
+    seq -s, 1 24 >x.csv
+    # By hand: channel 0 gives 6 8 1 2 / 14 16 5 6 / 22 24 9 10, pooled
+    # 16 16 6 / 24 24 10, and averaged in fours with zeros around it.
+    ax-run --format csv net.axm x.csv >y.csv
+    diff - y.csv <<<"4,5.5,6,8.5,4.75,10.25,5.75,12.25"
+}
+
+@test "nothing is made up, dropped or skipped" {
+    p=$samples/good/plain.pt
+    plain '' "$lin"
+    refuses 65 "no layer uses tensor '2.bias': use it, or name it" \
+        ax-import -a d.json "$p"
+    plain '"ignore": ["2.*"],' "$lin"
+    ax-import -a d.json "$p" >/dev/null
+    plain '"ignore": ["2.*", "3.*"],' "$lin"
+    refuses 65 "'ignore' names '3.*', and there is no such tensor" \
+        ax-import -a d.json "$p"
+    plain '"ignore": ["0.bias"],' "$lin,$relu,$lin"
+    refuses 65 "'ignore' names tensor '0.bias', which a layer uses" \
+        ax-import -a d.json "$p"
+    plain '' "$lin,$lin,$lin"
+    refuses 65 "the state dictionary has no tensor '1.weight'" \
+        ax-import -a d.json "$p"
+    plain '' "$lin,$relu,{\"type\":\"Linear\",\"bias\":false}"
+    refuses 65 "no layer uses tensor '2.bias'" ax-import -a d.json "$p"
+    plain '' "$lin,$relu,{\"type\":\"Linear\",\"in_features\":4}"
+    refuses 65 "'in_features' is 4, but its tensor has 3" \
+        ax-import -a d.json "$p"
+    plain '' "$lin,$relu,{\"type\":\"Linear\",\"out\":4}"
+    refuses 65 "a Linear has no 'out'" ax-import -a d.json "$p"
+    plain '' "$lin,{\"type\":\"TODO\"},$lin"
+    refuses 65 "layers of type 'TODO' are not supported" \
+        ax-import -a d.json "$p"
+    plain '"input": {"shape": ["N", 5]},' "$lin,$relu,$lin"
+    refuses 65 "Gemm" ax-import -a d.json "$p"
+    plain '"input": {"shape": ["N", "TODO"]},' "$lin,$relu,$lin"
+    refuses 65 "still TODO" ax-import -a d.json "$p"
+    plain '' "$lin,{\"type\":\"Add\"},$lin"
+    refuses 65 "has 1 inputs, wants 2" ax-import -a d.json "$p"
+    plain '' "$lin,{\"type\":\"ReLU\",\"inputs\":[\"later\"]},$lin"
+    refuses 65 "no layer or input before it is called 'later'" \
+        ax-import -a d.json "$p"
+    plain '"state": "nowhere",' "$lin"
+    refuses 65 "no tensor is in the state dictionary 'nowhere/'" \
+        ax-import -a d.json "$p"
+    plain '"strip": "module.",' "$lin"
+    refuses 65 "does not begin with 'module.'" ax-import -a d.json "$p"
+    plain '"layer": 1,' "$lin"
+    refuses 65 "'layer' is no key that we know" ax-import -a d.json "$p"
+    plain '' '{"type":"Conv2d","name":"0"}'
+    refuses 65 "'input' is missing" ax-import -a d.json "$p"
+    plain '"input": {"shape": [1, 2, 3, 4]},' '{"type":"Conv2d","name":"0"}'
+    refuses 65 "its weight has 2 dimensions, not 4" ax-import -a d.json "$p"
+    echo '{"format": "ax.layers.v1", "layers": [' >d.json
+    refuses 65 "d.json: line 2: " ax-import -a d.json "$p"
+    refuses 65 "4 tensors and no graph: describe it with --arch" ax-import "$p"
+    refuses 66 "nothing.json" ax-import -a nothing.json "$p"
+}
+
+@test "two layers of one shape each have their own tensors, a tied one both" {
+    cat >net.json <<'END'
+{"format": "ax.layers.v1", "input": {"shape": ["N", 2]}, "ignore": ["c"],
+ "layers": [
+ {"type": "Linear", "params": {"weight": "a"}, "bias": false},
+ {"type": "Linear", "params": {"weight": "b"}, "bias": false, "name": "twice"},
+ {"type": "Linear", "params": {"weight": "a"}, "bias": false}]}
+END
+    jq '.state = "x"' net.json >tied.json
+    ax-import --no-provenance -a tied.json -o a.axm "$samples/good/tied.pt"
+    [ "$(ax-show --json a.axm | jq '.tensors | length')" = 2 ]
+}
+
+@test "a draft has what names and shapes tell, and the rest is to do" {
+    ax-import --infer "$samples/good/wrapped.ckpt" >draft.json
+    [ "$(jq -c '[.state, .input.shape, [.layers[].type]]' draft.json)" = \
+        '["state_dict",["N",2],["Linear","TODO","Linear"]]' ]
+    refuses 65 "layers of type 'TODO'" \
+        ax-import -a draft.json "$samples/good/wrapped.ckpt"
+    jq '.layers[1].type = "ReLU"' draft.json >done.json
+    ax-import -a done.json "$samples/good/wrapped.ckpt" >/dev/null
+}
+
+@test "real checkpoints compute what PyTorch computed" {
+    need_shared data/ref/pytorch
+    n=0
+    for d in "$samples"/layers/*.json; do
+        name=$(basename "$d" .json)
+        f=$(find "$AX_SHARED/data/pytorch" -path "*/${name#torchscript__}")
+        ax-import -a "$d" "$f" -o net.axm || { echo "$name"; return 1; }
+        ax-run -o y.npz net.axm "$shared/$name.in0.npy"
+        "$root/tests/diff/npy-close" 1e-5 y.npz "$shared/$name.out0.npy" ||
+            { echo "$name"; return 1; }
+        n=$((n + 1))
+    done
+    [ "$n" -eq 13 ]
+}
