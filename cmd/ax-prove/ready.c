@@ -60,6 +60,7 @@ static const struct kind {
     {"reach", BALL | BIT(OUTPUT) | BIT(LO) | BIT(HI) | BIT(OUTPUTS), 0, OWN,
      AX_READY_OUTSIDE, false,
      "FILE,lo=NUMBER,hi=NUMBER or FILE,outputs=FILE"},
+    {"finite", BALL, 0, OWN, AX_READY_INSIDE, false, "FILE"},
     {"monotone", BALL | BIT(INPUT) | BIT(OUTPUT) | BIT(TOL) | BIT(WAY),
      BIT(INPUT) | BIT(OUTPUT) | BIT(TOL), SHIFTED, AX_READY_MONOTONE, false,
      "FILE,input=I,output=J,tol=NUMBER"},
@@ -69,6 +70,9 @@ static const struct kind {
     {"equivalent", BALL | BIT(OTHER) | BIT(EPS), BIT(OTHER) | BIT(EPS),
      DIFFERENCE, AX_READY_INSIDE, false, "FILE,other=MODEL.axm,eps=NUMBER"},
 };
+
+/* The greatest float32. */
+#define GREATEST "340282346638528859811704183484516925440"
 
 #define N_KINDS (sizeof kinds / sizeof *kinds)
 
@@ -411,6 +415,10 @@ static ax_status make_outputs(struct ax_set **out, const struct ready *r,
             return ax_fail(err, AX_EUSAGE, "eps= wants a number from 0 on");
         lo = minus;
         hi = eps;
+    }
+    if (!(r->kind->knows & (BIT(LO) | BIT(EPS)))) { /* finite */
+        lo = "-" GREATEST;
+        hi = GREATEST;
     }
     if (!lo && !hi)
         return ax_fail(err, AX_EUSAGE, "%s: wants %s", r->kind->name,

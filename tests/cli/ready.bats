@@ -93,6 +93,24 @@ violates() { # PROPERTY MODEL
     grep -qx '(assert (or (< Y_0 -9) (> Y_0 9) (> Y_1 9) (< Y_2 -9)))' text
 }
 
+@test "finite: no output is beyond float32" {
+    box
+    net n.axm 1
+    proves finite:box.csv n.axm
+    ax-prove --print-property -p finite:box.csv n.axm >text
+    python3 - <<'PY'
+import re
+line = open("text").read().splitlines()[-1]
+n = set(map(int, re.findall(r"(?<= )-?\d{20,}(?=\))", line)))
+assert n == {(2**24 - 1) * 2**104, -(2**24 - 1) * 2**104}, n
+assert line.count("Y_") == 6
+PY
+    refuses 64 "finite: knows linf=, min=, max=, not 'lo=1'" \
+        ax-prove -p finite:box.csv,lo=1 n.axm
+    ax-prove --print-property -p bounds:box.csv,hi=1e38,output=0 n.axm |
+        grep -qx '(assert (or (> Y_0 100000000000000000000000000000000000000)))'
+}
+
 @test "a box may be a csv, an npy or an npz, of exact numbers" {
     net n.axm 1
     python3 - <<'PY'
