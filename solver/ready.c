@@ -1,9 +1,9 @@
 /* Ready-made properties: their VNN-LIB text, with exact decimals. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "set.h"
+#include "text.h"
 
 /* The output that is greater than all others at x. */
 ax_status ax_net_winner(uint32_t *out, const struct ax_net *net,
@@ -37,7 +37,7 @@ ax_status ax_net_winner(uint32_t *out, const struct ax_net *net,
 /* ---- the unsafe set, kind by kind ---- */
 
 struct page {
-    FILE *f;
+    struct text text;
     const struct ax_set *set;
     const struct ax_ready *r;
     struct ax_arena *arena;
@@ -56,7 +56,7 @@ static ax_status want_output(const struct ax_ready *r, const char *key,
     return AX_OK;
 }
 
-static ax_status print_class(const struct page *p, struct ax_err *err)
+static ax_status print_class(struct page *p, struct ax_err *err)
 {
     const struct ax_ready *r = p->r;
     long long k = r->index;
@@ -65,17 +65,17 @@ static ax_status print_class(const struct page *p, struct ax_err *err)
         return ax_fail(err, AX_EUSAGE,
                        "a class wants a network of two outputs or more");
     AX_TRY(want_output(r, "label", err));
-    fputs("(assert (or", p->f);
+    text_add(&p->text, "(assert (or");
     for (uint32_t j = 0; j < r->n_y; j++)
         if (j != k)
-            fprintf(p->f, " (<= Y_%lld Y_%u)", k, j);
-    fputs("))\n", p->f);
+            text_add(&p->text, " (<= Y_%lld Y_%u)", k, j);
+    text_add(&p->text, "))\n");
     return AX_OK;
 }
 
 /* All outputs within their ends, or the opposite. The ends themselves are
  * inside for both. */
-static ax_status print_ends(const struct page *p, struct ax_err *err)
+static ax_status print_ends(struct page *p, struct ax_err *err)
 {
     const struct ax_set *ends = p->r->outputs;
     bool inside = p->r->kind == AX_READY_INSIDE;
@@ -89,29 +89,29 @@ static ax_status print_ends(const struct page *p, struct ax_err *err)
         return ax_fail(err, AX_ESHAPE,
                        "ends of %u outputs, the network has %u", ends->n,
                        p->r->n_y);
-    fprintf(p->f, "(assert (%s", inside ? "or" : "and");
+    text_add(&p->text, "(assert (%s", inside ? "or" : "and");
     for (uint32_t j = 0; j < ends->n; j++)
         for (int side = 0; side < 2; side++)
             if (ends->end[side][j])
-                fprintf(p->f, " (%s Y_%u %s)",
-                        inside ? side ? ">" : "<"
-                        : side ? "<="
-                               : ">=",
-                        j, ends->end[side][j]);
-    fputs("))\n", p->f);
+                text_add(&p->text, " (%s Y_%u %s)",
+                         inside ? side ? ">" : "<"
+                         : side ? "<="
+                                : ">=",
+                         j, ends->end[side][j]);
+    text_add(&p->text, "))\n");
     return AX_OK;
 }
 
-static ax_status print_monotone(const struct page *p, struct ax_err *err)
+static ax_status print_monotone(struct page *p, struct ax_err *err)
 {
     AX_TRY(want_output(p->r, "output", err));
-    fprintf(p->f, "(assert (%s Y_%lld %s%s))\n",
-            p->r->falls ? ">=" : "<=", (long long)p->r->index,
-            p->r->falls ? "" : "-", p->tol);
+    text_add(&p->text, "(assert (%s Y_%lld %s%s))\n",
+             p->r->falls ? ">=" : "<=", (long long)p->r->index,
+             p->r->falls ? "" : "-", p->tol);
     return AX_OK;
 }
 
-static ax_status print_lipschitz(const struct page *p, struct ax_err *err)
+static ax_status print_lipschitz(struct page *p, struct ax_err *err)
 {
     struct fixed l;
     char *text;
@@ -123,19 +123,19 @@ static ax_status print_lipschitz(const struct page *p, struct ax_err *err)
         return ax_fail(err, AX_ENOMEM, "no memory for the property");
     if (p->r->index >= 0)
         AX_TRY(want_output(p->r, "output", err));
-    fputs("(assert (or", p->f);
+    text_add(&p->text, "(assert (or");
     for (uint32_t j = 0; j < p->r->n_y; j++)
         if (p->r->index < 0 || j == p->r->index)
-            fprintf(p->f,
-                    " (>= (- Y_%u (* %s X_%u)) %s)"
-                    " (<= (+ Y_%u (* %s X_%u)) -%s)",
-                    j, text, p->set->n, p->tol, j, text, p->set->n, p->tol);
-    fputs("))\n", p->f);
+            text_add(&p->text,
+                     " (>= (- Y_%u (* %s X_%u)) %s)"
+                     " (<= (+ Y_%u (* %s X_%u)) -%s)",
+                     j, text, p->set->n, p->tol, j, text, p->set->n, p->tol);
+    text_add(&p->text, "))\n");
     return AX_OK;
 }
 
 static const struct {
-    ax_status (*print)(const struct page *p, struct ax_err *err);
+    ax_status (*print)(struct page *p, struct ax_err *err);
     bool shifts; /* the network is that of ax_model_shifted */
     const char *says;
 } kinds[] = {
@@ -185,28 +185,27 @@ static ax_status measure_shift(struct page *p, struct ax_err *err)
                : ax_fail(err, AX_ENOMEM, "no memory for the property");
 }
 
-static ax_status print_set(const struct page *p, bool shifts,
-                           struct ax_err *err)
+static ax_status print_set(struct page *p, bool shifts, struct ax_err *err)
 {
     const struct ax_set *set = p->set;
 
     for (uint32_t i = 0; i < set->n + shifts; i++)
-        fprintf(p->f, "(declare-const X_%u Real)\n", i);
+        text_add(&p->text, "(declare-const X_%u Real)\n", i);
     for (uint32_t j = 0; j < p->r->n_y; j++)
-        fprintf(p->f, "(declare-const Y_%u Real)\n", j);
+        text_add(&p->text, "(declare-const Y_%u Real)\n", j);
     for (uint32_t i = 0; i < set->n; i++) {
         if (!set->end[0][i] || !set->end[1][i])
             return ax_fail(err, AX_EUSAGE, "input %u has no %s end", i,
                            set->end[0][i] ? "upper" : "lower");
-        fprintf(p->f, "(assert (>= X_%u %s))\n(assert (<= X_%u %s))\n", i,
-                set->end[0][i], i, set->end[1][i]);
+        text_add(&p->text, "(assert (>= X_%u %s))\n(assert (<= X_%u %s))\n",
+                 i, set->end[0][i], i, set->end[1][i]);
     }
     if (shifts)
-        fprintf(p->f,
-                "(assert (>= X_%u 0))\n(assert (<= X_%u %s))\n"
-                "(assert (<= (+ X_%u X_%u) %s))\n",
-                set->n, set->n, p->room, p->r->input, set->n,
-                set->end[1][p->r->input]);
+        text_add(&p->text,
+                 "(assert (>= X_%u 0))\n(assert (<= X_%u %s))\n"
+                 "(assert (<= (+ X_%u X_%u) %s))\n",
+                 set->n, set->n, p->room, p->r->input, set->n,
+                 set->end[1][p->r->input]);
     return AX_OK;
 }
 
@@ -219,24 +218,24 @@ ax_status ax_ready_text(char **text, size_t *n, const struct ax_set *set,
 
     *text = NULL;
     p.arena = ax_arena_new();
-    p.f = open_memstream(text, n);
-    if (!p.arena || !p.f)
-        st = ax_fail(err, AX_ENOMEM, "no memory for the property");
-    if (st == AX_OK && shifts)
+    if (!p.arena)
+        return ax_fail(err, AX_ENOMEM, "no memory for the property");
+    if (shifts)
         st = measure_shift(&p, err);
     if (st == AX_OK) {
-        fprintf(p.f, "; %s\n", kinds[ready->kind].says);
+        text_add(&p.text, "; %s\n", kinds[ready->kind].says);
         st = print_set(&p, shifts, err);
     }
     if (st == AX_OK)
         st = kinds[ready->kind].print(&p, err);
     ax_arena_free(p.arena);
-    /* When memory is out, fclose of glibc may say nothing, and give NULL. */
-    if (p.f && (fclose(p.f) != 0 || !*text) && st == AX_OK)
+    if (st == AX_OK && p.text.lost)
         st = ax_fail(err, AX_ENOMEM, "no memory for the property");
     if (st != AX_OK) {
-        free(*text);
-        *text = NULL;
+        free(p.text.data);
+        return st;
     }
-    return st;
+    *text = p.text.data;
+    *n = p.text.n;
+    return AX_OK;
 }

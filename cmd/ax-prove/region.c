@@ -11,6 +11,7 @@
 
 #define BOXES_DEFAULT 1000 /* of the search in one part */
 #define CUT_CHARS     32
+#define CUTS_CHARS    4096 /* of all cuts above a part */
 
 /* A part: its parent, less what is on the other side of a cut. */
 struct part {
@@ -104,22 +105,23 @@ static ax_status halve(struct region *r, uint32_t k, struct ax_err *err)
     return AX_OK;
 }
 
-/* The cuts of the part at hand, each within BEFORE and AFTER. */
-static uint32_t print_cuts(const struct region *r, FILE *f,
-                           const char *before, const char *after)
+/* The cuts of the part at hand as text, each within BEFORE and AFTER. There
+ * are at most two for each level. */
+static void print_cuts(const struct region *r, char text[CUTS_CHARS],
+                       const char *before, const char *after)
 {
-    uint32_t n = 0;
+    size_t n = 0;
 
-    for (size_t i = 0; i < 2 * (size_t)r->n_x; i++)
-        if (r->cuts[i]) {
-            bool upper = i >= r->n_x;
+    text[0] = '\0';
+    for (size_t i = 0; i < 2 * (size_t)r->n_x; i++) {
+        bool upper = i >= r->n_x;
 
-            fprintf(f, "%s(%s X_%zu %s)%s", before,
-                    upper ? "<=" : ">=", upper ? i - r->n_x : i, r->cuts[i],
-                    after);
-            n++;
-        }
-    return n;
+        if (r->cuts[i] && n < CUTS_CHARS)
+            n += (size_t)snprintf(text + n, CUTS_CHARS - n,
+                                  "%s(%s X_%zu %s)%s", before,
+                                  upper ? "<=" : ">=", upper ? i - r->n_x : i,
+                                  r->cuts[i], after);
+    }
 }
 
 /* ---- deciding them ---- */
@@ -128,19 +130,18 @@ static ax_status part_text(struct region *r, const struct finding *whole,
                            struct ax_err *err)
 {
     struct finding *f = &r->job->found;
-    char *text = NULL;
-    FILE *out = open_memstream(&text, &f->n_text);
+    char cuts[CUTS_CHARS];
+    size_t n;
 
-    if (!out)
+    print_cuts(r, cuts, "(assert ", ")\n");
+    n = strlen(cuts);
+    f->text = malloc(whole->n_text + n + 2);
+    if (!f->text)
         return no_memory(err);
-    fwrite(whole->text, 1, whole->n_text, out);
-    putc('\n', out);
-    print_cuts(r, out, "(assert ", ")\n");
-    if (fclose(out) != 0 || !text) {
-        free(text);
-        return no_memory(err);
-    }
-    f->text = (unsigned char *)text;
+    memcpy(f->text, whole->text, whole->n_text);
+    f->text[whole->n_text] = '\n';
+    memcpy(f->text + whole->n_text + 1, cuts, n + 1);
+    f->n_text = whole->n_text + 1 + n;
     return AX_OK;
 }
 
@@ -212,15 +213,15 @@ static double share(const struct region *r)
 static void write_parts(struct region *r, const struct finding *whole,
                         FILE *f, struct region_found *out)
 {
+    char cuts[CUTS_CHARS];
+
     fwrite(whole->text, 1, whole->n_text, f);
     fputs("\n; The part on which it was proved.\n(assert (or", f);
     for (uint32_t k = 0; k < r->n; k++)
         if (is_whole(r, k)) {
             place(r, k);
-            fputs("\n  (and", f);
-            if (!print_cuts(r, f, " ", ""))
-                fputs(" (<= 0 1)", f);
-            fputc(')', f);
+            print_cuts(r, cuts, " ", "");
+            fprintf(f, "\n  (and%s)", *cuts ? cuts : " (<= 0 1)");
             out->boxes++;
             out->volume += share(r);
         }

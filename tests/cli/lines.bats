@@ -21,6 +21,7 @@ ax-prove -p unsafe.vnnlib -j 1 --json net.axm
 ax-prove -p safe.vnnlib -j 1 --strategy neuron --cert net.axm
 ax-prove -p bounds:box.csv,lo=-9,hi=9 -j 1 net.axm
 ax-prove -p fair:input.csv,input=0,from=0,to=1 --print-property net.axm
+ax-prove -p robust:wide.csv,linf=0.1,label=0 --print-property wide.axm
 ax-prove -p monotone:box.csv,input=0,output=0,tol=5 -j 1 --cert net.axm
 ax-prove -p equivalent:box.csv,other=net.axm,eps=9 --print-model net.axm
 ax-prove --list list.csv -j 1 --json
@@ -47,6 +48,11 @@ prepare() {
     printf 'net.axm,safe.vnnlib,9\n' >list.csv
     printf '1,0,0\n0,1,1\n' >rows.csv
     printf 'input 2\ndense 2\nrelu\ndense 2\n' >two.arch
+    # As many inputs as the text of a property has to grow for.
+    printf 'input 200\ndense 2\n' >wide.arch
+    seq -s, 200 >wide.csv
+    sed 's/$/,0/' wide.csv >wide-rows.csv
+    ax-train -d wide-rows.csv --epochs 1 -o wide.axm wide.arch
     ax-import -o net.axm net.onnx
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
     ax-sign keygen -W
