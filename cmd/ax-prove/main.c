@@ -1,4 +1,5 @@
 /* ax-prove - decide a property of a network. See man/ax-prove.1. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,6 +52,13 @@ static ax_status enter(const struct args *a, const struct cmd *cmd,
     return cmd_sandbox_enter(&box, err);
 }
 
+static ax_status print_text(const struct finding *f, struct ax_err *err)
+{
+    if (fwrite(f->text, 1, f->n_text, stdout) != f->n_text)
+        return ax_fail(err, AX_EIO, "standard output: %s", strerror(errno));
+    return AX_OK;
+}
+
 static ax_status decide(struct job *j, const struct args *a,
                         struct ax_err *err)
 {
@@ -80,8 +88,7 @@ static ax_status one(const struct args *a, const struct cmd *cmd,
         st = cmd_model_write(j.model, a->out, AX_PROFILE_ZSTD,
                              a->force ? CMD_OUT_FORCE : 0, err);
     else if (st == AX_OK && a->print_property)
-        fwrite(j.found.text, 1, j.found.n_text,
-               stdout); /* cmd_finish looks */
+        st = print_text(&j.found, err);
     else if (st == AX_OK)
         st = answer(&j, a, cmd, err);
     job_free(&j);
