@@ -21,10 +21,10 @@ struct term {
     struct decimal coef;
 };
 
-/* A term of the language as constant + sum of p->terms[first ..]. */
+/* A term of the language: a number, or the sum of p->terms[first ..]. */
 struct linear {
-    struct decimal constant;
-    bool has_constant; /* a number was written, even 0 */
+    struct decimal number;
+    bool is_number; /* and has no terms */
     size_t first;
 };
 
@@ -245,9 +245,9 @@ static ax_status read_atom(struct parser *p, struct linear *out)
         return push_term(p, i + (vars == &p->y ? Y_BIT : 0),
                          (struct decimal){.m = 1});
     }
-    switch (decimal_read(&out->constant, w.s, w.n)) {
+    switch (decimal_read(&out->number, w.s, w.n)) {
     case NUMBER_OK:
-        out->has_constant = true;
+        out->is_number = true;
         return AX_OK;
     case NUMBER_LIMIT:
         return beyond(p, w.s);
@@ -258,7 +258,7 @@ static ax_status read_atom(struct parser *p, struct linear *out)
 
 static void negate(struct parser *p, struct linear *t)
 {
-    t->constant = decimal_neg(t->constant);
+    t->number = decimal_neg(t->number);
     for (size_t i = t->first; i < p->n_terms; i++)
         p->terms[i].coef = decimal_neg(p->terms[i].coef);
 }
@@ -283,23 +283,18 @@ static ax_status read_term(struct parser *p, struct linear *out, int depth);
 static ax_status read_product(struct parser *p, struct linear *out, int depth,
                               const char *place)
 {
+    struct decimal factor;
     struct linear a, b;
-    size_t split;
 
     AX_TRY(read_term(p, &a, depth));
-    split = p->n_terms;
     AX_TRY(read_term(p, &b, depth));
-    if (a.first < split && split < p->n_terms)
+    if (a.is_number == b.is_number)
         return fail_at(p, place, AX_EUNSUPPORTED,
-                       "a product of two variables");
-    /* One of the two has no terms, so all that there are belong to the
-     * other, whose factor is the constant of the one without. */
+                       a.is_number ? "a product of two numbers"
+                                   : "a product of two variables");
     *out = (struct linear){.first = a.first};
-    out->has_constant = a.first < split      ? a.has_constant
-                        : split < p->n_terms ? b.has_constant
-                                             : true;
-    if (!decimal_mul(&out->constant, a.constant, b.constant) ||
-        !scale(p, a.first, a.first < split ? b.constant : a.constant))
+    factor = a.is_number ? a.number : b.number;
+    if (!decimal_in_units(factor) || !scale(p, a.first, factor))
         return beyond(p, place);
     return expect(p, ')', "wanted ')': * takes two terms");
 }
@@ -311,19 +306,16 @@ static ax_status read_sum(struct parser *p, struct linear *out, int depth,
     bool many = false;
 
     AX_TRY(read_term(p, out, depth));
-    if (out->constant.digits)
-        return beyond(p, place);
     while (!next_is(p, ')')) {
         struct linear t;
 
         AX_TRY(read_term(p, &t, depth));
+        if (out->is_number || t.is_number)
+            return fail_at(p, place, AX_EUNSUPPORTED,
+                           "a number in a sum: it belongs to the other side "
+                           "of the comparison");
         if (minus)
             negate(p, &t);
-        if (!decimal_in_units(out->constant) ||
-            !decimal_in_units(t.constant) ||
-            !decimal_add(&out->constant, out->constant, t.constant))
-            return beyond(p, place);
-        out->has_constant |= t.has_constant;
         many = true;
     }
     p->at++;
@@ -493,8 +485,8 @@ static ax_status make_row(struct parser *p, struct formula *f, int sign,
 static ax_status read_comparison(struct parser *p, struct formula *f,
                                  const char *op, int depth, const char *place)
 {
-    struct decimal d;
     struct linear a, b;
+    struct decimal d = {0};
     bool strict = op[1] == 0 && op[0] != '=';
     ax_status (*make)(struct parser *, struct formula *, int, struct decimal,
                       bool, const char *);
@@ -503,16 +495,15 @@ static ax_status read_comparison(struct parser *p, struct formula *f,
     AX_TRY(read_term(p, &a, depth));
     AX_TRY(read_term(p, &b, depth));
     AX_TRY(expect(p, ')', "wanted ')': a comparison has two sides"));
-    /* a - b <= d, where d is what the constants leave */
-    b.constant = decimal_neg(b.constant);
+    if (a.is_number && b.is_number)
+        return fail_at(p, place, AX_EUNSUPPORTED,
+                       "a comparison of two numbers");
+    /* a - b <= d */
     negate(p, &(struct linear){.first = b.first});
-    if (!a.has_constant)
-        d = b.constant;
-    else if (!b.has_constant)
-        d = a.constant;
-    else if (!decimal_add(&d, a.constant, b.constant))
-        return beyond(p, place);
-    d = decimal_neg(d);
+    if (a.is_number)
+        d = decimal_neg(a.number);
+    if (b.is_number)
+        d = b.number;
     if (!collect(p))
         return beyond(p, place);
     *f = (struct formula){.kind = FORMULA_CMP, .n_conjs = 1};

@@ -2,15 +2,13 @@
  * groups of one box and a list of conjunctions of integer rows. */
 #include "island.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH_MAX = 64, DIGITS_MAX = 4096 };
 enum { CONJ_MAX = 1048576, ROWS_IN_ALL_MAX = 67108864 };
-#define CONSTANT UINT32_MAX    /* stands for a variable that is 1 */
-#define ONE      1000000000000 /* numbers are in units of 10^-12 */
-#define MOST     ((i128)ONE * ONE)
+#define ONE  1000000000000 /* numbers are in units of 10^-12 */
+#define MOST ((i128)ONE * ONE)
 
 struct summand { /* k 10^-12 times a variable */
     i128 k;
@@ -27,9 +25,9 @@ struct parser {
     struct property *pr;
     struct bytes rest, token; /* token.n == 0: the end */
     unsigned line;
-    bool *declared;         /* [n_x + n_y] */
-    struct summand *s;      /* of the comparison at hand */
-    struct decimal literal; /* and a number beyond the units; p: or NULL */
+    bool *declared;        /* [n_x + n_y] */
+    struct summand *s;     /* of the comparison at hand */
+    struct decimal number; /* the last one that was read */
     uint64_t n, room, rows_room;
     i128 *box, *last;               /* bounds, and those of the last group */
     uint64_t group_room, list_room; /* of groups, of its conjunctions */
@@ -84,9 +82,9 @@ static i128 within(struct parser *ps, bool ok, i128 v)
     return v;
 }
 
-static struct decimal decimal(struct parser *ps, struct bytes t)
+static struct decimal decimal(struct parser *ps)
 {
-    const unsigned char *s = t.p, *end = s + t.n;
+    const unsigned char *s = ps->token.p, *end = s + ps->token.n;
     struct decimal d = {.before = -1, .minus = *s == '-'};
     bool down, ok = true;
     int64_t e = 0;
@@ -188,14 +186,13 @@ static int by_variable(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sort the summands from number first on, and add what speaks of the same
- * variable; the constant comes last. */
-static void merge(struct parser *ps, uint64_t first)
+/* Sort the summands, and add what speaks of the same variable. */
+static void merge(struct parser *ps)
 {
-    uint64_t n = first;
-    if (ps->n > first)
-        qsort(ps->s + first, ps->n - first, sizeof *ps->s, by_variable);
-    for (uint64_t i = first; i < ps->n; i++) {
+    uint64_t n = 0;
+    if (ps->n > 0)
+        qsort(ps->s, ps->n, sizeof *ps->s, by_variable);
+    for (uint64_t i = 0; i < ps->n; i++) {
         struct summand s = ps->s[i];
         for (; i + 1 < ps->n && ps->s[i + 1].var == s.var; i++)
             s.k = within(ps, true, s.k + ps->s[i + 1].k);
@@ -205,87 +202,64 @@ static void merge(struct parser *ps, uint64_t first)
     ps->n = n;
 }
 
-/* A number in units; one beyond them is the literal, if it is a whole side.
- */
-static i128 number(struct parser *ps, bool whole)
+/* The number that was read times the summands from number first on. */
+static void multiply(struct parser *ps, uint64_t first)
 {
-    struct decimal d = decimal(ps, ps->token);
-    i128 v;
-    bool fits = digits(&d, 11, -12, &v);
-    for (int64_t p = d.before + d.exp - d.n; p < -12; p++)
-        fits &= digit(&d, p) == 0;
-    if (!fits && whole && !ps->literal.p) {
-        ps->literal = d;
-        return 0;
-    }
-    return within(ps, fits, d.minus ? -v : v);
-}
-
-/* Are all summands from first to end - 1 constants; and their sum. */
-static bool constant(struct parser *ps, uint64_t first, uint64_t end, i128 *k)
-{
-    bool all = true;
-    for (*k = 0; first < end; first++) {
-        all &= ps->s[first].var == CONSTANT;
-        *k += all ? ps->s[first].k : 0;
-    }
-    return all;
-}
-
-/* The factor of all summands is in those from first to second - 1, or in
- * those behind. */
-static void multiply(struct parser *ps, uint64_t first, uint64_t second)
-{
+    const struct decimal *d = &ps->number;
+    bool ok;
     i128 k, v;
-    bool is_left = constant(ps, first, second, &k);
-    want(ps, is_left || constant(ps, second, ps->n, &k),
-         "no factor of * is a constant of the units");
-    ps->n = is_left ? ps->n : second;
+    ok = digits(d, 11, -12, &k);
+    for (int64_t p = d->before + d->exp - d->n; p < -12; p++)
+        ok &= digit(d, p) == 0;
+    k = within(ps, ok, d->minus ? -k : k);
     for (uint64_t i = first; i < ps->n; i++) {
-        bool ok = !__builtin_mul_overflow(ps->s[i].k, k, &v) && v % ONE == 0;
-        ps->s[i].k = i < second && is_left ? 0 : within(ps, ok, v / ONE);
+        ok = !__builtin_mul_overflow(ps->s[i].k, k, &v) && v % ONE == 0;
+        ps->s[i].k = within(ps, ok, v / ONE);
     }
 }
 
-/* The summands of a term, a whole side or not, negated or not, go behind the
- * others; the depth ends the recursion. */
-static void term(struct parser *ps, int depth, bool minus, bool whole)
+/* A term, negated or not. Is it a number? If it is none, its summands go
+ * behind the others. The depth ends the recursion. */
+static bool term(struct parser *ps, int depth, bool minus)
 {
-    uint64_t first = ps->n, second;
-    bool add, sub, had = ps->literal.p;
+    uint64_t first = ps->n;
+    bool times, sub, number = false;
     want(ps, depth <= DEPTH_MAX && ps->token.n > 0, "too deep, or the end");
     if (!is(ps, "(")) {
-        struct summand s = {ONE, CONSTANT};
-        if (is_one_of(*ps->token.p, "XY"))
-            s.var = variable(ps);
-        else
-            s.k = number(ps, whole);
-        want(ps, s.var == CONSTANT || ps->declared[s.var], "not declared");
-        s.k = minus ? -s.k : s.k;
-        ps->s = grow(ps->r, ps->s, ps->n, &ps->room, sizeof *ps->s);
-        ps->s[ps->n++] = s;
+        if (is_one_of(*ps->token.p, "XY")) {
+            uint32_t var = variable(ps);
+            want(ps, ps->declared[var], "not declared");
+            ps->s = grow(ps->r, ps->s, ps->n, &ps->room, sizeof *ps->s);
+            ps->s[ps->n++] = (struct summand){minus ? -ONE : ONE, var};
+        } else {
+            number = true;
+            ps->number = decimal(ps);
+            ps->number.minus ^= minus;
+        }
         next(ps);
-        return;
+        return number;
     }
-    add = is(ps, "+");
-    sub = !add && is(ps, "-");
-    want(ps, add || sub || is(ps, "*"), "+, - or * wanted");
-    term(ps, depth + 1, minus, whole && (add || sub));
-    second = ps->n;
-    if (!add && !sub) {
-        term(ps, depth + 1, false, false);
-        multiply(ps, first, second);
+    times = is(ps, "*");
+    sub = !times && is(ps, "-");
+    want(ps, times || sub || is(ps, "+"), "+, - or * wanted");
+    number = term(ps, depth + 1, minus);
+    if (times) {
+        struct decimal d = ps->number;
+        want(ps, number != term(ps, depth + 1, false),
+             "* wants a number and a term that is none");
+        ps->number = number ? d : ps->number;
+        number = false;
+        multiply(ps, first);
     } else if (sub && bytes_are(ps->token, ")")) {
+        ps->number.minus ^= number;
         for (uint64_t i = first; i < ps->n; i++)
             ps->s[i].k = -ps->s[i].k;
-        ps->literal.minus ^= !had;
-    } else {
-        want(ps, had || !ps->literal.p, "arithmetic with a long number");
-        while (!bytes_are(ps->token, ")"))
-            term(ps, depth + 1, sub != minus, false);
     }
-    merge(ps, first);
+    while (!times && !bytes_are(ps->token, ")"))
+        want(ps, !number && !term(ps, depth + 1, sub != minus),
+             "a number in a sum: it belongs to the other side");
     want(ps, is(ps, ")"), "')' wanted");
+    return number;
 }
 
 /* ---- formulas ---- */
@@ -296,24 +270,13 @@ static void add_row(struct run *r, struct conj *c, uint32_t row)
     c->rows[c->n_all++] = row;
 }
 
-/* The row that the summands make, and the literal, <= 0; or >= 0. */
+/* The row: the summands are <= d, or >= d. */
 static void make_row(struct parser *ps, bool less, bool strict,
-                     struct conj *c)
+                     struct decimal d, struct conj *c)
 {
-    struct decimal d = ps->literal;
     uint64_t n = ps->n;
-    i128 unit = ONE, k = 0;
+    i128 unit = ONE;
     struct row *row;
-    if (n > 0 && ps->s[n - 1].var == CONSTANT)
-        k = ps->s[--n].k;
-    if (!d.p) {
-        i128 size = k < 0 ? -k : k;
-        char *text = get(ps->r, 48, 1);
-        int used = snprintf(text, 48, "%lld.%012lld", (long long)(size / ONE),
-                            (long long)(size % ONE));
-        d = decimal(ps, (struct bytes){(unsigned char *)text, (size_t)used});
-        d.minus = k < 0;
-    }
     ps->pr->rows = grow(ps->r, ps->pr->rows, ps->pr->n_rows, &ps->rows_room,
                         sizeof *row);
     add_row(ps->r, c, ps->pr->n_rows);
@@ -333,7 +296,7 @@ static void make_row(struct parser *ps, bool less, bool strict,
     }
     row->box = row->n == 1 && row->var[0] < ps->pr->n_x &&
                (row->coef[0] == 1 || row->coef[0] == -1);
-    d.minus = d.minus != less; /* to the other side */
+    d.minus ^= !less;
     set_d(row, d);
 }
 
@@ -342,20 +305,24 @@ static struct list comparison(struct parser *ps, int depth)
     bool lt = is(ps, "<"), le = !lt && is(ps, "<="), gt = is(ps, ">");
     bool ge = !gt && is(ps, ">="), eq = !lt && !le && !gt && !ge, left;
     struct list out = {get(ps->r, 1, sizeof *out.conj), 1, 1, 1 + eq};
+    struct decimal d = {0};
     want(ps, !eq || is(ps, "="), "and, or or a comparison wanted");
     ps->n = 0;
-    ps->literal.p = NULL;
-    term(ps, depth + 1, false, true);
-    left = ps->literal.p;
-    term(ps, depth + 1, true, true);
-    ps->literal.minus ^= !left;
-    merge(ps, 0);
-    want(ps, !ps->literal.p || ps->n == 0 || ps->s[ps->n - 1].var != CONSTANT,
-         "arithmetic with a long number");
+    left = term(ps, depth + 1, false);
+    if (left) {
+        d = ps->number;
+        d.minus ^= true; /* to the other side */
+    }
+    if (term(ps, depth + 1, true)) {
+        want(ps, !left, "a comparison of two numbers");
+        d = ps->number;
+        d.minus ^= true;
+    }
+    merge(ps);
     if (!gt && !ge)
-        make_row(ps, true, lt, out.conj);
+        make_row(ps, true, lt, d, out.conj);
     if (!lt && !le)
-        make_row(ps, false, gt, out.conj);
+        make_row(ps, false, gt, d, out.conj);
     want(ps, is(ps, ")"), "')' wanted");
     return out;
 }

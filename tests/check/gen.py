@@ -504,16 +504,16 @@ tight_tree('leaf-row', net, both, [varint(0) + varint(1)])
 # Two groups: a disjunction over the inputs.
 groups = lambda d: (declare(2, 2) + '(assert (or (and (>= X_0 0) (<= X_0 1) '
                     '(>= X_1 -1e-1) (<= X_1 2.5e-1) (<= Y_0 {0})) (and '
-                    '(= X_0 1) (>= X_1 3) (<= X_1 70) (>= 0.0 (- Y_0 {0}))'
+                    '(= X_0 1) (>= X_1 3) (<= X_1 70) (>= {0} (- (- Y_0)))'
                     ')))\n'.format('%s' % dec(d))).encode()
 short = lambda d: groups(F(round(d * 2 ** 20), 2 ** 20))
 text = short(F(-10 ** 6))
 for name, trees in (('groups-yes', [leaf, leaf]), ('groups-no', [leaf])):
     write(name, net, text, 'certificate', certificate(net, text, trees))
 # An empty unsafe set holds; one that is not is not an empty one.
-text = (start + '(assert (<= 2 1))\n').encode()
+text = (start + '(assert (<= (- X_0 X_0) -1))\n').encode()
 write('empty-yes', net, text, 'certificate', certificate(net, text, []))
-text = (start + '(assert (<= 1 1))\n').encode()
+text = (start + '(assert (<= (- X_0 X_0) 0))\n').encode()
 write('everything-no', net, text, 'certificate',
       certificate(net, text, [leaf]))
 
@@ -550,9 +550,9 @@ for seed in range(4):
         write(name, net, text, 'counterexample',
               head(b'AXCX', net, text) + struct.pack('<I3f', 3, *x))
 sample('property', b'p', (declare(2, 2) + """; a comment
-(assert (or (and (>= X_0 -1.5e-1) (<= X_0 .25) (= X_1 (* 2 (- 1 +0.5)))
+(assert (or (and (>= X_0 -1.5e-1) (<= X_0 .25) (= (* 2 X_1) +0.5)
      (<= (+ Y_0 (* -3 Y_1) X_0) (- 7)))
     (and (>= X_0 0) (<= X_0 1) (= X_1 0.%s) (> Y_0 Y_1))))
-(assert (< (- (- Y_0) 1 2) (* 0.125 Y_1)))
+(assert (< (- (- Y_0) (* 0.125 Y_1)) (- 3)))
 """ % ('12345' * 10)).encode())
 print('%d fixtures' % len(names))
