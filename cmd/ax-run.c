@@ -374,36 +374,6 @@ static json_t *json_outputs(const struct ax_graph *g, struct ax_tensor *out)
     return list;
 }
 
-/* -- comparing ----------------------------------------------------------- */
-
-/* The largest difference of two outputs, and its ratio to the largest
- * number of the second. Infinite where one is NaN and the other is not. */
-struct difference {
-    double absolute, relative;
-};
-
-static struct difference compare(const struct ax_tensor *a,
-                                 const struct ax_tensor *b)
-{
-    struct difference d = {0};
-    double top = 0, x, y;
-
-    if (ax_tensor_count(a) != ax_tensor_count(b) || a->dtype != b->dtype)
-        return (struct difference){HUGE_VAL, HUGE_VAL};
-    for (size_t i = 0; i < ax_tensor_count(a); i++) {
-        ax_get_f64(&x, a->dtype, a->data, i, 1);
-        ax_get_f64(&y, b->dtype, b->data, i, 1);
-        if (isfinite(y))
-            top = fmax(top, fabs(y));
-        if (x == y || (isnan(x) && isnan(y)))
-            continue;
-        d.absolute = isfinite(x - y) ? fmax(d.absolute, fabs(x - y))
-                                     : HUGE_VAL;
-    }
-    d.relative = d.absolute == 0 ? 0 : top > 0 ? d.absolute / top : HUGE_VAL;
-    return d;
-}
-
 /* -- the command --------------------------------------------------------- */
 
 static void say_rows(void *data, int64_t done, int64_t total)
@@ -492,7 +462,7 @@ static ax_status run_check(const struct ax_model *m, struct ax_tensor *in,
     if (st == AX_OK)
         st = compute(&other, p, g, in, err);
     for (uint32_t o = 0; st == AX_OK && o < g->n_outputs; o++) {
-        struct difference d = compare(&out[o], &other[o]);
+        struct ax_difference d = ax_tensor_compare(&out[o], &other[o]);
 
         worst = fmax(worst, d.relative);
         if (json) {

@@ -59,6 +59,16 @@ ax_status ax_tensor_cast(struct ax_tensor *out, const struct ax_tensor *src,
 void ax_cast(ax_dtype to, void *dst, ax_dtype from, const void *src,
              size_t n);
 
+/* How far tensor A is from B: the largest difference of two elements, and its
+ * ratio to the largest finite number of B. Infinite where one is NaN and the
+ * other is not, or where shape or type differ; the ratio is infinite too
+ * where B has nothing but zeros. */
+struct ax_difference {
+    double absolute, relative;
+};
+struct ax_difference ax_tensor_compare(const struct ax_tensor *a,
+                                       const struct ax_tensor *b);
+
 AX_END_API
 
 #endif

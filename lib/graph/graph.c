@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void free_attr(struct ax_attr *a)
+void ax_attr_clear(struct ax_attr *a)
 {
     free(a->name);
     free(a->s);
@@ -22,7 +22,7 @@ void ax_node_clear(struct ax_node *n)
     free(n->in);
     free(n->out);
     for (uint32_t i = 0; n->attrs && i < n->n_attrs; i++)
-        free_attr(&n->attrs[i]);
+        ax_attr_clear(&n->attrs[i]);
     free(n->attrs);
 }
 

@@ -13,6 +13,9 @@ struct ax_op_row {
 
 extern const struct ax_op_row ax_op_table[AX_OP_COUNT];
 
+/* Free all that an attribute owns, not the attribute itself. */
+void ax_attr_clear(struct ax_attr *a);
+
 /* Free all that a node owns, not the node itself. */
 void ax_node_clear(struct ax_node *n);
 

@@ -295,3 +295,25 @@ ax_status ax_tensor_cast(struct ax_tensor *out, const struct ax_tensor *src,
     ax_cast(dtype, out->data, src->dtype, src->data, ax_tensor_count(src));
     return AX_OK;
 }
+
+struct ax_difference ax_tensor_compare(const struct ax_tensor *a,
+                                       const struct ax_tensor *b)
+{
+    struct ax_difference d = {0};
+    double top = 0, x, y;
+
+    if (ax_tensor_count(a) != ax_tensor_count(b) || a->dtype != b->dtype)
+        return (struct ax_difference){HUGE_VAL, HUGE_VAL};
+    for (size_t i = 0; i < ax_tensor_count(a); i++) {
+        ax_get_f64(&x, a->dtype, a->data, i, 1);
+        ax_get_f64(&y, b->dtype, b->data, i, 1);
+        if (isfinite(y))
+            top = fmax(top, fabs(y));
+        if (x == y || (isnan(x) && isnan(y)))
+            continue;
+        d.absolute = isfinite(x - y) ? fmax(d.absolute, fabs(x - y))
+                                     : HUGE_VAL;
+    }
+    d.relative = d.absolute == 0 ? 0 : top > 0 ? d.absolute / top : HUGE_VAL;
+    return d;
+}
