@@ -15,7 +15,6 @@ static bool is_function(const struct ax_node *n)
     case AX_OP_NONE:
     case AX_OP_Bernoulli:
     case AX_OP_Dropout:
-    case AX_OP_Multinomial:
     case AX_OP_RandomNormal:
     case AX_OP_RandomNormalLike:
     case AX_OP_RandomUniform:

@@ -156,7 +156,7 @@ ax_status opt_value(uint32_t *out, struct opt *o, uint32_t v,
     size_t n = g->n_values;
     struct ax_value *values;
     struct opt_fact *facts;
-    char *name;
+    char *name = NULL;
 
     if (n >= AX_GRAPH_MAX)
         return ax_fail(err, AX_EFORMAT, "more than %u values", AX_GRAPH_MAX);

@@ -5,19 +5,19 @@
 #include "opt/opt.h"
 
 const struct ax_opt_pass ax_opt_passes[AX_OPT_PASSES] = {
-    {"constants", "compute what depends on constants alone", AX_OPT_EXACT},
     {"identities", "leave out what hands its input on", AX_OPT_EXACT},
+    {"constants", "compute what depends on constants alone", AX_OPT_EXACT},
+    {"dead", "leave out what no output needs", AX_OPT_EXACT},
     {"bias", "a sum after a product becomes its bias (Gemm)", AX_OPT_ORDER},
     {"fold-norm", "batch normalisation into the weights before it",
      AX_OPT_ROUNDED},
     {"split-norm", "other batch normalisation becomes Mul and Add",
      AX_OPT_ROUNDED},
-    {"dead", "leave out what no output needs", AX_OPT_EXACT},
 };
 
 static opt_pass *const passes[AX_OPT_PASSES] = {
-    opt_constants, opt_identities, opt_bias,
-    opt_fold_norm, opt_split_norm, opt_dead,
+    opt_identities, opt_constants, opt_dead,
+    opt_bias,       opt_fold_norm, opt_split_norm,
 };
 
 /* Nodes that are left close the gaps. */
