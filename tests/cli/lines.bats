@@ -31,6 +31,8 @@ ax-prove -p robust:input.csv,linf=1 --region r.vnnlib --halvings 2 -j 1 net.axm
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-export --to coq -p safe.vnnlib net.axm
+ax-opt --tolerance 1 norm.axm
+ax-opt --json --samples 1 -o /dev/null norm.axm
 ax-sign -k key net.axm
 ax-bench --problems
 ax-train -d rows.csv --epochs 1 two.arch
@@ -54,6 +56,7 @@ prepare() {
     sed 's/$/,0/' wide.csv >wide-rows.csv
     ax-train -d wide-rows.csv --epochs 1 -o wide.axm wide.arch
     ax-import -o net.axm net.onnx
+    ax-import -o norm.axm "$root/tests/data/opt/norm.onnx"
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
     ax-sign keygen -W
 }
