@@ -76,7 +76,8 @@ static ax_status choose_passes(unsigned *set, const struct args *a,
     return AX_OK;
 }
 
-/* -- what was attached ---------------------------------------------------- */
+/* -- what was attached ----------------------------------------------------
+ */
 
 /* A property speaks of inputs and outputs, which are the same; a record says
  * itself which model it speaks of. All else was about the old model. */
@@ -106,7 +107,8 @@ static ax_status move_attachments(struct job *j, struct ax_err *err)
     return AX_OK;
 }
 
-/* -- saying what was done ------------------------------------------------- */
+/* -- saying what was done -------------------------------------------------
+ */
 
 static void say_pass(FILE *f, const struct job *j, int i)
 {
@@ -207,8 +209,8 @@ static ax_status say_json(const struct job *j, struct ax_err *err)
                   "changed", j->changed, "written", j->agree, "nodes_before",
                   (json_int_t)j->nodes, "nodes_after",
                   (json_int_t)j->model->graph->n_nodes, "samples",
-                  (json_int_t)j->opt.samples, "seed",
-                  (json_int_t)j->opt.seed, "passes", json_passes(j));
+                  (json_int_t)j->opt.samples, "seed", (json_int_t)j->opt.seed,
+                  "passes", json_passes(j));
     if (j->agree)
         cmd_json_put(&o, "model_out", json_string(to));
     cmd_json_put(&o, "kept", json_attachments(j, true));
@@ -216,7 +218,8 @@ static ax_status say_json(const struct job *j, struct ax_err *err)
     return cmd_json("ax.opt/1", o, err);
 }
 
-/* -- all of it ------------------------------------------------------------ */
+/* -- all of it ------------------------------------------------------------
+ */
 
 static ax_status optimise(struct job *j, struct ax_err *err)
 {

@@ -77,7 +77,8 @@ static bool can_fold(const struct opt *o, const struct ax_node *n)
     return given > 0 && is_small(o, n, bytes);
 }
 
-/* -- one node as a model of its own --------------------------------------- */
+/* -- one node as a model of its own ---------------------------------------
+ */
 
 #define ENDS_MAX 64 /* inputs and outputs */
 

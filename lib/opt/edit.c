@@ -7,7 +7,8 @@
 #include "graph/graph.h"
 #include "opt/opt.h"
 
-/* -- asking --------------------------------------------------------------- */
+/* -- asking ---------------------------------------------------------------
+ */
 
 const struct opt_fact *opt_in(const struct opt *o, const struct ax_node *n,
                               uint32_t k)
@@ -43,9 +44,8 @@ struct ax_node *opt_sole_maker(const struct opt *o, const struct ax_node *n,
     if (!f || f->maker == AX_NONE || f->uses != 1 || f->pinned)
         return NULL;
     maker = &o->g->nodes[f->maker];
-    return (maker->op == a || maker->op == b) && opt_one_output(maker)
-               ? maker
-               : NULL;
+    return (maker->op == a || maker->op == b) && opt_one_output(maker) ? maker
+                                                                       : NULL;
 }
 
 bool opt_along(double *out, const struct ax_tensor *t, int rank, int axis,
@@ -68,7 +68,8 @@ bool opt_along(double *out, const struct ax_tensor *t, int rank, int axis,
     return true;
 }
 
-/* -- changing ------------------------------------------------------------- */
+/* -- changing -------------------------------------------------------------
+ */
 
 void opt_drop(struct opt *o, struct ax_node *n)
 {
@@ -171,7 +172,8 @@ ax_status opt_value(uint32_t *out, struct opt *o, uint32_t v,
     AX_TRY(new_name(&name, g, v, suffix, err));
     values[n] = (struct ax_value){
         .name = name, .rank = -1, .tensor = AX_NONE};
-    facts[n] = (struct opt_fact){.rank = -1, .maker = AX_NONE, .alias = AX_NONE};
+    facts[n] = (struct opt_fact){
+        .rank = -1, .maker = AX_NONE, .alias = AX_NONE};
     *out = g->n_values++;
     return AX_OK;
 }

@@ -8,7 +8,8 @@
 #include "ax/infer.h"
 #include "opt/opt.h"
 
-/* -- claims --------------------------------------------------------------- */
+/* -- claims ---------------------------------------------------------------
+ */
 
 /* Every value of a graph and those inside it, in one order. */
 struct claims {
@@ -59,7 +60,8 @@ static void put_back(struct claims *c, struct ax_value *v)
     memcpy(v->dims, old->dims, sizeof v->dims);
 }
 
-/* -- learning ------------------------------------------------------------- */
+/* -- learning -------------------------------------------------------------
+ */
 
 static void write_down(struct opt *o)
 {
@@ -103,7 +105,8 @@ ax_status opt_learn(struct opt *o, struct ax_err *err)
     return st;
 }
 
-/* -- counting ------------------------------------------------------------- */
+/* -- counting -------------------------------------------------------------
+ */
 
 struct name {
     const char *text;

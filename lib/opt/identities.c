@@ -46,8 +46,7 @@ static bool cast(const struct opt *o, const struct ax_node *n)
 {
     ax_dtype from = opt_in(o, n, 0)->dtype;
 
-    return from != AX_DTYPE_NONE &&
-           from == (ax_dtype)ax_node_int(n, "to", 0);
+    return from != AX_DTYPE_NONE && from == (ax_dtype)ax_node_int(n, "to", 0);
 }
 
 static bool transpose(const struct opt *o, const struct ax_node *n)
@@ -126,14 +125,14 @@ static const struct row {
     ax_op op;
     bool (*applies)(const struct opt *o, const struct ax_node *n);
 } rows[] = {
-    {AX_OP_Identity, always},    {AX_OP_Dropout, dropout},
-    {AX_OP_Cast, cast},          {AX_OP_Transpose, transpose},
+    {AX_OP_Identity, always},     {AX_OP_Dropout, dropout},
+    {AX_OP_Cast, cast},           {AX_OP_Transpose, transpose},
     {AX_OP_Reshape, keeps_shape}, {AX_OP_Flatten, keeps_shape},
     {AX_OP_Squeeze, keeps_shape}, {AX_OP_Unsqueeze, keeps_shape},
-    {AX_OP_Expand, keeps_shape}, {AX_OP_Concat, concat},
-    {AX_OP_Sum, one_input},      {AX_OP_Max, one_input},
-    {AX_OP_Min, one_input},      {AX_OP_Mul, by_one},
-    {AX_OP_Div, by_one},         {AX_OP_Sub, less_zero},
+    {AX_OP_Expand, keeps_shape},  {AX_OP_Concat, concat},
+    {AX_OP_Sum, one_input},       {AX_OP_Max, one_input},
+    {AX_OP_Min, one_input},       {AX_OP_Mul, by_one},
+    {AX_OP_Div, by_one},          {AX_OP_Sub, less_zero},
     {AX_OP_Pad, no_pads},
 };
 

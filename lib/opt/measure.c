@@ -45,10 +45,11 @@ static ax_status draw_input(struct ax_tensor *t, const struct ax_value *v,
     int64_t dims[AX_RANK_MAX];
 
     if (v->dtype == AX_DTYPE_NONE || v->rank < 0)
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "input '%s' has no type and shape, so there is nothing "
-                       "to measure with",
-                       v->name);
+        return ax_fail(
+            err, AX_EUNSUPPORTED,
+            "input '%s' has no type and shape, so there is nothing "
+            "to measure with",
+            v->name);
     for (int d = 0; d < v->rank; d++)
         dims[d] = v->dims[d] < 0 ? o->free_size : v->dims[d];
     AX_TRY(ax_tensor_new(t, v->dtype, v->rank, dims, err));

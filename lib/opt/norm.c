@@ -15,7 +15,8 @@ static bool is_float(ax_dtype t)
     return t == AX_F32 || t == AX_F64;
 }
 
-/* -- an operator with weights, by the channels of its output -------------- */
+/* -- an operator with weights, by the channels of its output --------------
+ */
 
 struct linear {
     struct ax_node *node;
@@ -154,7 +155,8 @@ static ax_status set_bias(struct opt *o, struct ax_node *n, uint32_t v,
     return AX_OK;
 }
 
-/* -- a sum becomes the bias ----------------------------------------------- */
+/* -- a sum becomes the bias -----------------------------------------------
+ */
 
 static ax_status absorb(struct opt *o, struct ax_node *add,
                         const struct linear *l, const double *numbers,
@@ -209,7 +211,8 @@ ax_status opt_bias(struct opt *o, struct ax_err *err)
     return AX_OK;
 }
 
-/* -- normalisation -------------------------------------------------------- */
+/* -- normalisation --------------------------------------------------------
+ */
 
 /* y = scale x + shift, by channel. */
 struct norm {
@@ -381,8 +384,8 @@ static ax_status split(struct opt *o, uint32_t i, const struct norm *b,
     mul->out[0] = mid;
     o->facts[mid].maker = i;
     opt_drop(o, &o->g->nodes[i + 1]);
-    AX_TRY(opt_insert(&add, o, i + 1, AX_OP_Add, o->g->nodes[i].name, 2,
-                      err));
+    AX_TRY(
+        opt_insert(&add, o, i + 1, AX_OP_Add, o->g->nodes[i].name, 2, err));
     AX_TRY(opt_set_in(o, add, 0, mid, err));
     AX_TRY(opt_set_in(o, add, 1, v[1], err));
     add->out[0] = y;

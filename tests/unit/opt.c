@@ -12,7 +12,8 @@
 
 enum { GRAPHS = 300, STEPS = 9 };
 
-/* -- random numbers ------------------------------------------------------- */
+/* -- random numbers -------------------------------------------------------
+ */
 
 static uint64_t seed, drawn;
 
@@ -26,7 +27,8 @@ static float real(void)
     return (float)below(2001) / 1000 - 1;
 }
 
-/* -- a model on the heap -------------------------------------------------- */
+/* -- a model on the heap --------------------------------------------------
+ */
 
 static struct ax_model *m;
 static struct ax_graph *g;
@@ -158,7 +160,8 @@ static void ints(const char *name, int64_t a, int64_t b)
     at->ints[1] = b;
 }
 
-/* -- random steps: from x to a new value, and its shape ------------------- */
+/* -- random steps: from x to a new value, and its shape -------------------
+ */
 
 struct shape {
     int rank;
@@ -188,15 +191,14 @@ static uint32_t gemm(uint32_t x, struct shape *s)
 {
     bool turned = below(2), biased = below(2);
     int64_t k = s->dims[1], n = 1 + below(5);
-    uint32_t in[3] = {x, constant(2, (int64_t[]){turned ? n : k,
-                                                 turned ? k : n},
-                                  0, 1)};
+    uint32_t in[3] = {
+        x, constant(2, (int64_t[]){turned ? n : k, turned ? k : n}, 0, 1)};
     uint32_t y;
 
     if (biased)
-        in[2] = below(2) ? row(n, 0, 1)
-                         : constant(2, (int64_t[]){1, below(2) ? n : 1}, 0,
-                                    1);
+        in[2] = below(2)
+                    ? row(n, 0, 1)
+                    : constant(2, (int64_t[]){1, below(2) ? n : 1}, 0, 1);
     s->dims[1] = n;
     y = node(AX_OP_Gemm, biased ? 3 : 2, in, 2, s->dims);
     if (below(2))
@@ -300,8 +302,9 @@ static uint32_t step(uint32_t x, struct shape *s)
     switch (below(9)) {
     case 0:
     case 1:
-        return s->rank == 4 ? conv(x, s) : below(2) ? gemm(x, s)
-                                                    : matmul(x, s);
+        return s->rank == 4 ? conv(x, s)
+               : below(2)   ? gemm(x, s)
+                            : matmul(x, s);
     case 2:
     case 3:
         return norm(x, s);
@@ -339,7 +342,8 @@ static void random_graph(void)
     output(x);
 }
 
-/* -- before and after ----------------------------------------------------- */
+/* -- before and after -----------------------------------------------------
+ */
 
 static ax_status compute(struct ax_tensor *out, struct ax_err *err)
 {
@@ -364,8 +368,11 @@ static unsigned changed; /* passes that changed a graph, as bits */
 /* 0 or the largest relative difference; -1 if something failed. */
 static double difference(unsigned passes)
 {
-    const struct ax_opt_options opt = {
-        .passes = passes, .samples = 2, .seed = 7, .scale = 1, .free_size = 1};
+    const struct ax_opt_options opt = {.passes = passes,
+                                       .samples = 2,
+                                       .seed = 7,
+                                       .scale = 1,
+                                       .free_size = 1};
     struct ax_tensor before[16] = {0}, after[16] = {0};
     struct ax_opt_done done[AX_OPT_PASSES];
     struct ax_err err = {0};
@@ -418,7 +425,8 @@ static void random_graphs(unsigned passes, double tolerance)
     OK(changed == passes); /* each was tried */
 }
 
-/* -- what must stay ------------------------------------------------------- */
+/* -- what must stay -------------------------------------------------------
+ */
 
 enum { EXACT = 7, ALL = 63 };
 
@@ -469,8 +477,7 @@ static void must_stay(void)
     begin(); /* the constant makes it larger */
     x = input(2, (int64_t[]){1, 3});
     output(unary(AX_OP_Relu,
-                 with(AX_OP_Mul, x, constant(2, (int64_t[]){2, 3}, 1, 0),
-                      &s),
+                 with(AX_OP_Mul, x, constant(2, (int64_t[]){2, 3}, 1, 0), &s),
                  &s));
     OK(stays(AX_OP_Mul));
 
