@@ -10,61 +10,79 @@
 #define MODEL_MAX ((size_t)1 << 36)
 #define HEAD_SIZE 64 /* bytes that a format knows its files by */
 
-/* Several members may follow one another. */
+#define PIECE ((size_t)1 << 30) /* zlib counts in unsigned */
+
+/* What was unpacked so far; data has a byte more than room. */
+struct unpacked {
+    unsigned char *data;
+    size_t n, room, max;
+};
+
+static ax_status grow(struct unpacked *u, struct ax_err *err)
+{
+    size_t room = u->room ? 2 * u->room : 1 << 16;
+    unsigned char *data;
+
+    if (u->n >= u->max)
+        return ax_fail(err, AX_EFORMAT, "unpacks to more than %zu bytes",
+                       u->max);
+    data = realloc(u->data, room + 1);
+    if (!data)
+        return ax_fail(err, AX_ENOMEM, "no memory to unpack");
+    u->data = data;
+    u->room = room;
+    return AX_OK;
+}
+
+/* One call of zlib: takes from in, of which *left bytes are left. *r is what
+ * it said before, and then what it says now. */
+static ax_status step(struct unpacked *u, z_stream *z, size_t *left, int *r,
+                      struct ax_err *err)
+{
+    size_t give = *left < PIECE ? *left : PIECE;
+    size_t room;
+
+    if (u->n == u->room)
+        AX_TRY(grow(u, err));
+    room = u->room - u->n;
+    if (*r == Z_STREAM_END) /* another member follows */
+        inflateReset(z);
+    z->avail_in = (unsigned)give;
+    z->next_out = u->data + u->n;
+    z->avail_out = (unsigned)(room < PIECE ? room : PIECE);
+    *r = inflate(z, Z_NO_FLUSH);
+    *left -= give - z->avail_in;
+    u->n = (size_t)(z->next_out - u->data);
+    if (*r == Z_MEM_ERROR)
+        return ax_fail(err, AX_ENOMEM, "no memory to unpack");
+    if (*r == Z_STREAM_END || (*r == Z_OK && (*left || u->n == u->room)))
+        return AX_OK;
+    return ax_fail(err, AX_EFORMAT, "the gzip file is %s",
+                   *left ? "damaged" : "cut short");
+}
+
 static ax_status inflate_all(unsigned char **out, size_t *n_out,
                              unsigned char *in, size_t n, size_t max,
                              struct ax_err *err)
 {
+    struct unpacked u = {.max = max};
     z_stream z = {.next_in = in};
-    size_t room = 1 << 16, used = 0, left = n;
-    unsigned char *data = malloc(room + 1);
     ax_status st = AX_OK;
     int r = inflateInit2(&z, 16 + MAX_WBITS);
 
-    if (!data || r != Z_OK)
-        st = ax_fail(err, AX_ENOMEM, "no memory to unpack");
-    while (st == AX_OK && (r != Z_STREAM_END || left)) {
-        size_t give = left > 1 << 30 ? 1 << 30 : left;
-
-        if (r == Z_STREAM_END)
-            inflateReset(&z);
-        if (used == room) {
-            unsigned char *more = used < max ? realloc(data, 2 * room + 1)
-                                             : NULL;
-
-            if (!more) {
-                st = used < max
-                         ? ax_fail(err, AX_ENOMEM, "no memory to unpack")
-                         : ax_fail(err, AX_EFORMAT,
-                                   "unpacks to more than %zu bytes", max);
-                break;
-            }
-            data = more;
-            room *= 2;
-        }
-        z.avail_in = (unsigned)give;
-        z.next_out = data + used;
-        z.avail_out = room - used > 1 << 30 ? 1 << 30
-                                            : (unsigned)(room - used);
-        r = inflate(&z, Z_NO_FLUSH);
-        left -= give - z.avail_in;
-        used = (size_t)(z.next_out - data);
-        if (r == Z_MEM_ERROR)
-            st = ax_fail(err, AX_ENOMEM, "no memory to unpack");
-        else if ((r != Z_OK && r != Z_STREAM_END) ||
-                 (r == Z_OK && !left && used < room))
-            st = ax_fail(err, AX_EFORMAT, "the gzip file is %s",
-                         left ? "damaged" : "cut short");
-    }
+    if (r != Z_OK)
+        return ax_fail(err, AX_ENOMEM, "no memory to unpack");
+    while (st == AX_OK && (r != Z_STREAM_END || n))
+        st = step(&u, &z, &n, &r, err);
     inflateEnd(&z);
-    if (st == AX_OK) {
-        data[used] = '\0';
-        *out = data;
-        *n_out = used;
-    } else {
-        free(data);
+    if (st != AX_OK) {
+        free(u.data);
+        return st;
     }
-    return st;
+    u.data[u.n] = '\0';
+    *out = u.data;
+    *n_out = u.n;
+    return AX_OK;
 }
 
 ax_status input_read(unsigned char **out, size_t *n, const char *path,

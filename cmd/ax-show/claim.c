@@ -8,10 +8,11 @@
 
 /* Certificate and counterexample begin alike: ax-cert(5). */
 static void evidence(struct claim *out, const struct ax_attachment *a,
-                     const char *magic, const char *says)
+                     const char *magic, unsigned char version,
+                     const char *says)
 {
     bool known = a->n >= 72 && memcmp(a->data, magic, 4) == 0 &&
-                 a->data[4] == 1 && a->data[5] == 1;
+                 a->data[4] == version && a->data[5] == 1;
 
     if (!known) {
         snprintf(out->what, sizeof out->what, "%s of an unknown version",
@@ -26,12 +27,12 @@ static void evidence(struct claim *out, const struct ax_attachment *a,
 
 static void certificate(struct claim *out, const struct ax_attachment *a)
 {
-    evidence(out, a, "AXCT", "holds");
+    evidence(out, a, "AXCT", 2, "holds");
 }
 
 static void counterexample(struct claim *out, const struct ax_attachment *a)
 {
-    evidence(out, a, "AXCX", "is violated");
+    evidence(out, a, "AXCX", 1, "is violated");
 }
 
 static void property(struct claim *out, const struct ax_attachment *a)

@@ -104,6 +104,21 @@ verdicts() { # of $output
     [[ ${lines[7]} == "8 holds "* ]]
 }
 
+@test "what is packed may have any size" {
+    instances
+    for size in 65535 65536 65537 131072 300000; do
+        n=$((size - $(wc -c <set/vnnlib/safe.vnnlib) - 2))
+        { echo ";$(head -c $n /dev/zero | tr '\0' x)"
+          cat set/vnnlib/safe.vnnlib; } >set/long.vnnlib
+        [ "$(wc -c <set/long.vnnlib)" -eq $size ]
+        gzip -c set/long.vnnlib >set/long.vnnlib.gz
+        rm -f 0001-net-long.axm
+        echo net.axm,long.vnnlib.gz >set/long.csv
+        ax-prove --list set/long.csv --cert-dir .
+        ax-check 0001-net-long.axm set/long.vnnlib
+    done
+}
+
 @test "a crash of one instance leaves the others" {
     instances
     mkfifo set/stuck.axm

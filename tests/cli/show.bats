@@ -100,6 +100,13 @@ attachments
     ax-show b.axm >out
     grep -q "not checked here: run ax-sign verify" out
     grep -q "certificate of an unknown version" out
+    # Those of this version are known.
+    ax-import -o net.axm "$root/tests/data/tutorial/net.onnx"
+    ax-prove --cert -o p.axm -p "$root/tests/data/tutorial/safe.vnnlib" net.axm
+    ax-show p.axm | grep -q "claims that the property holds, over the reals"
+    ax-prove --cert -o v.axm -p "$root/tests/data/tutorial/unsafe.vnnlib" \
+        net.axm || [ $? -eq 1 ]
+    ax-show v.axm | grep -q "claims that the property is violated, over"
 }
 
 @test "names from a file cannot steer a terminal" {
