@@ -213,19 +213,23 @@ static double share(const struct region *r)
 static void write_parts(struct region *r, const struct finding *whole,
                         FILE *f, struct region_found *out)
 {
+    bool all = r->parts[0].proved; /* nothing is cut off */
     char cuts[CUTS_CHARS];
 
     fwrite(whole->text, 1, whole->n_text, f);
-    fputs("\n; The part on which it was proved.\n(assert (or", f);
+    if (!all)
+        fputs("\n; The part on which it was proved.\n(assert (or", f);
     for (uint32_t k = 0; k < r->n; k++)
         if (is_whole(r, k)) {
             place(r, k);
             print_cuts(r, cuts, " ", "");
-            fprintf(f, "\n  (and%s)", *cuts ? cuts : " (<= 0 1)");
+            if (!all)
+                fprintf(f, "\n  (and%s)", cuts);
             out->boxes++;
             out->volume += share(r);
         }
-    fputs("))\n", f);
+    if (!all)
+        fputs("))\n", f);
 }
 
 static ax_status write_region(struct region *r, const struct finding *whole,
