@@ -2,11 +2,6 @@
  * that they are made of are below 2^30 in magnitude. */
 #include "island.h"
 
-static int64_t larger(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static i128 up_quotient(i128 n, int64_t d) /* n >= 0, d > 0 */
 {
     return n / d + (n % d > 0);

@@ -168,6 +168,14 @@ static struct list integers(struct graph *g, const struct tensor *t)
     return l;
 }
 
+static bool is_constant(const struct array *a)
+{
+    uint64_t n = 0;
+    while (n < a->n && a->x[n].var == 0)
+        n++;
+    return n == a->n;
+}
+
 /* New variables. Each node's begin at a multiple of 8. */
 static struct array *variables(struct graph *g, const uint64_t *dims,
                                uint32_t rank)
@@ -689,28 +697,22 @@ static struct array *hold(struct graph *g, struct array *a, bool reciprocal)
 /* a b, where both vary. */
 static struct array *times(struct graph *g, struct array *a, struct array *b)
 {
-    struct walk w = both(g, a, 1, b, 0);
-    uint64_t dims[LOOPS_MAX];
-    struct array *x, *y, *out;
+    struct walk w = both(g, b, 1, a, 0), v = both(g, a, 1, b, 0);
+    struct array *y, *x;
     bool same = true;
-    for (uint32_t i = 0; i < w.n; i++)
-        dims[i] = w.loop[i].size;
-    x = array_new(g, dims, w.n, NULL);
-    y = array_new(g, dims, w.n, NULL);
-    for (uint64_t i = 0; i < x->n; i++) {
-        x->x[i] = inside(g, &w, 0);
-        y->x[i] = inside(g, &w, 1);
+    w.a[1] = v.a[1] = NULL;
+    x = moved(g, &v);
+    y = moved(g, &w);
+    for (uint64_t i = 0; i < x->n; i++)
         same &= x->x[i].var == y->x[i].var;
-        step(g, &w, 0, w.n);
-    }
     x = hold(g, x, true);
     y = same ? x : hold(g, y, true);
-    out = node_begin(g, PRODUCT, dims, w.n);
-    for (; g->row < out->n; g->node->at[++g->row] = g->n_terms) {
+    a = node_begin(g, PRODUCT, x->dims, x->rank);
+    for (; g->row < a->n; g->node->at[++g->row] = g->n_terms) {
         add(g, one, x->x[g->row], one);
         add(g, one, y->x[g->row], one);
     }
-    return out;
+    return a;
 }
 
 /* Is there a place where both vary? The walk is at its beginning again. */
@@ -723,14 +725,6 @@ static bool both_vary(struct graph *g, struct walk *w)
     return vary;
 }
 
-static bool constant_array(const struct array *a)
-{
-    uint64_t n = 0;
-    while (n < a->n && a->x[n].var == 0)
-        n++;
-    return n == a->n;
-}
-
 /* a b, a / b, a + b, a - b, max(a, b) = b + max(0, a - b), or min(a, b) = a -
  * max(0, a - b) */
 static struct array *binary(struct graph *g, struct array *a, int what,
@@ -738,7 +732,7 @@ static struct array *binary(struct graph *g, struct array *a, int what,
 {
     struct walk w = both(g, a, 1, b, 0);
     struct array *r;
-    if (what == '/' && !constant_array(b)) {
+    if (what == '/' && !is_constant(b)) {
         b = each(g, RECIPROCAL, one, hold(g, b, false));
         return binary(g, a, '*', b);
     }
@@ -810,10 +804,9 @@ static struct array *op_leaky(struct graph *g, struct array *a)
     k = g->what ? g->in[1] /* and 0.01 */
                 : scalar(g, attr_num(g, "alpha", 0x3c23d70a));
     rest = array_new(g, k->dims, k->rank, NULL);
-    for (uint64_t i = 0; i < k->n; i++) {
-        need(g, k->x[i].var == 0, "the slope is not constant");
+    need(g, is_constant(k), "the slope is not constant");
+    for (uint64_t i = 0; i < k->n; i++)
         rest->x[i] = num_add(g, one, num_mul(g, k->x[i], minus_one));
-    }
     w = both(g, a, 0, a, 0);
     spread(g, &w, 1, k, 0);
     spread(g, &w, 2, each(g, RELU, one, a), 0);
@@ -826,8 +819,8 @@ static struct array *op_leaky(struct graph *g, struct array *a)
 /* What Gemm and Conv add. */
 static struct array *added(struct graph *g)
 {
-    for (uint64_t i = 0; g->in[2] && i < g->in[2]->n; i++)
-        need(g, g->in[2]->x[i].var == 0, "what is added is no constant");
+    need(g, !g->in[2] || is_constant(g->in[2]),
+         "what is added is no constant");
     return g->in[2];
 }
 

@@ -228,6 +228,7 @@ struct lines {
     int64_t slope, low, up, most;
 };
 
+int64_t larger(int64_t a, int64_t b);
 int64_t sigmoid(int64_t x);
 struct lines lines_between(i128 l, i128 u);
 

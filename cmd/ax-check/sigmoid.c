@@ -31,7 +31,7 @@ static int64_t above(const struct lines *y, int64_t p)
     return sigmoid(p) + 2 - ((y->slope * p) >> 28);
 }
 
-static int64_t larger(int64_t a, int64_t b)
+int64_t larger(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
