@@ -1,5 +1,6 @@
 /* ax-import - read a model in a foreign format. See man/ax-import.1. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +17,8 @@
 /* Memory that an input can take, in times of its greatest size: what the
  * model takes, beside the file. */
 #define MEMORY_FACTOR 3
+
+#define DIGEST_MIN (1u << 22) /* bytes that are worth a thread */
 
 #define ARCH_MAX (256u << 20) /* bytes of a description of layers */
 
@@ -37,12 +40,42 @@ struct job {
     char *folder;        /* of the input, NULL for standard input */
     unsigned char *arch; /* the description of layers, or NULL */
     size_t n_arch;
+    pthread_t thread; /* of the digest of the input, if it started */
+    bool digesting;
+    unsigned char sha256[32];
     struct ax_checkpoint checkpoint; /* what the model may borrow from */
     struct ax_model *model;
 };
 
+/* The digest of the input takes as long as its import: a thread makes it
+ * meanwhile, if there is one to be had. */
+static void *digest(void *arg)
+{
+    struct job *j = arg;
+
+    ax_sha256(j->sha256, j->data, j->n);
+    return NULL;
+}
+
+static void start_digest(struct job *j)
+{
+    if (!j->args->no_record && j->n >= DIGEST_MIN)
+        j->digesting = pthread_create(&j->thread, NULL, digest, j) == 0;
+}
+
+static void end_digest(struct job *j)
+{
+    if (j->digesting)
+        pthread_join(j->thread, NULL);
+    else
+        digest(j);
+    j->digesting = false;
+}
+
 static void job_free(struct job *j)
 {
+    if (j->digesting)
+        end_digest(j);
     cmd_in_close(j->in);
     cmd_out_discard(&j->out);
     ax_model_free(j->model);
@@ -125,7 +158,8 @@ static ax_status record(struct job *j, struct ax_err *err)
     struct ax_provenance_file file[] = {{.name = cmd_in_name(j->args->in)},
                                         {.name = j->args->arch}};
 
-    ax_sha256(file[0].sha256, j->data, j->n);
+    end_digest(j);
+    memcpy(file[0].sha256, j->sha256, sizeof j->sha256);
     if (j->arch)
         ax_sha256(file[1].sha256, j->arch, j->n_arch);
     return cmd_model_record(j->model, j->cmd, NULL, file, j->arch ? 2 : 1,
@@ -161,6 +195,7 @@ static ax_status convert(void *arg, struct ax_err *err)
     const struct args *a = j->args;
 
     AX_TRY(load(j, err));
+    start_digest(j);
     AX_TRY(read_model(j, err));
     if (!a->no_record)
         AX_TRY(record(j, err));

@@ -86,7 +86,8 @@ struct leaf {
     size_t n;
     uint8_t hash[32];
     uint8_t *scratch; /* [AXM_LEAF] */
-    ZSTD_CCtx *zstd;  /* NULL: hash only */
+    ZSTD_CCtx *zstd;  /* NULL: not to be compressed */
+    bool known;       /* no hash is wanted: the identity is known */
     uint8_t *out;     /* [room] the frame */
     size_t room, out_n;
     ax_status st;
@@ -107,7 +108,8 @@ static void *work(void *arg)
     struct leaf *l = arg;
 
     l->st = AX_OK;
-    axm_leaf_hash(l->hash, l->data, l->n);
+    if (!l->known)
+        axm_leaf_hash(l->hash, l->data, l->n);
     if (l->zstd) {
         l->out_n = ZSTD_compress2(l->zstd, l->out, l->room, l->data, l->n);
         if (ZSTD_isError(l->out_n))
@@ -141,7 +143,7 @@ struct writer {
 };
 
 static ax_status writer_start(struct writer *w, uint64_t stream_bytes,
-                              struct ax_err *err)
+                              bool known, struct ax_err *err)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t n = (stream_bytes + AXM_LEAF - 1) / AXM_LEAF;
@@ -154,6 +156,7 @@ static ax_status writer_start(struct writer *w, uint64_t stream_bytes,
     for (w->n_leaves = 0; w->n_leaves < (int)n; w->n_leaves++) {
         struct leaf *l = &w->leaves[w->n_leaves];
 
+        l->known = known;
         l->scratch = malloc(AXM_LEAF);
         l->room = compress ? ZSTD_compressBound(AXM_LEAF) : 0;
         l->out = malloc(l->room ? l->room : 1);
@@ -224,7 +227,8 @@ static ax_status put_leaf(struct writer *w, const struct leaf *l,
         *err = l->err;
         return l->st;
     }
-    axm_tree_add_leaf(&w->tree, l->hash);
+    if (!l->known)
+        axm_tree_add_leaf(&w->tree, l->hash);
     if (!w->f)
         return AX_OK;
     if (!l->zstd)
@@ -371,11 +375,13 @@ static ax_status write_all(struct writer *w, struct ax_model *m,
     st = stream_start(&s, m, err);
     n = s.end;
     if (st == AX_OK)
-        st = writer_start(w, n, err);
+        st = writer_start(w, n, m->has_identity, err);
     if (st == AX_OK)
         st = put_stream(w, &s, err);
     free(s.header.data);
-    if (st == AX_OK)
+    if (m->has_identity)
+        memcpy(identity, m->identity, sizeof identity);
+    else if (st == AX_OK)
         axm_tree_root(&w->tree, identity);
     if (st == AX_OK && w->f)
         st = put_identity(w, identity, n, err);
