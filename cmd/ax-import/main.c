@@ -23,7 +23,7 @@
 #define ARCH_MAX (256u << 20) /* bytes of a description of layers */
 
 struct args {
-    const char *in, *format, *out, *arch;
+    const char *in, *format, *out, *arch, *zoo;
     bool list, raw, force, no_record, scan, tensors, infer, json;
     int64_t max_mib;
 };
@@ -160,10 +160,10 @@ static ax_status record(struct job *j, struct ax_err *err)
 
     end_digest(j);
     memcpy(file[0].sha256, j->sha256, sizeof j->sha256);
-    if (j->arch)
+    if (j->args->arch)
         ax_sha256(file[1].sha256, j->arch, j->n_arch);
-    return cmd_model_record(j->model, j->cmd, NULL, file, j->arch ? 2 : 1,
-                            err);
+    return cmd_model_record(j->model, j->cmd, NULL, file,
+                            j->args->arch ? 2 : 1, err);
 }
 
 /* The model out of the input, by itself or by a description. */
@@ -178,7 +178,7 @@ static ax_status read_model(struct job *j, struct ax_err *err)
         if (st == AX_OK) {
             st = ax_checkpoint_build(&j->model, &j->checkpoint, j->arch,
                                      j->n_arch, err);
-            if (st != AX_OK)
+            if (st != AX_OK && j->args->arch)
                 return ax_fail_in(err, "%s", j->args->arch);
         }
     } else {
@@ -241,6 +241,12 @@ static ax_status import(struct job *j, struct ax_err *err)
         return cmd_sandbox_run(&c, err);
     if (a->arch)
         AX_TRY(cmd_in_read(&j->arch, &j->n_arch, a->arch, ARCH_MAX, err));
+    if (a->zoo) {
+        char *text = NULL;
+
+        AX_TRY(ax_zoo_layers(&text, &j->n_arch, a->zoo, err));
+        j->arch = (unsigned char *)text;
+    }
     AX_TRY(cmd_out_open(&j->out, a->out,
                         CMD_OUT_BINARY | (a->force ? CMD_OUT_FORCE : 0u),
                         err));
@@ -254,11 +260,14 @@ static ax_status check(const struct args *a, struct ax_err *err)
         return ax_fail(err, AX_EUSAGE,
                        "one of --scan, --tensors, --infer and --formats");
     if ((a->scan || a->tensors || a->infer) &&
-        (a->out || a->format || a->raw || a->arch))
+        (a->out || a->format || a->raw || a->arch || a->zoo))
         return ax_fail(err, AX_EUSAGE,
                        "--scan, --tensors and --infer make no container");
-    if (a->arch && a->format)
-        return ax_fail(err, AX_EUSAGE, "--arch is for checkpoints alone");
+    if ((a->arch || a->zoo) && a->format)
+        return ax_fail(err, AX_EUSAGE,
+                       "--arch and --zoo are for checkpoints alone");
+    if (a->arch && a->zoo)
+        return ax_fail(err, AX_EUSAGE, "one of --arch and --zoo");
     if (a->json && !a->scan && !a->tensors)
         return ax_fail(err, AX_EUSAGE, "--json is for --scan and --tensors");
     return AX_OK;
@@ -295,6 +304,10 @@ int main(int argc, char **argv)
          .arg = "LAYERS",
          .help = "FILE is a checkpoint; LAYERS describes its graph",
          .str = &a.arch},
+        {.name = "zoo",
+         .arg = "NAME",
+         .help = "FILE is a checkpoint of the network NAME, as resnet18",
+         .str = &a.zoo},
         {.name = "infer",
          .help = "print a draft of such a description",
          .flag = &a.infer},

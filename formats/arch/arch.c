@@ -65,16 +65,47 @@ static ax_status state_prefix(char *to, size_t size, const json_t *root,
     return AX_OK;
 }
 
+/* What all names begin with and is left out: *out is its length. With a
+ * question mark behind it, nothing is where not all of them do. */
+static ax_status strip_size(size_t *out, const char *prefix,
+                            const json_t *root, const struct ax_checkpoint *c,
+                            struct ax_err *err)
+{
+    const json_t *value = json_object_get(root, "strip");
+    const char *s = json_string_value(value);
+    size_t n = s ? strlen(s) : 0;
+    bool maybe = n && s[n - 1] == '?';
+
+    *out = 0;
+    if (value && !s)
+        return ax_fail(err, AX_EFORMAT, "'strip' is no text");
+    n -= maybe;
+    for (size_t i = 0; i < c->n && n; i++) {
+        const char *name = c->v[i].name;
+
+        if (!begins(name, prefix) ||
+            strncmp(name + strlen(prefix), s, n) == 0)
+            continue;
+        if (maybe)
+            return AX_OK;
+        return ax_fail(err, AX_EFORMAT,
+                       "tensor '%s' does not begin with '%s', which 'strip' "
+                       "says",
+                       name + strlen(prefix), s);
+    }
+    *out = n;
+    return AX_OK;
+}
+
 static ax_status find_entries(struct arch *a, const json_t *root,
                               const struct ax_checkpoint *c,
                               struct ax_err *err)
 {
-    const char *strip = json_string_value(json_object_get(root, "strip"));
     char prefix[512];
+    size_t strip;
 
     AX_TRY(state_prefix(prefix, sizeof prefix, root, c, err));
-    if (json_object_get(root, "strip") && !strip)
-        return ax_fail(err, AX_EFORMAT, "'strip' is no text");
+    AX_TRY(strip_size(&strip, prefix, root, c, err));
     a->entry = calloc(c->n + 1, sizeof *a->entry);
     if (!a->entry)
         return ax_fail(err, AX_ENOMEM, "no memory for a state dictionary");
@@ -83,13 +114,7 @@ static ax_status find_entries(struct arch *a, const json_t *root,
 
         if (!begins(name, prefix))
             continue;
-        name += strlen(prefix);
-        if (strip && !begins(name, strip))
-            return ax_fail(err, AX_EFORMAT,
-                           "tensor '%s' does not begin with '%s', which "
-                           "'strip' says",
-                           name, strip);
-        name += strip ? strlen(strip) : 0;
+        name += strlen(prefix) + strip;
         a->entry[a->n_entries++] = (struct arch_entry){
             .name = name, .w = &c->v[i], .value = AX_NONE};
     }
@@ -194,9 +219,6 @@ static ax_status from_entry(struct arch *a, uint32_t *v, struct arch_entry *e,
     if (e->value == AX_NONE) {
         if (take_tensor(&t, e->w, err) != AX_OK)
             return ax_fail_in(err, "tensor '%s'", e->name);
-        if (a->dtype == AX_DTYPE_NONE &&
-            ax_dtype_class(t.dtype) == AX_CLASS_REAL)
-            a->dtype = t.dtype;
         AX_TRY(arch_constant(a, &e->value, e->name, "", &t, err));
     }
     *v = e->value;
@@ -244,8 +266,6 @@ static ax_status from_json(struct arch *a, uint32_t *v, const json_t *x,
         ax_tensor_free(&t);
         return err->code;
     }
-    if (a->dtype == AX_DTYPE_NONE)
-        a->dtype = AX_F32;
     return arch_constant(a, v, a->name, what, &t, err);
 }
 
@@ -390,6 +410,7 @@ static ax_status read_input(struct arch *a, const json_t *in,
         return ax_fail(err, AX_EFORMAT, "the name of an input is no text");
     AX_TRY(arch_value(a, &value, s, "", err));
     v = &a->g->values[value];
+    v->dtype = a->dtype;
     if (type) {
         v->dtype = json_is_string(type)
                        ? ax_dtype_by_name(json_string_value(type))
@@ -544,15 +565,20 @@ static ax_status read_layer(struct arch *a, const json_t *layer, size_t i,
     return name ? name_value(a, a->name, out, err) : AX_OK;
 }
 
-/* Inputs have the type that the weights have. */
-static void set_types(struct arch *a)
+/* The type of inputs and of the numbers that layers bring: that of the first
+ * weight with a fraction, float32 where all are in the description. */
+static ax_dtype real_type(const struct arch *a)
 {
-    for (uint32_t i = 0; i < a->g->n_inputs; i++) {
-        struct ax_value *v = &a->g->values[a->g->inputs[i]];
+    const struct ax_weight *first = NULL;
 
-        if (v->dtype == AX_DTYPE_NONE)
-            v->dtype = a->dtype ? a->dtype : AX_F32;
+    for (size_t i = 0; i < a->n_entries; i++) {
+        const struct ax_weight *w = a->entry[i].w;
+
+        if (w->type && ax_dtype_class(w->type) == AX_CLASS_REAL &&
+            (!first || w < first)) /* they stand in one array */
+            first = w;
     }
+    return first ? first->type : AX_F32;
 }
 
 static ax_status check_root(const json_t *root, struct ax_err *err)
@@ -606,12 +632,12 @@ static ax_status build(struct arch *a, const json_t *root,
         !(a->g->name = strdup(name ? name : "model")))
         return ax_fail(err, AX_ENOMEM, "no memory for a graph");
     AX_TRY(find_entries(a, root, c, err));
+    a->dtype = real_type(a);
     AX_TRY(read_inputs(a, root, layers, err));
     for (size_t i = 0; i < json_array_size(layers); i++)
         AX_TRY(read_layer(a, json_array_get(layers, i), i, err));
     AX_TRY(read_outputs(a, root, err));
     AX_TRY(ignore(a, root, err));
-    set_types(a);
     AX_TRY(ax_graph_check(a->g, a->m->n_tensors, err));
     AX_TRY(ax_model_infer(a->m, err));
     AX_TRY(ax_model_fold(a->m, err));

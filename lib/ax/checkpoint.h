@@ -81,6 +81,14 @@ ax_status ax_checkpoint_build(struct ax_model **out,
                               const unsigned char *layers, size_t n,
                               struct ax_err *err) AX_MUST_CHECK;
 
+/* The description of a network that many checkpoints are of, by its name, as
+ * "resnet18": *out is new, JSON of *n bytes with a NUL behind them.
+ * AX_EUSAGE there is none of this name; AX_ENOMEM. */
+ax_status ax_zoo_layers(char **out, size_t *n, const char *name,
+                        struct ax_err *err) AX_MUST_CHECK;
+/* Their names, one after the other; NULL behind the last. */
+const char *ax_zoo_name(size_t i);
+
 /* Write a draft of such a description, with "TODO" where names and shapes do
  * not tell. AX_EIO, AX_ENOMEM. */
 ax_status ax_checkpoint_infer(FILE *f, const struct ax_checkpoint *c,

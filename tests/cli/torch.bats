@@ -325,3 +325,26 @@ END
     done
     [ "$n" -eq 13 ]
 }
+
+@test "networks are known by name, and must have just their tensors" {
+    refuses 64 "no network that we know is called 'resnet'" \
+        ax-import --zoo resnet "$samples/good/plain.pt"
+    refuses 65 "the state dictionary has no tensor 'conv1.weight'" \
+        ax-import --zoo resnet18 "$samples/good/plain.pt"
+    refuses 64 "one of --arch and --zoo" \
+        ax-import --zoo resnet18 -a x "$samples/good/plain.pt"
+    # The page lists what there is.
+    for name in alexnet densenet{121,169,201} mobilenet_v2 squeezenet1_1 \
+        resnet{18,34,50,101,152} resnext50_32x4d wide_resnet50_2 \
+        vgg1{1,3,6,9}{,_bn} resnet{20,32,44,56,110}-cifar10; do
+        refuses 65 "the state dictionary has no tensor" \
+            ax-import --zoo "$name" "$samples/good/plain.pt"
+    done
+    need_shared data/pytorch/resnet20-cifar10.th
+    ax-import --zoo resnet20-cifar10 -o net.axm "$shared"
+    ref=$AX_SHARED/data/ref/pytorch/resnet20-cifar10.th
+    ax-run -o y.npz net.axm "$ref.in0.npy"
+    "$root/tests/diff/npy-close" 1e-5 y.npz "$ref.out0.npy"
+    refuses 65 "no tensor 'layer1.3.conv1.weight'" \
+        ax-import --zoo resnet32-cifar10 "$shared"
+}
