@@ -11,7 +11,7 @@
 #include "ax/element.h"
 #include "ax/infer.h"
 
-enum { LAYERS_MAX = 65536, INLINE_MAX = 1 << 26, SMALL = 65536 };
+enum { LAYERS_MAX = 65536, IGNORE_MAX = 1024, SMALL = 65536 };
 
 /* ---- the state dictionary ---- */
 
@@ -139,8 +139,9 @@ static ax_status ignore(struct arch *a, const json_t *root,
 {
     const json_t *list = json_object_get(root, "ignore");
 
-    if (list && !json_is_array(list))
-        return ax_fail(err, AX_EFORMAT, "'ignore' is no list");
+    if (list && (!json_is_array(list) || json_array_size(list) > IGNORE_MAX))
+        return ax_fail(err, AX_EFORMAT,
+                       "'ignore' is no list of at most %d names", IGNORE_MAX);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *s = json_string_value(json_array_get(list, i));
         bool any = false;
@@ -326,14 +327,28 @@ ax_status arch_param(struct arch *a, uint32_t *v, const struct ax_tensor **t,
 
 /* ---- names ---- */
 
+/* Where a name is in the table, or the free place where it belongs. */
+static struct arch_name *slot(const struct arch *a, const char *name)
+{
+    size_t h = 14695981039346656037u;
+
+    for (const char *p = name; *p; p++)
+        h = (h ^ (unsigned char)*p) * 1099511628211u;
+    h %= a->n_names;
+    while (a->names[h].name && strcmp(a->names[h].name, name) != 0)
+        h = (h + 1) % a->n_names;
+    return &a->names[h];
+}
+
 static ax_status name_value(struct arch *a, const char *name, uint32_t v,
                             struct ax_err *err)
 {
-    for (size_t i = 0; i < a->n_names; i++)
-        if (strcmp(a->names[i].name, name) == 0)
-            return ax_fail(err, AX_EFORMAT, "two layers are called '%.80s'",
-                           name);
-    a->names[a->n_names++] = (struct arch_name){name, v};
+    struct arch_name *at = slot(a, name);
+
+    if (at->name)
+        return ax_fail(err, AX_EFORMAT, "two layers are called '%.80s'",
+                       name);
+    *at = (struct arch_name){name, v};
     return AX_OK;
 }
 
@@ -341,16 +356,16 @@ static ax_status value_of(const struct arch *a, uint32_t *v,
                           const json_t *name, struct ax_err *err)
 {
     const char *s = json_string_value(name);
+    const struct arch_name *at;
 
     if (!s)
         return ax_fail(err, AX_EFORMAT, "a name is no text");
-    for (size_t i = 0; i < a->n_names; i++)
-        if (strcmp(a->names[i].name, s) == 0) {
-            *v = a->names[i].value;
-            return AX_OK;
-        }
-    return ax_fail(err, AX_EFORMAT,
-                   "no layer or input before it is called '%.80s'", s);
+    at = slot(a, s);
+    if (!at->name)
+        return ax_fail(err, AX_EFORMAT,
+                       "no layer or input before it is called '%.80s'", s);
+    *v = at->value;
+    return AX_OK;
 }
 
 /* ---- inputs and outputs ---- */
@@ -402,7 +417,8 @@ static ax_status read_input(struct arch *a, const json_t *in,
 {
     const json_t *name = json_object_get(in, "name"),
                  *type = json_object_get(in, "dtype");
-    const char *s = name ? json_string_value(name) : "input";
+    static const char usual[] = "input";
+    const char *s = name ? json_string_value(name) : usual;
     struct ax_value *v;
     uint32_t value;
 
@@ -457,9 +473,6 @@ static ax_status default_input(struct arch *a, const json_t *layers,
         return ax_fail(err, AX_ENOMEM, "no memory for an input");
     st = read_input(a, in, err);
     json_decref(in);
-    /* The name lives in the JSON that is gone. */
-    if (st == AX_OK)
-        a->names[a->n_names - 1].name = "input";
     return st;
 }
 
@@ -623,7 +636,8 @@ static ax_status build(struct arch *a, const json_t *root,
         return ax_fail(err, AX_EFORMAT, "'layers' is no list of layers");
     a->m = calloc(1, sizeof *a->m);
     a->g = calloc(1, sizeof *a->g);
-    a->names = calloc(json_array_size(layers) + 257, sizeof *a->names);
+    a->n_names = 2 * (json_array_size(layers) + 257);
+    a->names = calloc(a->n_names, sizeof *a->names);
     if (a->m)
         a->m->graph = a->g;
     else

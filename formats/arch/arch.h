@@ -30,10 +30,10 @@ struct arch {
     uint32_t cap_values, cap_nodes, cap_tensors;
     struct arch_entry *entry; /* sorted by name */
     size_t n_entries;
-    struct arch_name *names;
-    size_t n_names;
-    uint32_t last;  /* what the layer before gave */
-    ax_dtype dtype; /* of inputs: that of the first weight */
+    struct arch_name *names; /* a hash table, never full */
+    size_t n_names;          /* places in it */
+    uint32_t last;           /* what the layer before gave */
+    ax_dtype dtype;          /* of inputs: that of the first weight */
     /* The layer at hand. */
     const json_t *layer;
     const char *name;   /* of its values */

@@ -178,10 +178,10 @@ ax_status torch_memo_put(struct torch_machine *m, uint64_t index,
     struct torch_node *top = NULL;
 
     AX_TRY(torch_top(m, &top, err));
-    /* Each index is put by an instruction, so a pickler needs no greater. */
-    if (index >= m->n)
-        return ax_fail(err, AX_EFORMAT, "memo %llu in a pickle of %zu bytes",
-                       (unsigned long long)index, m->n);
+    /* A pickler numbers what it makes, which takes a byte each. */
+    if (index >= m->at)
+        return ax_fail(err, AX_EFORMAT, "memo %llu after %zu bytes",
+                       (unsigned long long)index, m->at);
     if (index >= m->cap_memo) {
         size_t cap = 2 * (size_t)index + 64;
         struct torch_node **more = reallocarray(m->memo, cap,

@@ -14,7 +14,7 @@ struct scanner {
     struct ax_scan *out;
     int depth;     /* archives around this */
     size_t budget; /* bytes that may still be decompressed */
-    size_t effort; /* bytes that may still be tried to decompress */
+    size_t effort; /* bytes of damaged archives still to be looked at */
 };
 
 struct part {
@@ -398,13 +398,13 @@ static ax_status loose_member(struct scanner *s, const struct part *part,
     skip = 30 + name + (size_t)torch_le(p + 28, 2);
     if (skip > left)
         return AX_OK;
-    AX_TRY(scan_member(s, part,
-                       (struct torch_text){(const char *)p + 30, name},
-                       p + skip, left - skip, err));
-    if (torch_le(p + 8, 2) != 8)
-        return AX_OK;
     left = left - skip < s->effort ? left - skip : s->effort;
     s->effort -= left;
+    AX_TRY(scan_member(s, part,
+                       (struct torch_text){(const char *)p + 30, name},
+                       p + skip, left, err));
+    if (torch_le(p + 8, 2) != 8)
+        return AX_OK;
     AX_TRY(torch_inflate(&inflated, &n, p + skip, left, s->budget, err));
     s->budget -= n < s->budget ? n : s->budget;
     st = scan_member(s, part, (struct torch_text){(const char *)p + 30, name},
@@ -420,7 +420,7 @@ static ax_status scan_loose(struct scanner *s, const struct part *part,
 {
     size_t at = 0;
 
-    for (int i = 0; i < LOOSE_MAX; i++) {
+    for (int i = 0; i < LOOSE_MAX && s->effort; i++) {
         const unsigned char *p = memmem(part->data + at, part->n - at,
                                         "PK\3\4", 4);
 
