@@ -138,7 +138,7 @@ ax_status torch_pop_mark(struct torch_machine *m, struct torch_node ***out,
     if (!m->n_marks)
         return ax_fail(err, AX_EFORMAT, "no mark is on the stack");
     from = m->marks[--m->n_marks];
-    *out = m->stack + from;
+    *out = m->stack ? m->stack + from : NULL; /* no element: no stack */
     *n = m->depth - from;
     m->depth = from;
     return AX_OK;
