@@ -230,7 +230,8 @@ static ax_status open_temp(struct cmd_out *out, const struct stat *old,
                        out->name, strerror(errno));
     if (fchmod(fd, usual_mode(flags, old)) || !(out->f = fdopen(fd, "wb"))) {
         close(fd);
-        return ax_fail(err, AX_EIO, "%s: %s", out->name, strerror(errno));
+        return ax_fail(err, errno == ENOMEM ? AX_ENOMEM : AX_EIO, "%s: %s",
+                       out->name, strerror(errno));
     }
     return AX_OK;
 }

@@ -106,6 +106,19 @@ size_t ax_trainer_weights(const struct ax_trainer *t);
 float *ax_trainer_weight(struct ax_trainer *t, size_t i, size_t *n,
                          const float **gradient);
 
+/* Copy the weights to the model, so that it can be written; the trainer goes
+ * on. Attachments that the model had are dropped. AX_ENOMEM. */
+ax_status ax_trainer_publish(struct ax_trainer *t, struct ax_err *err)
+    AX_MUST_CHECK;
+
+/* What the next steps depend on beside weights and options, as N bytes. A
+ * trainer with the same weights that was given it goes on as this one would.
+ * AX_EFORMAT it is of another network. */
+size_t ax_trainer_state_size(const struct ax_trainer *t);
+void ax_trainer_state_get(const struct ax_trainer *t, unsigned char *out);
+ax_status ax_trainer_state_set(struct ax_trainer *t, const unsigned char *in,
+                               size_t n, struct ax_err *err) AX_MUST_CHECK;
+
 /* Give the weights to the model: after that the trainer can only be freed.
  * Attachments that the model had are dropped: they speak of another one. */
 void ax_trainer_store(struct ax_trainer *t);

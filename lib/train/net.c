@@ -271,32 +271,3 @@ float *ax_trainer_weight(struct ax_trainer *t, size_t i, size_t *n,
     *gradient = t->weights[i].g;
     return t->weights[i].w;
 }
-
-static void drop_attachments(struct ax_model *m)
-{
-    for (uint32_t i = 0; i < m->n_attachments; i++) {
-        free(m->attachments[i].type);
-        free(m->attachments[i].name);
-        free(m->attachments[i].data);
-    }
-    free(m->attachments);
-    m->attachments = NULL;
-    m->n_attachments = 0;
-}
-
-void ax_trainer_store(struct ax_trainer *t)
-{
-    struct ax_model *m = t->model;
-
-    for (size_t k = 0; k < t->n_weights; k++) {
-        struct ax_tensor *to = &m->tensors[t->weights[k].tensor];
-
-        if (to->owned)
-            free(to->data);
-        to->data = t->weights[k].w; /* others may be mapped, read only */
-        to->owned = true;
-        t->weights[k].w = NULL;
-    }
-    drop_attachments(m);
-    m->has_identity = false;
-}

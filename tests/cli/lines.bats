@@ -36,6 +36,8 @@ ax-opt --json --samples 1 -o /dev/null norm.axm
 ax-sign -k key net.axm
 ax-bench --problems
 ax-train -d rows.csv --epochs 1 two.arch
+ax-train -d rows.csv --epochs 1 --checkpoint state.axm two.arch
+ax-train --replay trained.axm
 END
 }
 
@@ -55,6 +57,7 @@ prepare() {
     seq -s, 200 >wide.csv
     sed 's/$/,0/' wide.csv >wide-rows.csv
     ax-train -d wide-rows.csv --epochs 1 -o wide.axm wide.arch
+    ax-train -d rows.csv --epochs 1 -o trained.axm two.arch
     ax-import -o net.axm net.onnx
     ax-import -o norm.axm "$root/tests/data/opt/norm.onnx"
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm

@@ -203,6 +203,103 @@ windows_arch() {
         -d images.csv net.arch
 }
 
+# Go on until a run ends by itself, cutting it down after a time that differs.
+kill_and_resume() { # COMMAND
+    local round=0 from=() pid
+    while [ $((round += 1)) -lt 40 ]; do
+        [ ! -e state.axm ] || from=(--resume state.axm)
+        "$@" "${from[@]}" --checkpoint state.axm --checkpoint-every 1 \
+            -o whole.axm >>log &
+        pid=$!
+        sleep "0.0$((round * 7 % 9 + round / 8))"
+        kill -9 $pid 2>/dev/null || true
+        wait $pid && {
+            echo "# killed $((round - 1)) times" >&3
+            return 0
+        }
+        [ ! -e whole.axm ] || return 0
+    done
+    "$@" --resume state.axm -o whole.axm >>log
+}
+
+@test "a run that is killed at any moment goes on as if it were not" {
+    images 80 >images.csv
+    windows_arch >net.arch
+    local run=(ax-train -d images.csv --epochs 12 --batch 8 --optimiser adam
+        --schedule cosine --robust 0.1 --seed 3 net.arch)
+    "${run[@]}" -o plain.axm >plain.log
+    kill_and_resume "${run[@]}"
+    [ "$(ax-show -i whole.axm)" = "$(ax-show -i plain.axm)" ]
+    grep -q '^epoch 12 ' log
+    [ "$(grep '^epoch 12 ' log | tail -1)" = "$(tail -1 plain.log)" ]
+    # A checkpoint is a model like others.
+    head -2 images.csv | cut -d, -f1-36 >in.csv
+    ax-run state.axm in.csv >/dev/null
+}
+
+@test "a checkpoint of another run, and what is none, are refused" {
+    small
+    ax-train -d train.csv --epochs 2 --checkpoint c.axm -o a.axm net.arch
+    ax-train -d train.csv --epochs 2 --resume c.axm --threads 2 -o b.axm \
+        net.arch
+    [ "$(ax-show -i a.axm)" = "$(ax-show -i b.axm)" ]
+    refuses 65 "c.axm: is of a run with other arguments" \
+        ax-train -d train.csv --epochs 3 --resume c.axm net.arch
+    quadrants 40 >other.csv
+    refuses 65 "c.axm: is of a run with other" \
+        ax-train -d other.csv --epochs 2 --resume c.axm net.arch
+    refuses 65 "a.axm: is no checkpoint" \
+        ax-train -d train.csv --epochs 2 --resume a.axm net.arch
+    head -c 400 c.axm >cut.axm
+    refuses 65 "cut.axm" \
+        ax-train -d train.csv --epochs 2 --resume cut.axm net.arch
+    refuses 64 "--checkpoint-every without" \
+        ax-train -d train.csv --checkpoint-every 2 net.arch
+}
+
+@test "a full disk and a loss that is no number leave the last checkpoint" {
+    small
+    ax-train -d train.csv --epochs 2 --checkpoint c.axm -o a.axm net.arch
+    cp c.axm kept.axm
+    run --separate-stderr bash -c 'ulimit -f 1
+        exec ax-train -d train.csv --epochs 2 --lr 0.2 --checkpoint c.axm \
+            -o b.axm <(printf "input 2\ndense 64\nrelu\ndense 2\n")'
+    [ "$status" -eq 74 ]
+    cmp c.axm kept.axm
+    [ ! -e b.axm ]
+    run --separate-stderr ax-train -d train.csv --lr 1000 --scale 100000 \
+        --checkpoint c.axm -o b.axm net.arch
+    [ "$status" -eq 65 ]
+    cmp c.axm kept.axm
+    [ -z "$(find . -name '*.tmp*' -o -name '.c.axm*')" ]
+}
+
+@test "a run is repeated from its record" {
+    small
+    mkdir rows
+    quadrants 60 >rows/test.csv
+    ax-train -d train.csv --test rows/test.csv --epochs 2 --threads 2 \
+        --checkpoint c.axm -o a.axm net.arch
+    gives 64 "" ax-train --replay a.axm -d train.csv
+    run --separate-stderr ax-train --replay a.axm
+    [ "$status" -eq 66 ] # rows/test.csv is called test.csv
+    cp rows/test.csv .
+    gives 0 "the same identity: $(ax-show -i a.axm)" ax-train --replay a.axm
+    mkdir elsewhere
+    mv train.csv test.csv net.arch elsewhere
+    gives 0 "the same identity: $(ax-show -i a.axm)" \
+        ax-train --replay a.axm --folder elsewhere --threads 3
+    (cd elsewhere && ax-train -d train.csv --epochs 1 ../a.axm >../b.axm)
+    cp a.axm elsewhere
+    gives 0 "the same identity: $(ax-show -i b.axm)" \
+        ax-train --replay b.axm --folder elsewhere
+    echo 1,1,1 >>elsewhere/train.csv
+    refuses 65 "elsewhere/train.csv: is not the file that the run had" \
+        ax-train --replay a.axm --folder elsewhere
+    ax-import -o imported.axm "$root/tests/data/tutorial/net.onnx"
+    refuses 65 "has no record of ax-train" ax-train --replay imported.axm
+}
+
 @test "what has no gradient, and wrong usage, are refused" {
     small
     ax-import -o m.axm "$root/tests/formats/onnx/good/softmax1.onnx"

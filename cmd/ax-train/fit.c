@@ -1,0 +1,313 @@
+/* A run: reading its start, then epoch after epoch. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ax-train/job.h"
+#include "common/file.h"
+#include "common/json.h"
+#include "common/model.h"
+
+#define TEXT_MAX_BYTES ((size_t)1 << 20)
+#define SHUFFLE        (UINT64_MAX / 2) /* streams of random numbers */
+
+/* What one pass over rows gives. */
+struct result {
+    double loss;
+    size_t right;
+};
+
+void job_free(struct job *j)
+{
+    ax_trainer_free(j->trainer);
+    ax_model_free(j->model);
+    data_free(&j->train);
+    data_free(&j->test);
+    free(j->order);
+    free(j->values);
+    free(j->classes);
+    free(j->state);
+}
+
+/* -- the start: an architecture or a container ----------------------------
+ */
+
+static ax_status read_container(struct job *j, const char *path,
+                                struct ax_err *err)
+{
+    AX_TRY(cmd_model_read(&j->model, path, err));
+    j->had_identity = true;
+    return ax_model_identity(j->identity, j->model, err);
+}
+
+static ax_status read_arch(struct job *j, FILE *f, struct ax_err *err)
+{
+    const char *path = j->args->start;
+    unsigned char *text = NULL;
+    size_t n;
+    ax_status st;
+
+    AX_TRY(cmd_in_rest(&text, &n, f, path, TEXT_MAX_BYTES, err));
+    st = ax_arch_read(&j->model, (const char *)text, n,
+                      (uint64_t)j->args->seed, err);
+    j->files.v[j->files.n].name = path;
+    ax_sha256(j->files.v[j->files.n++].sha256, text, n);
+    free(text);
+    return st == AX_OK ? st : ax_fail_in(err, "%s", path);
+}
+
+/* No container begins with a byte that an architecture begins with. */
+static ax_status read_start(struct job *j, struct ax_err *err)
+{
+    ax_status st;
+    FILE *f;
+    int first;
+
+    AX_TRY(cmd_in_open(&f, j->args->start, err));
+    first = getc(f);
+    if (first != EOF && strchr("i# \t\r\n", first) &&
+        ungetc(first, f) != EOF) {
+        st = read_arch(j, f, err);
+        cmd_in_close(f);
+        return st;
+    }
+    cmd_in_close(f);
+    return read_container(j, j->args->start, err);
+}
+
+/* -- passes ---------------------------------------------------------------
+ */
+
+static size_t at_most(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t count_right(const struct job *j, const float *out, size_t n)
+{
+    size_t outputs = j->train.outputs, right = 0;
+
+    for (size_t i = 0; i < n; i++, out += outputs) {
+        size_t best = 0;
+
+        for (size_t k = 1; k < outputs; k++)
+            if (out[k] > out[best])
+                best = k;
+        right += (int64_t)best == j->classes[i];
+    }
+    return right;
+}
+
+static ax_status evaluate(struct job *j, struct result *r, struct ax_err *err)
+{
+    const struct ax_target y = {j->classes, j->values};
+    const struct data *d = &j->test;
+
+    *r = (struct result){0};
+    for (size_t i = 0; i < d->rows; i++)
+        j->order[i] = i;
+    for (size_t i = 0, n; i < d->rows; i += n) {
+        const float *out;
+
+        n = at_most(d->rows - i, (size_t)j->args->batch);
+        data_rows(d, j->order + i, n, j->x, j->classes, j->values);
+        out = ax_trainer_forward(j->trainer, j->x, n);
+        r->loss += ax_trainer_loss(j->trainer, &y, n) * (double)n;
+        if (j->args->opt.loss == AX_LOSS_CROSS_ENTROPY)
+            r->right += count_right(j, out, n);
+    }
+    r->loss /= (double)d->rows;
+    return isfinite(r->loss) ? AX_OK
+                             : ax_fail(err, AX_EFORMAT,
+                                       "the loss over the test rows is no "
+                                       "finite number");
+}
+
+/* A permutation of the rows that seed and epoch alone say. */
+static void shuffle(struct job *j, uint64_t epoch)
+{
+    for (size_t i = 0; i < j->train.rows; i++)
+        j->order[i] = i;
+    for (size_t i = j->train.rows; i > 1; i--) {
+        uint64_t bits = ax_train_random((uint64_t)j->args->seed,
+                                        SHUFFLE + epoch, i);
+        size_t k = (size_t)(((unsigned __int128)bits * i) >> 64);
+        size_t swap = j->order[i - 1];
+
+        j->order[i - 1] = j->order[k];
+        j->order[k] = swap;
+    }
+}
+
+/* cos(pi t) for t in [0, 1], by its series around 1/2. */
+static double half_turn(double t)
+{
+    double x = 3.14159265358979312 * (t - 0.5), term = x, sum = 0;
+
+    for (int k = 1; k < 24; k += 2) {
+        sum += term;
+        term *= -x * x / ((k + 1) * (k + 2));
+    }
+    return -sum;
+}
+
+/* The rate at a part DONE of the whole, 0 to 1. */
+static double rate_at(const struct args *a, double done)
+{
+    if (strcmp(a->schedule, "cosine") == 0)
+        return a->rate * 0.5 * (1 + half_turn(done));
+    if (strcmp(a->schedule, "linear") == 0)
+        return a->rate * (1 - done);
+    return a->rate;
+}
+
+/* Robust training sets in little by little. */
+static void ramp(struct job *j, double done)
+{
+    const struct args *a = j->args;
+    double part = done < a->robust_ramp ? done / a->robust_ramp : 1;
+
+    if (a->opt.robust)
+        ax_trainer_robust(j->trainer, a->robust * part,
+                          a->robust_share * part);
+}
+
+static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
+                           struct ax_err *err)
+{
+    const struct args *a = j->args;
+    const struct ax_target y = {j->classes, j->values};
+    size_t rows = j->train.rows;
+    int64_t steps = 0;
+
+    *r = (struct result){.loss = j->at.loss};
+    shuffle(j, (uint64_t)epoch);
+    for (size_t i = j->at.row, n; i < rows; i += n) {
+        double done = ((double)epoch + (double)i / (double)rows) /
+                      (double)a->epochs;
+        double loss;
+
+        n = at_most(rows - i, (size_t)a->batch);
+        ramp(j, done);
+        data_rows(&j->train, j->order + i, n, j->x, j->classes, j->values);
+        if (ax_trainer_step(j->trainer, &loss, j->x, &y, n, rate_at(a, done),
+                            err) != AX_OK)
+            return ax_fail_in(err, "epoch %" PRId64, epoch + 1);
+        r->loss += loss * (double)n / (double)rows;
+        cmd_progress(&j->progress,
+                     "epoch %" PRId64 "/%" PRId64
+                     ", %zu of %zu rows, loss %.4f",
+                     epoch + 1, a->epochs, i + n, rows, loss);
+        j->at = (struct position){epoch, i + n, r->loss};
+        if (a->every && ++steps % a->every == 0 && i + n < rows)
+            AX_TRY(checkpoint_write(j, err));
+    }
+    j->at = (struct position){.epoch = epoch + 1};
+    return AX_OK;
+}
+
+/* -- saying how it went ---------------------------------------------------
+ */
+
+static ax_status say_json(const struct job *j, int64_t epoch,
+                          const struct result *train,
+                          const struct result *test, struct ax_err *err)
+{
+    json_t *o = json_pack("{s:I,s:f}", "epoch", (json_int_t)epoch, "loss",
+                          train->loss);
+
+    if (j->args->test) {
+        cmd_json_put(&o, "test_loss", json_real(test->loss));
+        if (j->args->opt.loss == AX_LOSS_CROSS_ENTROPY)
+            cmd_json_put(
+                &o, "test_accuracy",
+                json_real((double)test->right / (double)j->test.rows));
+    }
+    return cmd_json("ax.train.epoch/1", o, err);
+}
+
+static ax_status say(const struct job *j, int64_t epoch,
+                     const struct result *train, const struct result *test,
+                     struct ax_err *err)
+{
+    if (j->args->quiet)
+        return AX_OK;
+    if (j->args->json)
+        return say_json(j, epoch, train, test, err);
+    if (strcmp(j->args->out, "-") == 0)
+        return AX_OK;
+    printf("epoch %" PRId64 "  loss %.6f", epoch, train->loss);
+    if (j->args->test)
+        printf("  test loss %.6f", test->loss);
+    if (j->args->test && j->args->opt.loss == AX_LOSS_CROSS_ENTROPY)
+        printf("  accuracy %.2f %%",
+               100 * (double)test->right / (double)j->test.rows);
+    putchar('\n');
+    fflush(stdout);
+    return AX_OK;
+}
+
+static ax_status epochs(struct job *j, struct ax_err *err)
+{
+    struct result r, test = {0};
+
+    cmd_progress_start(&j->progress);
+    for (int64_t e = j->at.epoch; e < j->args->epochs; e++) {
+        ax_status st = one_epoch(j, &r, e, err);
+
+        cmd_progress_end(&j->progress);
+        AX_TRY(st);
+        if (j->args->test)
+            AX_TRY(evaluate(j, &test, err));
+        AX_TRY(say(j, e + 1, &r, &test, err));
+        AX_TRY(checkpoint_write(j, err));
+    }
+    return AX_OK;
+}
+
+/* -- all of it ------------------------------------------------------------
+ */
+
+static ax_status read_data(struct job *j, struct ax_err *err)
+{
+    const struct args *a = j->args;
+    const struct data_wanted want = {
+        .inputs = ax_trainer_inputs(j->trainer),
+        .outputs = ax_trainer_outputs(j->trainer),
+        .classes = a->opt.loss == AX_LOSS_CROSS_ENTROPY,
+        .scale = a->scale,
+    };
+    size_t rows, batch = (size_t)a->batch;
+
+    AX_TRY(data_read(&j->train, a->data, a->labels, &want, &j->files, err));
+    if (a->test)
+        AX_TRY(data_read(&j->test, a->test, a->test_labels, &want, &j->files,
+                         err));
+    rows = j->train.rows > j->test.rows ? j->train.rows : j->test.rows;
+    j->order = calloc(rows, sizeof *j->order);
+    j->x = ax_trainer_room(j->trainer);
+    j->values = calloc(batch * want.outputs, sizeof *j->values);
+    j->classes = calloc(batch, sizeof *j->classes);
+    if (!j->order || !j->values || !j->classes)
+        return ax_fail(err, AX_ENOMEM, "no memory for a batch");
+    return AX_OK;
+}
+
+ax_status job_open(struct job *j, struct ax_err *err)
+{
+    AX_TRY(read_start(j, err));
+    if (j->args->resume)
+        AX_TRY(checkpoint_read(j, err));
+    if (ax_trainer_new(&j->trainer, j->model, &j->args->opt, err) != AX_OK)
+        return ax_fail_in(err, "%s", j->args->start);
+    AX_TRY(read_data(j, err));
+    return j->args->resume ? checkpoint_resume(j, err) : AX_OK;
+}
+
+ax_status job_train(struct job *j, struct ax_err *err)
+{
+    AX_TRY(epochs(j, err));
+    ax_trainer_store(j->trainer);
+    return AX_OK;
+}
