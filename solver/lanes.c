@@ -330,7 +330,9 @@ static float coefficient(const struct ax_net_node *node,
 {
     double w = b->w ? b->w[t] : b->wq ? (double)b->wq[t] : 1.0;
 
-    return (float)(node->div ? w / node->div[i] : w);
+    if (!node->div)
+        return (float)w;
+    return (float)(w / (node->root ? sqrt(node->div[i]) : node->div[i]));
 }
 
 static bool layer_new(struct lane_layer *l, const struct ax_net_node *node,

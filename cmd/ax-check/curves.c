@@ -75,8 +75,7 @@ static void products(const struct net *net, struct box *b, uint32_t k)
     }
 }
 
-/* floor(sqrt(v)), v < 2^123 */
-static int64_t root(i128 v)
+int64_t square_root(i128 v)
 {
     int64_t r = 0;
     for (int64_t by = 1ll << 61; by > 0; by /= 2)
@@ -120,8 +119,8 @@ static void reciprocals(struct run *r, const struct net *net, struct box *b,
                                  scaled(slope, v.u, e));
         b->below[n->base + i] = -slope;
         b->u[n->base + i] = larger(at_l, at_u);
-        b->l[n->base + i] = root(slope *
-                                 ((i128)1 << (92 + 2 * few - wide + d)));
+        b->l[n->base + i] = square_root(
+            slope * ((i128)1 << (92 + 2 * few - wide + d)));
     }
 }
 

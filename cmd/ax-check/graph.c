@@ -694,25 +694,30 @@ static struct array *hold(struct graph *g, struct array *a, bool reciprocal)
     return y;
 }
 
-/* a b, where both vary. */
-static struct array *times(struct graph *g, struct array *a, struct array *b)
+/* The products of what a walk meets in arrays 0 and 1. */
+static struct array *times(struct graph *g, struct walk *w)
 {
-    struct walk w = both(g, b, 1, a, 0), v = both(g, a, 1, b, 0);
-    struct array *y, *x;
+    uint64_t dims[LOOPS_MAX];
+    struct array *x, *y, *out;
     bool same = true;
-    w.a[1] = v.a[1] = NULL;
-    x = moved(g, &v);
-    y = moved(g, &w);
-    for (uint64_t i = 0; i < x->n; i++)
+    for (uint32_t i = 0; i < w->n; i++)
+        dims[i] = w->loop[i].size;
+    x = array_new(g, dims, w->n, NULL);
+    y = array_new(g, dims, w->n, NULL);
+    for (uint64_t i = 0; i < x->n; i++) {
+        x->x[i] = inside(g, w, 0);
+        y->x[i] = inside(g, w, 1);
         same &= x->x[i].var == y->x[i].var;
+        step(g, w, 0, w->n);
+    }
     x = hold(g, x, true);
     y = same ? x : hold(g, y, true);
-    a = node_begin(g, PRODUCT, x->dims, x->rank);
-    for (; g->row < a->n; g->node->at[++g->row] = g->n_terms) {
+    out = node_begin(g, PRODUCT, dims, w->n);
+    for (; g->row < out->n; g->node->at[++g->row] = g->n_terms) {
         add(g, one, x->x[g->row], one);
         add(g, one, y->x[g->row], one);
     }
-    return a;
+    return out;
 }
 
 /* Is there a place where both vary? The walk is at its beginning again. */
@@ -737,7 +742,7 @@ static struct array *binary(struct graph *g, struct array *a, int what,
         return binary(g, a, '*', b);
     }
     if (what == '*' && both_vary(g, &w))
-        return times(g, a, b);
+        return times(g, &w);
     if (what == '*' || what == '/')
         return rows(g, WEIGHTED, &w, one, none, what == '*' ? SUM : QUOTIENT);
     if (what == '+' || what == '-')
@@ -759,12 +764,19 @@ static struct array *op_pow(struct graph *g, struct array *a)
 {
     const struct num *e = g->in[1]->x;
     bool cube = e->m == 3 && e->e == 0;
+    struct array *y;
+    struct walk w;
     need(g,
          g->in[1]->n == 1 && e->var == 0 &&
              (cube || (e->m == 1 && e->e == 1)),
          "the exponent is not 2 or 3");
     a = hold(g, a, true);
-    return cube ? times(g, a, times(g, a, a)) : times(g, a, a);
+    w = both(g, a, 1, a, 0);
+    y = times(g, &w);
+    if (!cube)
+        return y;
+    w = both(g, a, 1, y, 0);
+    return times(g, &w);
 }
 
 static struct array *op_clip(struct graph *g, struct array *a)
@@ -849,7 +861,7 @@ static struct array *op_matmul(struct graph *g, struct array *a)
     bool row = a->rank == 1, column = b->rank == 1;
     uint64_t dims[LOOPS_MAX];
     uint32_t rank = 0;
-    struct walk w;
+    struct walk w, sums;
     need(g, a->rank > 0 && b->rank > 0, shapes);
     if (row)
         a = reshaped(g, a, (uint64_t[]){1, a->n}, 2);
@@ -864,7 +876,44 @@ static struct array *op_matmul(struct graph *g, struct array *a)
     for (uint32_t i = 0; i < w.outer; i++)
         if (!(row && i + 2 == w.outer) && !(column && i + 1 == w.outer))
             dims[rank++] = w.loop[i].size;
-    return reshaped(g, rows(g, WEIGHTED, &w, one, none, SUM), dims, rank);
+    if (is_constant(a) || is_constant(b))
+        return reshaped(g, rows(g, WEIGHTED, &w, one, none, SUM), dims, rank);
+    a = times(g, &w);
+    sums = (struct walk){.a = {a}, .outer = w.outer};
+    for (uint32_t i = 0; i < w.n; i++)
+        loop(g, &sums, w.loop[i].size, i, 1, 0, 0);
+    return reshaped(g, rows(g, UNIT, &sums, one, none, SUM), dims, rank);
+}
+
+/* (a - mean) scale / sqrt(var + epsilon) + b, by channels */
+static struct array *op_batch_norm(struct graph *g, struct array *a)
+{
+    struct num epsilon = attr_num(g, "epsilon", 0x3727c5ac);
+    uint64_t dims[RANK_MAX], inner = 1;
+    struct array *y;
+    need(g, a->rank > 1 && attr_int(g, "training_mode", 0) == 0,
+         "in training, or without channels");
+    attr(g, "momentum", 2);
+    for (uint32_t d = 1; d < a->rank; d++) {
+        dims[d - 1] = d == 1 ? a->dims[1] : 1;
+        inner *= d == 1 ? 1 : a->dims[d];
+    }
+    for (uint32_t i = 1; i < 5; i++)
+        need(g, is_constant(g->in[i]) && g->in[i]->n == a->dims[1],
+             "not one constant a channel");
+    a = sum(g, a, minus_one, reshaped(g, g->in[3], dims, a->rank - 1));
+    y = node_begin(g, WEIGHTED, a->dims, a->rank);
+    g->node->root = true;
+    for (; g->row < y->n; g->node->at[++g->row] = g->n_terms) {
+        uint64_t c = g->row / inner % a->dims[1];
+        struct num d = num_add(g, g->in[4]->x[c], epsilon);
+        need(g, d.m > 0 && bits(g->in[1]->x[c].m) <= 32,
+             "a variance that is not positive, or a scale of 33 bits");
+        divide(g, d);
+        add(g, one, g->in[1]->x[c], a->x[g->row]);
+        g->node->b[g->row] = g->in[2]->x[c];
+    }
+    return y;
 }
 
 /* ReduceSum, ReduceMean. */
@@ -1030,6 +1079,7 @@ static const struct op {
     {"Abs", 1, 1, 0, 1, op_abs, 0},
     {"Add", 2, 2, 0, 1, op_binary, '+'},
     {"AveragePool", 1, 1, 0, 1, op_pool, 0},
+    {"BatchNormalization", 5, 5, 0, 1, op_batch_norm, 0},
     {"Clip", 1, 3, 0, 1, op_clip, 0},
     {"Concat", 1, UINT32_MAX, 0, 1, op_concat, 0},
     {"Conv", 2, 3, 0, 1, op_conv, 0},

@@ -192,6 +192,7 @@ struct node {
     uint64_t *at;     /* row i is t[at[i]] .. t[at[i + 1] - 1] */
     struct term *t;
     struct num *b, *d; /* [n] what is added; divisors, or NULL */
+    bool root;         /* their square roots divide */
     /* net.c: integer weights. */
     int64_t scale, b_scale, *bq;  /* bq NULL if b is zero; of a product or
                                    * reciprocal scale is K */
@@ -258,7 +259,9 @@ struct multiplier {
     uint32_t code;
 };
 
-/* curves.c: lines of the product or reciprocal node k, and its M. */
+/* curves.c: floor(sqrt(v)), v < 2^123. */
+int64_t square_root(i128 v);
+/* Lines of the product or reciprocal node k, and its M. */
 void curve_bounds(struct run *r, const struct net *net, struct box *b,
                   uint32_t k);
 /* Bounds l <= v <= u of a variable of a hold, product or reciprocal node, at

@@ -29,6 +29,19 @@ static int64_t scaled(i128 m, int64_t s, i128 d)
     return (int64_t)(q - (q * d > m));
 }
 
+/* m 2^s / sqrt(d), rounded to nearest, halves away from 0: likewise. |m| <
+ * 2^32, d < 2^53. */
+static int64_t scaled_root(int64_t m, int64_t s, struct num d)
+{
+    int64_t by = 2 * s - d.e + 2; /* of twice the quotient, squared */
+    i128 v = (i128)m * m;
+    if (by < -120)
+        return 0;
+    v = by >= 0 ? v * ((i128)1 << by) / d.m : (v / d.m) >> -by;
+    v = (square_root(v) + 1) / 2;
+    return (int64_t)(m < 0 ? -v : v);
+}
+
 /* The sources of node k, and c_k, the largest number of its terms that name
  * the same variable. No row of a weighted node may name one twice: last[v] is
  * the last row that named v, plus 1. */
@@ -81,7 +94,10 @@ static int64_t exponent(const struct node *n)
         for (uint64_t i = n->at[row]; i < n->at[row + 1]; i++) {
             struct num d = n->d ? n->d[row] : one;
             int64_t e = bits(n->t[i].m) + n->t[i].e - d.e;
-            e -= d.m == 1 || d.m == -1 ? 0 : bits(d.m) - 1;
+            if (n->root) /* sqrt(d) is that or more */
+                e += d.e - ((bits(d.m) - 1 + d.e) >> 1);
+            else
+                e -= d.m == 1 || d.m == -1 ? 0 : bits(d.m) - 1;
             most = e > most ? e : most;
         }
     return most == INT64_MIN ? 0 : most;
@@ -113,7 +129,9 @@ static void quantise(struct run *r, const struct net *net, struct node *n,
             struct num d = n->d ? n->d[row] : one;
             n->var[i] = t->var;
             n->w[i] = (int32_t)t->m;
-            if (weighted)
+            if (n->root)
+                n->w[i] = (int32_t)scaled_root(t->m, t->e + n->scale, d);
+            else if (weighted)
                 n->w[i] = (int32_t)scaled(t->m, t->e - d.e + n->scale, d.m);
             n->same &= i == row && n->w[i] == 1 && t->var == src->base + row;
             if (n->dense)

@@ -156,6 +156,15 @@ static struct interval reciprocal(struct run *r, struct interval v)
                              negative(times(unit, -1, -e, ends[0]))};
 }
 
+/* The square root of d > 0, which has at most 53 bits. */
+static struct interval root(struct num d)
+{
+    int odd = d.e & 1;
+    int64_t v = square_root(d.m * ((i128)1 << (68 + odd)));
+    int64_t e = (d.e - odd) / 2 - 34;
+    return (struct interval){{v, e}, {v + 1, e}};
+}
+
 static const struct interval zero, unit = {{1, 0}, {1, 0}};
 
 static void evaluate(struct run *r, struct replay *p, const struct node *n)
@@ -170,8 +179,14 @@ static void evaluate(struct run *r, struct replay *p, const struct node *n)
         }
         for (uint64_t k = n->at[i]; k < n->at[i + 1]; k++) {
             const struct term *t = &n->t[k];
-            add_scaled(&sum, p->v[t->var], t->m, (int64_t)t->e - d.e, d.m);
+            if (n->root)
+                add_scaled(&sum, p->v[t->var], t->m, t->e, 1);
+            else
+                add_scaled(&sum, p->v[t->var], t->m, (int64_t)t->e - d.e,
+                           d.m);
         }
+        if (n->root)
+            sum = product(sum, reciprocal(r, root(d)));
         add_scaled(&sum, unit, n->b[i].m, n->b[i].e, 1);
         if (n->kind == RELU && sum.lo.m < 0)
             sum.lo = zero.lo;

@@ -27,7 +27,8 @@ enum ax_net_kind {
 /* Relu, sigmoid, hold: does a box have bounds of each v_i? Those variables
  * are the neurons. */
 bool ax_net_neurons(enum ax_net_kind k);
-/* Product, reciprocal: is it replaced by lines that a box's bounds give? */
+/* Product, reciprocal: is it replaced by lines that a box's bounds give?
+ */
 bool ax_net_curved(enum ax_net_kind k);
 
 enum ax_block_form {
@@ -63,6 +64,7 @@ struct ax_net_node {
     uint32_t n_blocks; /* sources, in increasing order */
     struct ax_block *blocks;
     double *div;            /* [n] d_i, weighted; NULL: all 1 */
+    bool root;              /* it is the square root of d_i that divides */
     int scale;              /* s_k of a weighted node; K_k of a curved one */
     struct ax_dyadic *bias; /* [n] b_i; NULL: all zero */
     int b_scale;            /* sb_k */

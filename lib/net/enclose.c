@@ -26,7 +26,7 @@ struct enclosure {
 bool net_irrational(const struct ax_net *net)
 {
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        if (net->nodes[k].kind == AX_NET_SIGMOID ||
+        if (net->nodes[k].kind == AX_NET_SIGMOID || net->nodes[k].root ||
             ax_net_curved(net->nodes[k].kind))
             return true;
     return false;
@@ -132,7 +132,7 @@ static struct interval row(const struct enclosure *e, uint32_t k, uint32_t i)
     for (uint32_t n = 0; n < node->n_blocks; n++)
         add_block(&s, e, &node->blocks[n], i);
     if (node->div) {
-        double d = node->div[i];
+        double d = node->root ? sqrt(node->div[i]) : node->div[i];
 
         y = widened(&s);
         s = (struct sum){0};

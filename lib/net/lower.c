@@ -21,6 +21,7 @@ static const struct {
     [AX_OP_Abs] = {net_abs, 1},
     [AX_OP_Add] = {net_add, 2},
     [AX_OP_AveragePool] = {net_average_pool, 1},
+    [AX_OP_BatchNormalization] = {net_batch_norm, 5},
     [AX_OP_Clip] = {net_clip, 3},
     [AX_OP_Concat] = {net_concat, 0},
     [AX_OP_Conv] = {net_conv, 3},

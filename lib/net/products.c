@@ -103,6 +103,44 @@ static size_t batch_offset(const struct array *a, int rank,
     return offset;
 }
 
+/* Both factors vary: all products of elements, then sums of k of them. */
+static ax_status sums_of_products(struct lowering *l, struct array *out,
+                                  const struct product *p)
+{
+    struct array left, right, all;
+    int64_t n = (int64_t)(out->n * p->k);
+    size_t at = 0;
+
+    AX_TRY(net_shape(l, &left, 1, &n));
+    AX_TRY(net_shape(l, &right, 1, &n));
+    left.var = net_alloc(l, left.n, sizeof *left.var);
+    right.var = net_alloc(l, left.n, sizeof *right.var);
+    if (!left.var || !right.var)
+        return net_no_memory(l);
+    for (size_t o = 0; o < out->n; o++) {
+        size_t batch = o / p->n / p->m;
+        size_t a = batch_offset(p->a, out->rank, out->dims, batch) +
+                   o / p->n % p->m * p->left_i;
+        size_t b = batch_offset(p->b, out->rank, out->dims, batch) +
+                   o % p->n * p->right_j;
+
+        for (size_t k = 0; k < p->k; k++, at++) {
+            left.var[at] = array_var(p->a, a + k * p->left_k);
+            right.var[at] = array_var(p->b, b + k * p->right_k);
+            if (left.var[at] == NO_VARIABLE || right.var[at] == NO_VARIABLE)
+                return net_refuse(l, "a factor is constant in part");
+        }
+    }
+    AX_TRY(net_times(l, &all, &left, &right));
+    AX_TRY(net_begin(l, AX_NET_UNIT, out, false));
+    for (size_t i = 0; i < all.n; i++) {
+        AX_TRY(net_term(l, &all, i, 1));
+        if ((i + 1) % p->k == 0)
+            net_row(l);
+    }
+    return net_end(l, out);
+}
+
 /* A vector as a matrix of one row or column. */
 static ax_status as_matrix(struct lowering *l, struct array *out,
                            const struct array *in, bool column)
@@ -144,17 +182,34 @@ static ax_status matmul_shape(struct lowering *l, struct product *p,
     return net_shape(l, out, rank, dims);
 }
 
+/* out is the product of matrices less what was added to vectors. */
+static ax_status finish_matmul(struct lowering *l, struct array *out,
+                               struct array *whole, bool row, bool column,
+                               ax_status st)
+{
+    int rank = whole->rank;
+
+    AX_TRY(st);
+    if (column)
+        whole->dims[rank - 1] = whole->dims[rank - 2];
+    if (row)
+        whole->dims[rank - 2] = whole->dims[rank - 1];
+    return net_reshaped(l, out, whole, rank - row - column, whole->dims);
+}
+
 ax_status net_matmul(struct lowering *l, struct array *out)
 {
     struct array a, b, whole;
     struct product p = {.a = &a, .b = &b, .alpha = 1};
     bool row = net_input(l, 0)->rank == 1,
          column = net_input(l, 1)->rank == 1;
-    int rank;
 
     AX_TRY(as_matrix(l, &a, net_input(l, 0), false));
     AX_TRY(as_matrix(l, &b, net_input(l, 1), true));
     AX_TRY(matmul_shape(l, &p, &whole));
+    if (!array_constant(&a) && !array_constant(&b))
+        return finish_matmul(l, out, &whole, row, column,
+                             sums_of_products(l, &whole, &p));
     AX_TRY(begin_product(l, &p, &whole));
     for (size_t o = 0; o < whole.n; o++) {
         size_t batch = o / p.n / p.m;
@@ -164,13 +219,7 @@ ax_status net_matmul(struct lowering *l, struct array *out)
         AX_TRY(product_terms(l, &p, left, right, o / p.n % p.m, o % p.n));
         net_row(l);
     }
-    AX_TRY(net_end(l, &whole));
-    rank = whole.rank;
-    if (column)
-        whole.dims[rank - 1] = whole.dims[rank - 2];
-    if (row)
-        whole.dims[rank - 2] = whole.dims[rank - 1];
-    return net_reshaped(l, out, &whole, rank - row - column, whole.dims);
+    return finish_matmul(l, out, &whole, row, column, net_end(l, &whole));
 }
 
 ax_status net_gemm(struct lowering *l, struct array *out)

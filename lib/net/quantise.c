@@ -2,6 +2,7 @@
  * scale a node from its largest weight, rounding to nearest, halves
  * upwards. All in integers: doubles only carry the exact weights. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lowering.h"
@@ -97,6 +98,38 @@ static int32_t rounded_ratio(int64_t m, int64_t d, int s)
     return (int32_t)(q - (q * down > up));
 }
 
+/* floor(sqrt(v)) */
+static uint64_t root(unsigned __int128 v)
+{
+    uint64_t r = 0;
+
+    for (int b = 63; b >= 0; b--) {
+        uint64_t to = r | (uint64_t)1 << b;
+
+        if ((unsigned __int128)to * to <= v)
+            r = to;
+    }
+    return r;
+}
+
+/* m 2^e / sqrt(d 2^f), rounded to nearest, halves away from 0: at most 2^30
+ * in magnitude, |m| < 2^32, d < 2^62. */
+static int32_t rounded_root(int64_t m, int e, int64_t d, int f)
+{
+    unsigned __int128 square = (unsigned __int128)(m * m);
+    int by = 2 * e - f + 2; /* of twice the quotient, squared */
+
+    if (by < -120 || !m)
+        return 0;
+    if (by >= 0) /* the quotient is below 2^62 */
+        square = (square << by) / (unsigned __int128)d;
+    else
+        square = by < -60 ? (square / (unsigned __int128)d) >> -by
+                          : square / ((unsigned __int128)d << -by);
+    square = (root(square) + 1) / 2;
+    return (int32_t)(m < 0 ? -(int64_t)square : (int64_t)square);
+}
+
 /* Odd part and exponent of a divisor. */
 static int64_t odd_part(double d, int *e)
 {
@@ -149,6 +182,12 @@ static void largest(const struct ax_net *net, uint32_t k,
         if (most == 0)
             continue;
         frexp(most, &e); /* bits(|m_w|) + e_w */
+        if (node->root) {
+            /* sqrt(d) >= 2^floor((bits - 1 + e_d) / 2) */
+            e -= (dyadic_bits(d.m) - 1 + d.e) >> 1;
+            *top = e > *top ? e : *top;
+            continue;
+        }
         e -= d.e;
         if (d.m != 1 && d.m != -1)
             e += 1 - dyadic_bits(d.m);
@@ -175,7 +214,18 @@ static ax_status quantise_block(struct lowering *l, uint32_t k,
             int e;
             int64_t m = sign * split(b->w[t], &e);
 
-            e += node->scale - d.e;
+            e += node->scale;
+            if (node->root) {
+                if (llabs(m >> __builtin_ctzll((uint64_t)m | 1ull << 62)) >>
+                        32 ||
+                    d.m >> 62)
+                    return net_refuse(l, "a factor of more than 32 bits");
+                for (; m && !(m & 1); e++)
+                    m /= 2;
+                b->wq[t] = rounded_root(m, e, d.m, d.e);
+                continue;
+            }
+            e -= d.e;
             b->wq[t] = d.m == sign ? rounded(m, e)
                                    : rounded_ratio(m, sign * d.m, e);
         }

@@ -439,6 +439,20 @@ def soup(kind):
         m.node('Mul', ['d', 'e'], ['f'])
         m.node('Add', ['e', 'f'], ['z'])
         return ending(m, 'z', 12)
+    if kind == 'batchnorm':
+        for name in 'gbmv':
+            m.const(name, [2], weights(2) if name != 'v' else [0.3, 7.0])
+        m.node('BatchNormalization', ['x', 'g', 'b', 'm', 'v'], ['n'])
+        m.node('Relu', ['n'], ['r'])
+        m.node('BatchNormalization', ['r', 'b', 'm', 'g', 'v'], ['z'],
+               epsilon=0.5, momentum=0.5)
+        return ending(m, 'z', 12)
+    if kind == 'attention':     # x xT x, of three matrices and of one
+        m.node('Transpose', ['x'], ['t'], perm=[0, 1, 3, 2])
+        m.node('MatMul', ['x', 't'], ['s'])
+        m.node('Relu', ['s'], ['r'])
+        m.node('MatMul', ['r', 'x'], ['z'])
+        return ending(m, 'z', 12)
     if kind == 'maxglobal':
         m.node('GlobalMaxPool', ['x'], ['z'])
         return ending(m, 'z', 2)
@@ -472,7 +486,8 @@ for kind in ('conv1d', 'conv', 'pool', 'transpose', 'elementwise', 'slice',
              'split', 'gather', 'pad', 'reduce', 'squeeze', 'batch', 'left',
              'mean', 'thirds', 'linear2', 'input', 'max', 'min', 'clip',
              'clip-above', 'abs', 'leaky', 'prelu', 'maxpool', 'maxpool3',
-             'maxglobal', 'sigmoid', 'tanh', 'product', 'power', 'quotient'):
+             'maxglobal', 'sigmoid', 'tanh', 'product', 'power', 'quotient',
+             'batchnorm', 'attention'):
     tight_root('op-' + kind, soup(kind))
 
 leaf = b'\0'

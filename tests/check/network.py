@@ -4,7 +4,7 @@ integer weights that are made of them. Part of the second opinion on ax-check;
 written from the page alone."""
 import struct
 from fractions import Fraction as F
-from math import floor, prod
+from math import floor, isqrt, prod
 
 from container import PACK, SIZE
 
@@ -71,8 +71,9 @@ def pair(a, b):
     raise NotCertifiable('a product of two variables')
 
 
-def matmul(a, b, alpha=F(1)):
-    if not (a.constant() or b.constant()):
+def matmul(a, b, alpha=F(1), node=None):
+    vary = not (a.constant() or b.constant())
+    if vary and not node:
         raise NotCertifiable('a product of two variables')
     va, vb = len(a.dims) == 1, len(b.dims) == 1
     a = Array([1] + a.dims, a.v) if va else a
@@ -87,10 +88,22 @@ def matmul(a, b, alpha=F(1)):
         ib = [0 if n == 1 else j for n, j in zip(b.dims, i)]
         for r in range(a.dims[-2]):
             for c in range(b.dims[-1]):
-                terms = [pair(a.v[at(a.dims, ia + [r, k])],
-                              b.v[at(b.dims, ib + [k, c])])
-                         for k in range(a.dims[-1])]
-                rows.append(([(alpha * w, v) for w, v in terms], F(1), []))
+                both = [(a.v[at(a.dims, ia + [r, k])],
+                         b.v[at(b.dims, ib + [k, c])])
+                        for k in range(a.dims[-1])]
+                if vary:
+                    rows.append(both)
+                    continue
+                rows.append(([(alpha * w, v) for w, v in
+                              (pair(u, v) for u, v in both)], F(1), []))
+    if vary:
+        n, flat = a.dims[-1], sum(rows, [])
+        all_ = times(Array([len(flat)], [u for u, _ in flat]),
+                     Array([len(flat)], [v for _, v in flat]), node)
+        rows = [([(F(1), v) for v in all_.v[i:i + n]], F(1), [])
+                for i in range(0, len(flat), n)]
+        return Rows('unit', batch + [a.dims[-2]] * (not va) +
+                    [b.dims[-1]] * (not vb), rows)
     return Rows('weighted', batch + [a.dims[-2]] * (not va) +
                 [b.dims[-1]] * (not vb), rows)
 
@@ -451,6 +464,23 @@ def pieces(op, ins, a, ints, n_out, node):
         if op == 'GlobalMaxPool':
             a = {'kernel_shape': x.dims[2:]}
         return maxima(*windows(x, a), node)
+    if op == 'MatMul':
+        return node(matmul(x, ins[1], F(1), node))
+    if op == 'BatchNormalization':
+        if a.get('training_mode', 0) or not all(v.constant()
+                                                for v in ins[1:]):
+            raise NotCertifiable('not understood')
+        dims = x.dims[1:2] + [1] * (len(x.dims) - 2)
+        by_channel = [[v for _, v in broadcast(
+            Array(x.dims, [F(0)] * len(x.v)), Array(dims, p.v))[1]]
+                      for p in ins[1:]]
+        gamma, beta, mean, var = by_channel
+        eps = F(a.get('epsilon', struct.unpack('f', struct.pack('f', 1e-5))[0]))
+        t = node(Rows('unit', x.dims, [([(F(1), v)], F(1), [-m])
+                                       for v, m in zip(x.v, mean)]))
+        return node(Rows('root', x.dims, [
+            ([(g, v)], w + eps, [b])
+            for g, v, w, b in zip(gamma, t.v, var, beta)]))
     if op in ('Mul', 'Div', 'Pow'):
         y = curves(op, ins, ints, node)
         if y:
@@ -499,7 +529,7 @@ def evaluate(model, x):
     def make(rows):
         y = [sum((w * v for w, v in terms), F(0)) / d + sum(added)
              for terms, d, added in rows.rows]
-        if rows.kind == 'sigmoid':
+        if rows.kind in ('sigmoid', 'root'):
             raise NotCertifiable('no exact value')
         return [max(F(0), v) for v in y] if rows.kind == 'relu' else y
     return walk(model, [F(v) for v in x], make)
@@ -531,12 +561,19 @@ def clog2(n):
     return i
 
 
+def nearest_root(square, positive, s):
+    v = (isqrt(floor(4 * square * F(4) ** s)) + 1) // 2
+    return v if positive else -v
+
+
 class Node:
     """terms[i] are pairs (w / d, variable), w / d an exact fraction; quant
     holds W' instead. For nodes of neurons terms[i] is [(1, v_i)]."""
 
     def __init__(self, kind, n):
-        self.kind, self.n = kind, n
+        self.root = kind == 'root'
+        self.kind, self.n = 'weighted' if self.root else kind, n
+        self.squares = []       # of a root node: w^2 / d and the sign of w
         self.terms, self.b = [[] for _ in range(n)], [F(0)] * n
         self.top = 0            # E
         self.scale = 0          # s
@@ -560,7 +597,14 @@ class Node:
                         raise NotCertifiable('a constant that is divided')
                     parts.append(w * v / d)
                 elif w:
-                    m, e = in_range(w, 53)
+                    m, e = in_range(w, 32 if self.root else 53)
+                    if self.root:
+                        if m_d <= 0:
+                            raise NotCertifiable('a root')
+                        e_max.append(abs(m).bit_length() + e -
+                                     (m_d.bit_length() - 1 + e_d) // 2)
+                        self.terms[i].append(((w * w / d, w > 0), v))
+                        continue
                     e += abs(m).bit_length() - e_d
                     if abs(m_d) != 1:
                         e += 1 - abs(m_d).bit_length()
@@ -592,7 +636,11 @@ class Node:
             raise NotCertifiable('no room')
         self.k = min(30, room)
         half = lambda v, s: floor(v * F(2) ** s + F(1, 2))
-        if self.kind == 'weighted':
+        if self.root:
+            self.scale = min(30, room) - self.top
+            self.quant = [[(nearest_root(*w, self.scale), v) for w, v in row]
+                          for row in self.terms]
+        elif self.kind == 'weighted':
             self.scale = min(30, room) - self.top
             self.quant = [[(half(w, self.scale), v) for w, v in row]
                           for row in self.terms]

@@ -94,6 +94,23 @@ def curved(op):
     if op == 'Pow':
         c.ins.append(c.const(rnd.choice([[], [1]]), [rnd.choice([2., 3.])]))
         return c
+    if op == 'BatchNormalization':
+        c = Case(sizes(rnd.randint(2, 4)))
+        n = [c.dims[1]]
+        c.ins += [c.const(n), c.const(n), c.const(n),
+                  c.const(n, [rnd.choice([0., .25, 3., 1e4])
+                              for _ in range(n[0])])]
+        c.maybe(epsilon=.125, momentum=.5)
+        return c
+    if op == 'MatMul':
+        d = sizes(rnd.randint(1, 3))
+        c = Case(d)
+        n = len(d)
+        c.m.node('Transpose', ['x'], ['t'],
+                 perm=list(range(n - 2)) + [n - 1, n - 2][:n][-min(n, 2):]
+                 if n > 1 else [0])
+        c.ins.append('t')
+        return c
     more = [3., 1.5, 40.] if op == 'Div' else [-1., 1., .5]
     c.m.node('Add', ['x', c.const(dims, [rnd.choice(more)
                                          for _ in range(prod(dims))])], ['a'])
@@ -190,7 +207,7 @@ def moved(op):
 
 makers = ((spatial, 'Conv AveragePool MaxPool GlobalAveragePool '
            'GlobalMaxPool'), (pair, 'Add Sub Mul Div Max Min PRelu'),
-          (curved, 'Mul Div Pow'),
+          (curved, 'Mul Div Pow MatMul BatchNormalization'),
           (single, 'Clip Abs LeakyRelu Neg Relu Sigmoid Tanh'),
           (matmul, 'MatMul'), (gemm, 'Gemm'),
           (reduced, 'ReduceSum ReduceMean'),

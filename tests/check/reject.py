@@ -245,7 +245,13 @@ model_case('attributes out of order', edit(
 
 
 def product(m):
-    m.node('MatMul', ['z', 'a'], ['y'])
+    m.node('Gemm', ['z', 'a'], ['y'])
+    m.output('y')
+
+
+def no_variance(m):
+    m.const('v', [1], [-1.0])
+    m.node('BatchNormalization', ['z', 'b', 'b', 'b', 'v'], ['y'])
     m.output('y')
 
 
@@ -281,6 +287,7 @@ def constant(m):
 
 for name, op, words in (
         ('a product of two activations', product, 'no factor is constant'),
+        ('a negative variance', no_variance, 'variance'),
         ('a division by 0', by_zero, 'divisor is 0'),
         ('a weight of 76 bits', long_weight, '53 bits'),
         ('a variable twice in a weighted row', twice, 'weighted twice'),
