@@ -106,7 +106,6 @@ static const struct names harmless[] = {
     {"torch.nn.modules.loss",
      "L1Loss MSELoss CrossEntropyLoss NLLLoss BCELoss BCEWithLogitsLoss "
      "HuberLoss SmoothL1Loss KLDivLoss"},
-    {"torch.nn.backends.thnn", "_get_thnn_function_backend"},
     {"torch.optim.sgd", "SGD"},
     {"torch.optim.adam", "Adam"},
     {"torch.optim.adamw", "AdamW"},
@@ -313,6 +312,10 @@ ax_peril torch_judge(const struct torch_global *g, const char **note)
     *note = "";
     if (g->computed) {
         *note = "its name is computed while the pickle is loaded";
+        return AX_PERIL_RUNS;
+    }
+    if (g->changed) {
+        *note = "is changed while the pickle is loaded";
         return AX_PERIL_RUNS;
     }
     if (listed(harmless, COUNT(harmless), g))

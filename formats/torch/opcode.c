@@ -346,7 +346,9 @@ static ax_status part(struct torch_machine *m, struct torch_node **out,
     *out = node;
     if (node->kind == kind || (kind == TORCH_LIST && node->kind == TORCH_SET))
         return AX_OK;
-    *out = NULL; /* a global or the like, which Python would change */
+    *out = NULL;
+    if (node->kind == TORCH_GLOBAL)
+        node->global->changed = true;
     if (node->kind != TORCH_CALL)
         return AX_OK;
     p = kind == TORCH_DICT ? &node->call->dict : &node->call->list;
@@ -553,6 +555,8 @@ OPCODE(op_build)
     UNUSED(number);
     AX_TRY(torch_pop(m, &state, err));
     AX_TRY(torch_top(m, &node, err));
+    if (node->kind == TORCH_GLOBAL)
+        node->global->changed = true;
     if (node->kind == TORCH_CALL)
         node->call->state = state;
     return AX_OK;

@@ -222,7 +222,8 @@ ax_status torch_push_global(struct torch_machine *m, struct torch_text module,
     g = ax_arena_alloc(p->arena, 1, sizeof *g);
     if (!g)
         return ax_fail(err, AX_ENOMEM, "no memory for a pickle");
-    *g = (struct torch_global){module, name, m->at, computed};
+    *g = (struct torch_global){
+        .module = module, .name = name, .at = m->at, .computed = computed};
     node->global = g;
     AX_TRY(room(&p->globals, p->n_globals, &p->cap_globals,
                 sizeof *p->globals, err));

@@ -128,7 +128,8 @@ static ax_status list_globals(struct scanner *s, const struct part *part,
     for (size_t i = 0; i < p->n_globals; i++)
         if (i == 0 || !torch_same(v[i].g->module, v[n - 1].g->module) ||
             !torch_same(v[i].g->name, v[n - 1].g->name) ||
-            v[i].g->computed != v[n - 1].g->computed)
+            v[i].g->computed != v[n - 1].g->computed ||
+            v[i].g->changed != v[n - 1].g->changed)
             v[n++] = v[i];
     qsort(v, n, sizeof *v, by_order);
     for (size_t i = 0; i < n && st == AX_OK; i++) {

@@ -58,7 +58,7 @@ struct torch_node {
         double f;
         struct torch_text text;
         struct torch_node **v;
-        const struct torch_global *global;
+        struct torch_global *global;
         struct torch_call *call;
     };
 };
@@ -74,6 +74,7 @@ struct torch_global {
     struct torch_text module, name;
     size_t at;     /* byte of the pickle */
     bool computed; /* by strings that are none when written down */
+    bool changed;  /* a later instruction changes what it names */
 };
 
 /* Is it the global MODULE.NAME? */

@@ -487,6 +487,8 @@ scan('unicode.pkl', b"V\\u006fs\nVsystem\n\x93.")
 scan('dotted.pkl', b"\x80\x04\x8c\x05torch\x8c\x12serialization.os.x\x93.")
 scan('computed.pkl', b"\x80\x04\x8c\x02os\x8c\x01a\x85\x93.")
 scan('extension.pkl', b'\x80\x02\x82\x05.')
+scan('changed.pkl', b'\x80\x02ctorch\nTensor\nN}X\x03\0\0\x00addcbuiltins\nset\n'
+     b's\x86b.')
 scan('second.pkl', b'\x80\x02N.\x80\x02cos\nsystem\n.')
 scan('cut.pkl', b'\x80\x02cos\nsystem\nX')
 scan('unknown.pkl', b'\x80\x02cacme.nets\nNet\n.')
