@@ -259,6 +259,8 @@ END
         ax-import -a d.json "$p"
     plain '' "$lin,$relu,{\"type\":\"Linear\",\"out\":4}"
     refuses 65 "a Linear has no 'out'" ax-import -a d.json "$p"
+    plain '' '{"type":"Linear","":1}'
+    refuses 65 "a Linear has no ''" ax-import -a d.json "$p"
     plain '' "$lin,{\"type\":\"TODO\"},$lin"
     refuses 65 "layers of type 'TODO' are not supported" \
         ax-import -a d.json "$p"
