@@ -224,7 +224,9 @@ static ax_status say_json(const struct job *j, int64_t epoch,
                 &o, "test_accuracy",
                 json_real((double)test->right / (double)j->test.rows));
     }
-    return cmd_json("ax.train.epoch/1", o, err);
+    AX_TRY(cmd_json("ax.train.epoch/1", o, err));
+    fflush(stdout); /* whoever watches wants it now; errors show at the end */
+    return AX_OK;
 }
 
 static ax_status say(const struct job *j, int64_t epoch,
