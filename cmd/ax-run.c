@@ -228,6 +228,22 @@ static const char *output_name(const struct ax_graph *g, uint32_t o)
     return g->values[g->outputs[o]].name;
 }
 
+/* Strings have quotes around them. */
+static void print_element(const struct ax_tensor *t, size_t i)
+{
+    char buf[AX_STRING_SIZE + 1] = "";
+
+    if (t->dtype == AX_STRING) {
+        memcpy(buf, (const char *)t->data + i * AX_STRING_SIZE,
+               AX_STRING_SIZE);
+        putchar('"');
+        cmd_text(stdout, buf);
+        putchar('"');
+        return;
+    }
+    fputs(ax_number_text(buf, sizeof buf, t, i), stdout);
+}
+
 /* Rows of the last dimension, a line each. */
 static void print_tensor(const struct ax_graph *g, uint32_t o,
                          const struct ax_tensor *t)
@@ -241,10 +257,11 @@ static void print_tensor(const struct ax_graph *g, uint32_t o,
     cmd_text(stdout, output_name(g, o));
     printf(": %s\n",
            ax_shape_text(buf, sizeof buf, t->dtype, t->rank, t->dims));
-    for (size_t i = 0; i < n && i < TEXT_MAX; i++)
-        printf("%s%s%s", i % row ? " " : "  ",
-               ax_number_text(buf, sizeof buf, t, i),
-               (i + 1) % row && i + 1 < n ? "" : "\n");
+    for (size_t i = 0; i < n && i < TEXT_MAX; i++) {
+        fputs(i % row ? " " : "  ", stdout);
+        print_element(t, i);
+        fputs((i + 1) % row && i + 1 < n ? "" : "\n", stdout);
+    }
     if (n > TEXT_MAX)
         printf("%s  and %zu more: write a file with -o\n",
                TEXT_MAX % row ? "\n" : "", n - TEXT_MAX);
@@ -335,9 +352,14 @@ static ax_status write_outputs(const struct ax_graph *g,
 /* JSON has no infinities and no NaN: they are strings. */
 static json_t *json_number(const struct ax_tensor *t, size_t i)
 {
-    char buf[64];
+    char buf[AX_STRING_SIZE + 1] = "";
     double x;
 
+    if (t->dtype == AX_STRING) {
+        memcpy(buf, (const char *)t->data + i * AX_STRING_SIZE,
+               AX_STRING_SIZE);
+        return cmd_json_text(buf);
+    }
     if (ax_dtype_class(t->dtype) != AX_CLASS_REAL) {
         int64_t v;
 

@@ -242,6 +242,8 @@ static ax_status binary(struct ax_call *c, struct ax_err *err)
 {
     const struct binary *b = c->kernel->arg;
 
+    if (b->integer == i_equal && c->in[0] && c->in[0]->dtype == AX_STRING)
+        return ref_equal_strings(c, err);
     AX_TRY(want_types(c, b, 0, err));
     AX_TRY(want_types(c, b, 1, err));
     AX_TRY(ref_same_dtype(c, 0, 1, err));

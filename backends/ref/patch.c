@@ -23,7 +23,7 @@ static ax_status bit_cast(struct ax_call *c, struct ax_err *err)
 
     AX_TRY(ref_want(c, 0, ALL_DTYPES, err));
     x = c->in[0];
-    if (to < 1 || to > 31 || !ax_dtype_size((ax_dtype)to))
+    if (to < 1 || to > 31 || to == AX_STRING || !ax_dtype_size((ax_dtype)to))
         return ax_fail(err, AX_EUNSUPPORTED, "type number %lld",
                        (long long)to);
     if (width((ax_dtype)to) != width(x->dtype))

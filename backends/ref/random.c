@@ -1,8 +1,9 @@
-/* Random numbers: Bernoulli, RandomNormal, RandomNormalLike, RandomUniform,
- * RandomUniformLike. A node has a sequence of its own, which goes on from
- * evaluation to evaluation and starts again with the plan: what a model
- * computes is the same each time that it is loaded. Sequences follow from
- * the seed, or, where there is none, from the node's name and place. */
+/* Random numbers: Bernoulli, Dropout in training, RandomNormal,
+ * RandomNormalLike, RandomUniform, RandomUniformLike. A node has a sequence
+ * of its own, which goes on from evaluation to evaluation and starts again
+ * with the plan: what a model computes is the same each time that it is
+ * loaded. Sequences follow from the seed, or, where there is none, from the
+ * node's name and place. */
 #include "ref.h"
 
 #include <math.h>
@@ -138,8 +139,104 @@ static ax_status numbers(struct ax_call *c, struct ax_err *err)
     return AX_OK;
 }
 
+/* -- Dropout --------------------------------------------------------------
+ */
+
+/* MT19937 of Matsumoto and Nishimura, 1998, as numpy seeds it with a whole
+ * number: ONNX leaves the numbers open, and its tests have numpy's. */
+enum { MT_N = 624, MT_M = 397 };
+
+struct mt {
+    uint32_t v[MT_N];
+    int at;
+};
+
+static void mt_seed(struct mt *g, uint32_t seed)
+{
+    g->v[0] = seed;
+    for (uint32_t i = 1; i < MT_N; i++)
+        g->v[i] = UINT32_C(1812433253) * (g->v[i - 1] ^ g->v[i - 1] >> 30) +
+                  i;
+    g->at = MT_N;
+}
+
+static uint32_t mt_next(struct mt *g)
+{
+    uint32_t y;
+
+    for (int i = 0; g->at == MT_N && i < MT_N; i++) {
+        y = (g->v[i] & UINT32_C(0x80000000)) |
+            (g->v[(i + 1) % MT_N] & UINT32_C(0x7fffffff));
+        g->v[i] = g->v[(i + MT_M) % MT_N] ^ y >> 1 ^
+                  (y & 1 ? UINT32_C(0x9908b0df) : 0);
+    }
+    g->at = g->at == MT_N ? 0 : g->at;
+    y = g->v[g->at++];
+    y ^= y >> 11;
+    y ^= y << 7 & UINT32_C(0x9d2c5680);
+    y ^= y << 15 & UINT32_C(0xefc60000);
+    return y ^ y >> 18;
+}
+
+/* In [0, 1), of 53 bits. */
+static double mt_uniform(struct mt *g)
+{
+    double high = mt_next(g) >> 5;
+
+    return (high * 0x1p26 + (mt_next(g) >> 6)) * 0x1p-53;
+}
+
+/* Elements are kept with probability 1 - ratio, and made larger by as much.
+ * The same mask each time: a seed that is not given follows from the node. */
+static ax_status drop(struct ax_call *c, double ratio, struct ax_err *err)
+{
+    const struct ax_attr *seed = ref_attr(c->node, "seed", AX_ATTR_INT);
+    const struct ax_tensor *x;
+    struct mt *g;
+    void *p;
+
+    AX_TRY(ref_want(c, 0, REALS, err));
+    if (!(ratio >= 0 && ratio < 1))
+        return ax_fail(err, AX_ESHAPE, "ratio %g, wants 0 to less than 1",
+                       ratio);
+    x = c->in[0];
+    AX_TRY(ax_call_scratch(c, &p, sizeof *g, err));
+    g = p;
+    mt_seed(g, (uint32_t)(seed ? (uint64_t)seed->i : start(c->node)));
+    AX_TRY(ax_call_out(c, 0, x->dtype, x->rank, x->dims, err));
+    if (ax_call_wants(c, 1))
+        AX_TRY(ax_call_out(c, 1, AX_BOOL, x->rank, x->dims, err));
+    for (size_t i = 0; i < ax_tensor_count(x); i++) {
+        bool keep = mt_uniform(g) >= ratio;
+
+        ref_put(c->out[0], i, keep ? ref_number(x, i) / (1 - ratio) : 0);
+        if (ax_call_wants(c, 1))
+            ((uint8_t *)c->out[1]->data)[i] = keep;
+    }
+    return AX_OK;
+}
+
+/* In inference the input, and a mask that is all true. */
+static ax_status dropout(struct ax_call *c, struct ax_err *err)
+{
+    double training, ratio;
+
+    AX_TRY(ref_want(c, 0, ALL_DTYPES, err));
+    AX_TRY(ref_scalar(&training, c, 2, 0, err));
+    AX_TRY(ref_scalar(&ratio, c, 1, 0.5, err));
+    if (training != 0 && ratio != 0)
+        return drop(c, ratio, err);
+    if (ax_call_wants(c, 1)) {
+        AX_TRY(
+            ax_call_out(c, 1, AX_BOOL, c->in[0]->rank, c->in[0]->dims, err));
+        memset(c->out[1]->data, 1, ax_tensor_count(c->out[1]));
+    }
+    return ax_call_view(c, 0, 0, c->in[0]->rank, c->in[0]->dims, err);
+}
+
 const struct ax_kernel ref_random[] = {
     {"Bernoulli", bernoulli, free, NULL},
+    {"Dropout", dropout, NULL, NULL},
     {"RandomNormal", numbers, free, "normal"},
     {"RandomNormalLike", numbers, free, "normal"},
     {"RandomUniform", numbers, free, "uniform"},

@@ -11,8 +11,8 @@
 #include "ax/backend.h"
 #include "ax/element.h"
 
-#define ALL_DTYPES 0xffffffffu
 #define BIT(t)     (1u << (t))
+#define ALL_DTYPES (~BIT(AX_STRING)) /* all that are numbers */
 #define REALS      (BIT(AX_F16) | BIT(AX_BF16) | BIT(AX_F32) | BIT(AX_F64))
 
 /* Input I is there and its type is in MASK, or a sentence that says so. */
@@ -129,6 +129,10 @@ extern const struct ax_kernel ref_unary[], ref_binary[], ref_matmul[],
     ref_index[], ref_quant[], ref_rnn[], ref_control[], ref_ml[],
     ref_resize[], ref_tree[], ref_loss[], ref_attention[], ref_sample[],
     ref_signal[], ref_patch[], ref_select[], ref_einsum[], ref_random[],
-    ref_train[], ref_flex[];
+    ref_train[], ref_flex[], ref_strings[];
+
+/* Equal of two tensors of strings. */
+ax_status ref_equal_strings(struct ax_call *c, struct ax_err *err)
+    AX_MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
 /* Operators that look at shapes, or give a tensor another shape or type:
- * Reshape, Flatten, Squeeze, Unsqueeze, Identity, Dropout, Shape, Size, Cast,
+ * Reshape, Flatten, Squeeze, Unsqueeze, Identity, Shape, Size, Cast,
  * ConstantOfShape, Range, EyeLike, Optional's kin are not tensors. */
 #include "ref.h"
 
@@ -18,23 +18,6 @@ static ax_status has_element(struct ax_call *c, struct ax_err *err)
     AX_TRY(ax_call_out(c, 0, AX_BOOL, 0, NULL, err));
     *(uint8_t *)c->out[0]->data = c->node->n_in > 0 && ax_call_has(c, 0);
     return AX_OK;
-}
-
-/* Inference: the input, and a mask that is all true. */
-static ax_status dropout(struct ax_call *c, struct ax_err *err)
-{
-    double training;
-
-    AX_TRY(ref_want(c, 0, ALL_DTYPES, err));
-    AX_TRY(ref_scalar(&training, c, 2, 0, err));
-    if (training != 0)
-        return ax_fail(err, AX_EUNSUPPORTED, "training_mode true");
-    if (ax_call_wants(c, 1)) {
-        AX_TRY(
-            ax_call_out(c, 1, AX_BOOL, c->in[0]->rank, c->in[0]->dims, err));
-        memset(c->out[1]->data, 1, ax_tensor_count(c->out[1]));
-    }
-    return ax_call_view(c, 0, 0, c->in[0]->rank, c->in[0]->dims, err);
 }
 
 static ax_status reshape(struct ax_call *c, struct ax_err *err)
@@ -205,7 +188,7 @@ static ax_status cast(struct ax_call *c, struct ax_err *err)
     int64_t to = ax_node_int(c->node, "to", 0);
 
     AX_TRY(ref_want(c, 0, ALL_DTYPES, err));
-    if (to < 1 || to > 31 || !ax_dtype_size((ax_dtype)to))
+    if (to < 1 || to > 31 || to == AX_STRING || !ax_dtype_size((ax_dtype)to))
         return ax_fail(err, AX_EUNSUPPORTED, "a cast to type number %lld",
                        (long long)to);
     return cast_to(c, (ax_dtype)to, err);
@@ -275,7 +258,7 @@ static ax_status eye_like(struct ax_call *c, struct ax_err *err)
     AX_TRY(ref_want(c, 0, ALL_DTYPES, err));
     AX_TRY(ref_want_rank(c, 0, 2, 2, err));
     to = ax_node_int(c->node, "dtype", c->in[0]->dtype);
-    if (to < 1 || to > 31 || !ax_dtype_size((ax_dtype)to))
+    if (to < 1 || to > 31 || to == AX_STRING || !ax_dtype_size((ax_dtype)to))
         return ax_fail(err, AX_EUNSUPPORTED, "type number %lld",
                        (long long)to);
     AX_TRY(ax_call_out(c, 0, (ax_dtype)to, 2, c->in[0]->dims, err));
@@ -291,7 +274,6 @@ const struct ax_kernel ref_shape[] = {
     {"Cast", cast, NULL, NULL},
     {"CastLike", cast_like, NULL, NULL},
     {"ConstantOfShape", constant_of_shape, NULL, NULL},
-    {"Dropout", dropout, NULL, NULL},
     {"EyeLike", eye_like, NULL, NULL},
     {"Flatten", flatten, NULL, NULL},
     {"Identity", identity, NULL, NULL},

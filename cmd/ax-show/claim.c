@@ -105,6 +105,8 @@ void stats_of(struct stats *out, const struct ax_tensor *t)
     double block[256], sum = 0;
 
     *out = (struct stats){0};
+    if (t->dtype == AX_STRING)
+        return;
     for (size_t i = 0; i < n; i += 256) {
         size_t k = n - i < 256 ? n - i : 256;
 

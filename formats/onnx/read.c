@@ -442,7 +442,7 @@ static ax_status read_graph(struct onnx_reader *r, Onnx__GraphProto *p,
 
 const struct onnx_domain_info onnx_domains[ONNX_DOMAINS] = {
     [ONNX_STANDARD] = {"", ONNX_OPSET_MIN, ONNX_OPSET_MAX, 0},
-    [ONNX_ML] = {"ai.onnx.ml", 1, 3, 3},
+    [ONNX_ML] = {"ai.onnx.ml", 1, 4, 3},
     [ONNX_PREVIEW] = {"ai.onnx.preview", 1, 1, 1},
     [ONNX_TRAINING] = {"ai.onnx.preview.training", 1, 1, 1},
 };

@@ -122,10 +122,10 @@ static ax_status old_softmax(struct onnx_reader *r, struct ax_node *n,
     return n->attrs[0].name ? AX_OK : no_memory(err);
 }
 
-/* In inference Dropout passes its input on: neither the ratio nor a mask
- * that nobody reads means anything. */
-static ax_status dropout(struct onnx_reader *r, struct ax_node *n,
-                         struct ax_err *err)
+/* In inference Dropout passes its input on: neither the ratio, a seed nor a
+ * mask that nobody reads means anything. In training, or where an input says
+ * which it is, they do. */
+static void dropout(struct onnx_reader *r, struct ax_node *n)
 {
     if (n->n_in > 2 && n->in[2] != AX_NONE) {
         uint32_t i = r->g->values[n->in[2]].tensor;
@@ -133,14 +133,15 @@ static ax_status dropout(struct onnx_reader *r, struct ax_node *n,
 
         if (!t || t->dtype != AX_BOOL || t->nbytes != 1 ||
             *(const unsigned char *)t->data)
-            return ax_fail(err, AX_EUNSUPPORTED,
-                           "training_mode is not a constant false");
+            return;
     }
+    for (uint32_t k = 0; k < n->n_attrs; k++)
+        free(n->attrs[k].name); /* of the seed, an integer */
+    n->n_attrs = 0;
     if (n->n_in > 1)
         n->n_in = 1;
     if (n->n_out == 2 && !r->used[n->out[1]])
         n->n_out = 1;
-    return AX_OK;
 }
 
 /* Takes what the attribute owns, but for its name, also on failure. */
@@ -322,7 +323,8 @@ ax_status onnx_special(struct onnx_reader *r, struct ax_node *n,
     case AX_OP_DFT:
         return dft(r, n, p, err);
     case AX_OP_Dropout:
-        return dropout(r, n, err);
+        dropout(r, n);
+        return AX_OK;
     case AX_OP_GridSample:
         return grid_sample(r, n, err);
     case AX_OP_RoiAlign:

@@ -362,6 +362,9 @@ static ax_status from_any(struct ax_tensor *out, Onnx__TensorProto *p,
         return ax_fail(err, AX_EUNSUPPORTED,
                        "element type %" PRId32 " is not supported",
                        p->data_type);
+    if (dtype == AX_STRING)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "constants that are strings are not supported");
     if (p->has_segment)
         return ax_fail(err, AX_EUNSUPPORTED,
                        "tensors in segments are not supported");

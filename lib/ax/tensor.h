@@ -20,7 +20,8 @@ AX_BEGIN_API
  * the container, name for people, bytes an element (0: no fixed size). Types
  * of fewer bits than 8 have a byte for each element, in memory and in the
  * container: the number in its low bits, what is above them without
- * meaning. */
+ * meaning. A string is UTF-8 of at most that many bytes, with zeros behind it;
+ * it is no number, and what computes with numbers refuses it. */
 /* clang-format off */
 #define AX_DTYPES(X)                  \
     X(AX_F32,   1, "float32",  4)     \
@@ -30,6 +31,7 @@ AX_BEGIN_API
     X(AX_I16,   5, "int16",    2)     \
     X(AX_I32,   6, "int32",    4)     \
     X(AX_I64,   7, "int64",    8)     \
+    X(AX_STRING, 8, "string",  256)    \
     X(AX_BOOL,  9, "bool",     1)     \
     X(AX_F16,  10, "float16",  2)     \
     X(AX_F64,  11, "float64",  8)     \
@@ -47,6 +49,8 @@ AX_BEGIN_API
     X(AX_U2,   25, "uint2",    1)     \
     X(AX_I2,   26, "int2",     1)
 /* clang-format on */
+
+#define AX_STRING_SIZE 256 /* bytes of an AX_STRING */
 
 typedef enum ax_dtype {
     AX_DTYPE_NONE = 0,

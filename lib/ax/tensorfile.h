@@ -51,6 +51,11 @@ ax_status ax_npy_read(struct ax_tensor *out, const unsigned char *data,
                       size_t n, struct ax_err *err) AX_MUST_CHECK;
 ax_status ax_idx_read(struct ax_tensor *out, const unsigned char *data,
                       size_t n, struct ax_err *err) AX_MUST_CHECK;
+/* The same of strings (descr S and U), which ax_npy_read refuses. What is
+ * more than AX_STRING_SIZE bytes of UTF-8 is AX_EUNSUPPORTED. */
+ax_status ax_npy_read_strings(struct ax_tensor *out,
+                              const unsigned char *data, size_t n,
+                              struct ax_err *err) AX_MUST_CHECK;
 /* The names are those of the members, without ".npy". */
 ax_status ax_npz_read(struct ax_tensor_list *out, const unsigned char *data,
                       size_t n, struct ax_err *err) AX_MUST_CHECK;

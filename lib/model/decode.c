@@ -239,6 +239,10 @@ static ax_status get_tensor(struct ax_tensor *out, const Ax__V1__Tensor *in,
     if (!size)
         return ax_fail(err, AX_EFORMAT, "no element type has number %" PRIu32,
                        in->dtype);
+    if ((ax_dtype)in->dtype == AX_STRING)
+        return ax_fail(err, AX_EFORMAT,
+                       "has strings, which no tensor of a "
+                       "container has");
     if (in->n_dims > AX_RANK_MAX)
         return ax_fail(err, AX_EFORMAT,
                        "has %zu dimensions, at most %d are allowed",

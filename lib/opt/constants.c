@@ -34,7 +34,7 @@ static bool has_size(const struct opt_fact *f)
     for (int d = 0; d < f->rank; d++)
         if (f->dims[d] < 0)
             return false;
-    return f->rank >= 0 && f->dtype != AX_DTYPE_NONE;
+    return f->rank >= 0 && f->dtype != AX_DTYPE_NONE && f->dtype != AX_STRING;
 }
 
 /* Shapes of all outputs follow, and none is out of proportion. */

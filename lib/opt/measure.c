@@ -44,10 +44,10 @@ static ax_status draw_input(struct ax_tensor *t, const struct ax_value *v,
 {
     int64_t dims[AX_RANK_MAX];
 
-    if (v->dtype == AX_DTYPE_NONE || v->rank < 0)
+    if (v->dtype == AX_DTYPE_NONE || v->dtype == AX_STRING || v->rank < 0)
         return ax_fail(
             err, AX_EUNSUPPORTED,
-            "input '%s' has no type and shape, so there is nothing "
+            "input '%s' has no shape, or strings, so there is nothing "
             "to measure with",
             v->name);
     for (int d = 0; d < v->rank; d++)

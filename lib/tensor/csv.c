@@ -217,6 +217,9 @@ ax_status ax_csv_read(struct ax_tensor *out, const unsigned char *data,
     ax_status st = AX_OK;
     int64_t dims[2];
 
+    if (dtype == AX_STRING)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "strings are read from npy files alone");
     if (n >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0)
         t.p += 3; /* what some editors put in front of UTF-8 */
     AX_TRY(measure(&t, dims, dtype, err));
@@ -250,6 +253,9 @@ ax_status ax_csv_write(FILE *f, const struct ax_tensor *t, struct ax_err *err)
     size_t columns = rows ? n / rows : 0;
     char buf[64];
 
+    if (t->dtype == AX_STRING)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "strings are written to npy and npz files alone");
     for (size_t i = 0; i < n; i++) {
         fputs(ax_number_text(buf, sizeof buf, t, i), f);
         putc((i + 1) % columns ? ',' : '\n', f);

@@ -139,7 +139,7 @@ void ax_get_f64(double *out, ax_dtype t, const void *data, size_t first,
     case AX_F8_E4M3FN: case AX_F8_E4M3FNUZ: case AX_F8_E5M2:
     case AX_F8_E5M2FNUZ: case AX_F8_E8M0: case AX_F4_E2M1:
         EACH(uint8_t, ax_narrow_value(t, x)); break;
-    default: break;
+    default: memset(out, 0, n * sizeof *out); break;
     }
     /* clang-format on */
 }
@@ -178,7 +178,7 @@ void ax_get_i64(int64_t *out, ax_dtype t, const void *data, size_t first,
     case AX_F8_E4M3FN: case AX_F8_E4M3FNUZ: case AX_F8_E5M2:
     case AX_F8_E5M2FNUZ: case AX_F8_E8M0: case AX_F4_E2M1:
         EACH(uint8_t, cut(ax_narrow_value(t, x))); break;
-    default: break;
+    default: memset(out, 0, n * sizeof *out); break;
     }
     /* clang-format on */
 }
@@ -291,6 +291,10 @@ void ax_cast(ax_dtype to, void *dst, ax_dtype from, const void *src, size_t n)
 ax_status ax_tensor_cast(struct ax_tensor *out, const struct ax_tensor *src,
                          ax_dtype dtype, struct ax_err *err)
 {
+    if (dtype == AX_STRING || src->dtype == AX_STRING)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "strings are not made of numbers, nor numbers of "
+                       "strings");
     AX_TRY(ax_tensor_new(out, dtype, src->rank, src->dims, err));
     ax_cast(dtype, out->data, src->dtype, src->data, ax_tensor_count(src));
     return AX_OK;
@@ -302,8 +306,12 @@ struct ax_difference ax_tensor_compare(const struct ax_tensor *a,
     struct ax_difference d = {0};
     double top = 0, x, y;
 
-    if (ax_tensor_count(a) != ax_tensor_count(b) || a->dtype != b->dtype)
+    if (ax_tensor_count(a) != ax_tensor_count(b) || a->dtype != b->dtype ||
+        (a->dtype == AX_STRING && a->nbytes &&
+         memcmp(a->data, b->data, a->nbytes) != 0))
         return (struct ax_difference){HUGE_VAL, HUGE_VAL};
+    if (a->dtype == AX_STRING)
+        return d;
     for (size_t i = 0; i < ax_tensor_count(a); i++) {
         ax_get_f64(&x, a->dtype, a->data, i, 1);
         ax_get_f64(&y, b->dtype, b->data, i, 1);

@@ -25,6 +25,8 @@ static const struct {
 
 struct header {
     ax_dtype dtype;
+    size_t width; /* of a string, in letters of LETTER bytes */
+    size_t letter;
     bool big_endian, fortran;
     int rank;
     int64_t dims[AX_RANK_MAX];
@@ -74,6 +76,25 @@ static bool quoted(struct cursor *c, char *buf, size_t n)
     return true;
 }
 
+/* "S12" and "<U12": bytes, or code points of 32 bits, with zeros behind. */
+static bool string_type(struct header *h, const char *s)
+{
+    char *end;
+    unsigned long n;
+
+    if (!(s[0] == '<' && s[1] == 'U') && !(s[0] == '|' && s[1] == 'S'))
+        return false;
+    if (s[2] < '0' || s[2] > '9')
+        return false;
+    n = strtoul(s + 2, &end, 10);
+    if (*end || n > AX_STRING_SIZE)
+        return false;
+    h->width = n;
+    h->letter = s[1] == 'U' ? 4 : 1;
+    h->dtype = AX_STRING;
+    return true;
+}
+
 static ax_status parse_descr(struct header *h, struct cursor *c,
                              struct ax_err *err)
 {
@@ -94,6 +115,8 @@ static ax_status parse_descr(struct header *h, struct cursor *c,
                 h->dtype = types[i].dtype;
                 return AX_OK;
             }
+    if (string_type(h, s))
+        return AX_OK;
     for (char *p = s; *p; p++)
         *p = *p < ' ' || *p > '~' ? '?' : *p;
     return ax_fail(err, AX_EUNSUPPORTED, "npy header: element type '%s'", s);
@@ -253,6 +276,80 @@ static ax_status find_header(struct cursor *c, const unsigned char *data,
     return AX_OK;
 }
 
+/* One code point as UTF-8, at most 4 bytes; 0 if it is none. */
+static size_t put_utf8(char to[4], uint32_t c)
+{
+    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const unsigned char lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+
+    if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+        return 0;
+    for (size_t k = n; k-- > 1; c >>= 6)
+        to[k] = (char)(0x80 | (c & 0x3f));
+    to[0] = (char)(lead[n] | c);
+    return n;
+}
+
+/* One string of the file, of h->width letters up to the zeros. */
+static ax_status read_string(char to[AX_STRING_SIZE], const struct header *h,
+                             const unsigned char *from, struct ax_err *err)
+{
+    size_t n = 0;
+    bool ended = false;
+
+    for (size_t i = 0; i < h->width; i++, from += h->letter) {
+        uint32_t c = from[0];
+        size_t k = 1;
+        char u[4] = {(char)c};
+
+        if (h->letter == 4) {
+            c |= (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+                 (uint32_t)from[3] << 24;
+            k = put_utf8(u, c);
+        }
+        ended = ended || c == 0;
+        if (ended && c == 0)
+            continue;
+        if (ended || k == 0 || n + k > AX_STRING_SIZE)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "npy data: a string of more than %d bytes, with a "
+                           "zero inside, or that is no text",
+                           AX_STRING_SIZE);
+        memcpy(to + n, u, k);
+        n += k;
+    }
+    return AX_OK;
+}
+
+ax_status ax_npy_read_strings(struct ax_tensor *out,
+                              const unsigned char *data, size_t n,
+                              struct ax_err *err)
+{
+    struct header h;
+    struct cursor c;
+    size_t at, count, each;
+    ax_status st = AX_OK;
+
+    AX_TRY(find_header(&c, data, n, err));
+    at = (size_t)(c.end - (const char *)data);
+    AX_TRY(parse_header(&h, &c, err));
+    if (h.dtype != AX_STRING || (h.fortran && h.rank > 1))
+        return ax_fail(err, AX_EFORMAT,
+                       "npy header: wants strings in C order");
+    each = h.width * h.letter;
+    AX_TRY(ax_shape_count(&count, h.rank, h.dims, AX_STRING_SIZE, err));
+    if (n - at != count * each || (each == 0 && count > n))
+        return ax_fail(err, AX_EFORMAT, "npy data: wants %zu bytes, has %zu",
+                       count * each, n - at);
+    AX_TRY(ax_tensor_new(out, AX_STRING, h.rank, h.dims, err));
+    for (size_t i = 0; i < count && st == AX_OK; i++)
+        st = read_string((char *)out->data + i * AX_STRING_SIZE, &h,
+                         data + at + i * each, err);
+    if (st != AX_OK)
+        ax_tensor_free(out);
+    return st;
+}
+
 ax_status ax_npy_read(struct ax_tensor *out, const unsigned char *data,
                       size_t n, struct ax_err *err)
 {
@@ -263,6 +360,9 @@ ax_status ax_npy_read(struct ax_tensor *out, const unsigned char *data,
     AX_TRY(find_header(&c, data, n, err));
     at = (size_t)(c.end - (const char *)data);
     AX_TRY(parse_header(&h, &c, err));
+    if (h.dtype == AX_STRING)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "npy header: strings where numbers are wanted");
     if (ax_shape_count(&count, h.rank, h.dims, ax_dtype_size(h.dtype), err) !=
         AX_OK) {
         err->code = AX_EFORMAT;
@@ -291,7 +391,7 @@ static ax_status write_header(FILE *f, const struct ax_tensor *t,
                               struct ax_err *err)
 {
     unsigned char head[10] = "\x93NUMPY\x01";
-    char text[320], descr[4] = "";
+    char text[320], descr[16] = "";
     size_t n, pad;
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
@@ -299,6 +399,8 @@ static ax_status write_header(FILE *f, const struct ax_tensor *t,
             snprintf(descr, sizeof descr, "%c%c%c",
                      types[i].size == '1' ? '|' : '<', types[i].kind,
                      types[i].size);
+    if (t->dtype == AX_STRING)
+        snprintf(descr, sizeof descr, "|S%d", AX_STRING_SIZE);
     n = (size_t)snprintf(text, sizeof text,
                          "{'descr': '%s', 'fortran_order': False, "
                          "'shape': (",
@@ -325,6 +427,8 @@ static ax_dtype nearest(ax_dtype t)
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (types[i].dtype == t)
             return t;
+    if (t == AX_STRING)
+        return t;
     return ax_dtype_class(t) == AX_CLASS_REAL     ? AX_F32
            : ax_dtype_class(t) == AX_CLASS_SIGNED ? AX_I8
                                                   : AX_U8;

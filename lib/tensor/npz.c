@@ -325,7 +325,9 @@ ax_status ax_tensorfile_read(struct ax_tensor_list *out,
     if (kind == AX_FILE_NPZ)
         return ax_npz_read(out, data, n, err);
     *out = (struct ax_tensor_list){0};
-    AX_TRY(kind == AX_FILE_NPY   ? ax_npy_read(&t, data, n, err)
+    AX_TRY(kind == AX_FILE_NPY && dtype == AX_STRING
+               ? ax_npy_read_strings(&t, data, n, err)
+           : kind == AX_FILE_NPY ? ax_npy_read(&t, data, n, err)
            : kind == AX_FILE_IDX ? ax_idx_read(&t, data, n, err)
                                  : ax_csv_read(&t, data, n, dtype, err));
     out->v = calloc(1, sizeof *out->v);

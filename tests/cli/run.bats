@@ -19,6 +19,84 @@ import() { # NAME: NAME.axm out of the sample of that name
     done
 }
 
+# Strings of at most 9 bytes as an npy file.
+strings() { # FILE TEXT ...
+    local file=$1 head
+    shift
+    head=$(printf "{'descr': '|S9', 'fortran_order': False, 'shape': (%d,), }" \
+        $#)
+    {
+        printf '\223NUMPY\1\0\166\0%-117s\n' "$head"
+        for text; do
+            printf '%s' "$text"
+            head -c $((9 - $(printf '%s' "$text" | wc -c))) /dev/zero
+        done
+    } >"$file"
+}
+
+over_strings() { # SAMPLE FILE ...
+    ax-import -o s.axm "$root/tests/formats/onnx/good/strings-$1.onnx"
+    shift
+    ax-run --format text s.axm "$@"
+}
+
+@test "strings: what each operator makes of them" {
+    strings a.npy 'The' 'b,,c' ''
+    strings b.npy 'THE' 'b,,c' 'x'
+    [ "$(over_strings concat a.npy b.npy)" = 'y: string [3]
+  "TheTHE" "b,,cb,,c" "x"' ]
+    [ "$(over_strings equal a.npy b.npy)" = 'y: bool [3]
+  0 1 0' ]
+    [ "$(over_strings split a.npy)" = 'y: string [3,3]
+  "The" "" ""
+  "b" "" "c"
+  "" "" ""
+n: int64 [3]
+  1 3 1' ]
+    [ "$(over_strings upper a.npy)" = 'y: string [2]
+  "B,,C" ""' ]
+    strings a.npy a b c
+    [ "$(over_strings labels a.npy)" = 'y: string [3]
+  "one" "two" "_Unused"' ]
+    ax-run --json s.axm a.npy | jq -e '.outputs[0].data ==
+        ["one", "two", "_Unused"]'
+    ax-run -o y.npy s.axm a.npy
+    [ "$(tail -c 768 y.npy | tr '\0' ' ' | tr -s ' ')" = "one two _Unused " ]
+}
+
+@test "strings are no numbers, and none is cut" {
+    strings a.npy a
+    import mlp
+    refuses 65 'strings where numbers are wanted' ax-run mlp.axm a.npy
+    ax-import -o s.axm "$root/tests/formats/onnx/good/strings-upper.onnx"
+    echo 1 >a.csv
+    refuses 65 'strings are read from npy files alone' ax-run s.axm a.csv
+    refuses 65 'strings are written to npy' ax-run --format csv s.axm a.npy
+    printf 'caf\303\251' >text
+    strings a.npy "$(cat text)"
+    refuses 65 'the case of a letter that is not ASCII' ax-run s.axm a.npy
+    strings a.npy 123456789
+    ax-import -o cat.axm "$root/tests/formats/onnx/good/strings-concat.onnx"
+    cp a.npy b.npy
+    for n in 18 36 72 144; do
+        ax-run -o c.npy cat.axm a.npy b.npy
+        cp c.npy a.npy
+        cp c.npy b.npy
+    done
+    refuses 65 'a string of 288 bytes, at most 256' \
+        ax-run cat.axm a.npy b.npy
+}
+
+@test "Dropout in training: the mask of numpy's generator" {
+    ax-import -o d.axm "$root/tests/formats/onnx/good/dropout-training.onnx"
+    printf '1,2,3,4,5,6,7,8\n' >x.csv
+    ax-run --format text d.axm x.csv >a
+    ax-run --format text d.axm x.csv | cmp - a
+    # numpy.random.seed(5); numpy.random.uniform(size=8) >= 0.25
+    grep -qx '  0 1 0 1 1 1 1 1' a
+    grep -qx '  0 2.6666667 0 5.3333335 6.6666665 8 9.333333 10.666667' a
+}
+
 @test "rows of csv, with a heading, from standard input" {
     import mlp
     printf 'a,b,c,d\n1,0,0,0\n0,1,0,0\n' >two.csv

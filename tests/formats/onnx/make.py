@@ -54,7 +54,39 @@ def one(op, x, y, init=(), opset=13, n_out=1, inputs=None, kind=T.FLOAT,
                  opset)
 
 
+def strings(op, n_in, outs, domain="", **attrs):
+    """A node over strings; opset 20, or 4 of ai.onnx.ml."""
+    names = ["x", "z"][:n_in]
+    m = model([h.make_node(op, names, [o for o, _ in outs], name="n",
+                           domain=domain, **attrs)],
+              [value(n, ["N"], T.STRING) for n in names],
+              [value(o, None, kind) for o, kind in outs], opset=20)
+    if domain:
+        m.opset_import.append(h.make_opsetid(domain, 4))
+    return m
+
+
+def dropout_training():
+    return model([h.make_node("Dropout", ["x", "r", "t"], ["y", "m"],
+                              seed=5)],
+                 [value("x", [8])], [value("y", [8]),
+                                     value("m", [8], T.BOOL)],
+                 [const("r", 0.25), const("t", True, bool)])
+
+
 def good():
+    yield "strings-concat", strings("StringConcat", 2, [("y", T.STRING)])
+    yield "strings-equal", strings("Equal", 2, [("y", T.BOOL)])
+    yield "strings-split", strings("StringSplit", 1, [("y", T.STRING),
+                                                      ("n", T.INT64)],
+                                   delimiter=",")
+    yield "strings-labels", strings("LabelEncoder", 1, [("y", T.STRING)],
+                                    "ai.onnx.ml", keys_strings=["a", "b"],
+                                    values_strings=["one", "two"])
+    yield "strings-upper", strings("StringNormalizer", 1, [("y", T.STRING)],
+                                   case_change_action="UPPER",
+                                   stopwords=["the"])
+    yield "dropout-training", dropout_training()
     yield "loop", loop()
     yield "if", choice()
     yield "if-if", choice(3)
@@ -278,9 +310,6 @@ def bad():
                          [const(c, [1] * 4) for c in "sbmv"], opset=7,
                          spatial=0)
     yield "softmax-old", one("Softmax", [2, 3, 4], [2, 3, 4], opset=9)
-    yield "dropout-training", one("Dropout", f4, f4,
-                                  [const("r", 0.3), const("t", True, bool)],
-                                  opset=12)
     yield "opset-5", one("Relu", f4, f4, opset=5)
     yield "add6-rank", rank_unknown()
     yield "cycle", model([h.make_node("Add", ["x", "b"], ["a"], name="n"),
