@@ -4,11 +4,11 @@
 #include <string.h>
 
 static const struct ax_kernel *const groups[] = {
-    ref_unary,  ref_binary, ref_matmul,    ref_conv,    ref_pool,
-    ref_norm,   ref_reduce, ref_shape,     ref_move,    ref_index,
-    ref_quant,  ref_rnn,    ref_ml,        ref_control, ref_tree,
-    ref_resize, ref_loss,   ref_attention, ref_sample,  ref_signal,
-    ref_patch,  ref_select, ref_einsum,    ref_random,  ref_train,
+    ref_unary,  ref_binary,  ref_matmul,    ref_conv,    ref_pool,
+    ref_norm,   ref_reduce,  ref_shape,     ref_move,    ref_index,
+    ref_quant,  ref_rnn,     ref_ml,        ref_control, ref_tree,
+    ref_resize, ref_loss,    ref_attention, ref_sample,  ref_signal,
+    ref_patch,  ref_select,  ref_einsum,    ref_random,  ref_train,
     ref_flex,   ref_strings, NULL,
 };
 

@@ -20,7 +20,7 @@ AX_BEGIN_API
  * the container, name for people, bytes an element (0: no fixed size). Types
  * of fewer bits than 8 have a byte for each element, in memory and in the
  * container: the number in its low bits, what is above them without
- * meaning. A string is UTF-8 of at most that many bytes, with zeros behind it;
+ * meaning. A string is UTF-8 of at most that many bytes, zeros behind it;
  * it is no number, and what computes with numbers refuses it. */
 /* clang-format off */
 #define AX_DTYPES(X)                  \

@@ -68,7 +68,7 @@ bad() { # SAMPLE WORDS
     bad tensor-short "has 11 bytes of data, its shape wants 12"
     bad tensor-huge "too many elements to count"
     bad tensor-range "element 0 is 300, which is no int8"
-    bad tensor-string "element type 8 is not supported"
+    bad tensor-string "constants that are strings are not supported"
     bad tensor-both "has data in two fields"
 }
 

@@ -78,7 +78,7 @@ n: int64 [3]
     strings a.npy 123456789
     ax-import -o cat.axm "$root/tests/formats/onnx/good/strings-concat.onnx"
     cp a.npy b.npy
-    for n in 18 36 72 144; do
+    for _ in 18 36 72 144; do
         ax-run -o c.npy cat.axm a.npy b.npy
         cp c.npy a.npy
         cp c.npy b.npy

@@ -387,7 +387,8 @@ static void hostile_headers_are_refused(void)
     OK(REFUSED("\x0b\x01", "unknown wire type"));
     /* Unpacked numbers: Graph.inputs as two varints. */
     OK(REFUSED("\x08\x01\x12\x04\x20\x00\x20\x00", "canonical"));
-    OK(REFUSED("\x08\x01\x12\x00\x1a\x02\x08\x08", "no element type"));
+    OK(REFUSED("\x08\x01\x12\x00\x1a\x02\x08\x0e", "no element type"));
+    OK(REFUSED("\x08\x01\x12\x00\x1a\x02\x08\x08", "has strings"));
     OK(REFUSED("\x08\x01\x12\x00\x1a\x07\x08\x01\x12\x01\x05\x20\x13",
                "has 19 bytes, its shape wants 20"));
     OK(header_refused("\x08\x01", 2, (size_t)1 << 40, "at most 67108864"));
