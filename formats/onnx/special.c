@@ -140,7 +140,7 @@ static void dropout(struct onnx_reader *r, struct ax_node *n)
     n->n_attrs = 0;
     if (n->n_in > 1)
         n->n_in = 1;
-    if (n->n_out == 2 && !r->used[n->out[1]])
+    if (n->n_out == 2 && (n->out[1] == AX_NONE || !r->used[n->out[1]]))
         n->n_out = 1;
 }
 
