@@ -321,7 +321,10 @@ ax_status arch_param(struct arch *a, uint32_t *v, const struct ax_tensor **t,
         }
         AX_TRY(from_entry(a, v, e, err));
     }
-    *t = &a->m->tensors[a->g->values[*v].tensor];
+    if (a->n_held == ARCH_HELD)
+        return ax_fail(err, AX_EBUG, "a layer with too many parameters");
+    a->held[a->n_held] = a->m->tensors[a->g->values[*v].tensor];
+    *t = &a->held[a->n_held++];
     return AX_OK;
 }
 
@@ -562,6 +565,7 @@ static ax_status read_layer(struct arch *a, const json_t *layer, size_t i,
     uint32_t out = AX_NONE;
 
     a->layer = layer;
+    a->n_held = 0;
     /* As in a Sequential, its number is its name; values have its type in
      * front, so that they do not meet with layers that are called so. */
     snprintf(a->prefix_buf, sizeof a->prefix_buf, "%zu", i);

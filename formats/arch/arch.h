@@ -24,6 +24,8 @@ struct arch_name {
     uint32_t value;
 };
 
+#define ARCH_HELD 8 /* more than a layer has */
+
 struct arch {
     struct ax_model *m;
     struct ax_graph *g;
@@ -41,6 +43,9 @@ struct arch {
     char name_buf[80], prefix_buf[32];
     uint32_t *in;
     uint32_t n_in;
+    /* Copies of its parameters, since the model's tensors move. */
+    struct ax_tensor held[ARCH_HELD];
+    uint32_t n_held;
 };
 
 /* ---- build.c ---- */
