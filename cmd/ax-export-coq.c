@@ -72,12 +72,6 @@ static ax_status keep(void *self, const struct ax_step *s, struct ax_err *err)
         j->leaves++;
     if (s->n_refuted == 0)
         return AX_OK;
-    for (uint32_t i = 0; i < s->n_refuted; i++)
-        if (s->refuted[2 * i + 1] ==
-            j->prop->groups[s->group].conj[s->left[s->refuted[2 * i]]].n_rows)
-            return ax_fail(err, AX_EUNSUPPORTED,
-                           "a box of the search needs the clipping of "
-                           "ax-cert(5), which the checker in Coq has not");
     to->pairs = calloc(s->n_refuted, 2 * sizeof *to->pairs);
     if (!to->pairs)
         return ax_fail(err, AX_ENOMEM, "no memory for the tree");
@@ -361,7 +355,7 @@ static void put_box(struct job *j, uint32_t g, uint64_t id)
 {
     const struct box *b = &j->groups[g].box[id];
 
-    if (b->n && id)
+    if (id)
         fputs("BoundB (", j->f);
     for (uint32_t i = b->n; i-- > 0;) {
         uint32_t row = b->pairs[2 * i + 1];
@@ -387,7 +381,7 @@ static void put_box(struct job *j, uint32_t g, uint64_t id)
         put_box(j, g, b->child + 1);
         fputc(')', j->f);
     }
-    for (uint32_t i = b->n && id ? b->n + 1 : b->n; i > 0; i--)
+    for (uint32_t i = id ? b->n + 1 : b->n; i > 0; i--)
         fputc(')', j->f);
 }
 
@@ -445,6 +439,7 @@ static ax_status prove(struct job *j, double budget, struct ax_err *err)
         .threads = 1,
         .seconds = budget,
         .seed = 1,
+        .no_clip = true,
         .sinks = sinks,
         .strategy = AX_STRATEGY_INPUT,
     };
@@ -513,6 +508,12 @@ ax_status export_coq(FILE *f, struct ax_model *m, const char *text, size_t n,
                           net->nodes[net->n_nodes - 1].n, err);
     if (st != AX_OK)
         goto out;
+    if (prop->n_groups == 0) {
+        st = ax_fail(err, AX_EUNSUPPORTED,
+                     "nothing to prove: no input and output can satisfy the "
+                     "assertions of the property");
+        goto out;
+    }
     j.net = net;
     j.prop = prop;
     j.groups = calloc(prop->n_groups + 1u, sizeof *j.groups);

@@ -118,7 +118,7 @@ static uint32_t refuting_row(struct searcher *s, const struct item *it,
     for (uint32_t r = 0; r < n; r++)
         if (rows[r].c > rows[r].row->d64_up)
             return r;
-    if (n < 2)
+    if (n < 2 || s->search->no_clip)
         return UINT32_MAX;
     memcpy(s->clip, it->box, 2 * n_x * sizeof *s->clip);
     return bound_clip(rows, n, n_x, s->clip, s->clip + n_x) ? UINT32_MAX : n;
@@ -178,7 +178,8 @@ static enum outcome bound_item(struct searcher *s, struct item *it)
     refute(s, it, g, f, n_x);
     if (f->n_left == 0)
         return CLOSED;
-    clip(s, it, n_x, g, f);
+    if (!s->search->no_clip)
+        clip(s, it, n_x, g, f);
     if (it->depth >= DEPTH_MAX || !choose(it, n_x, s->rows, n))
         return STUCK;
     return SPLIT;

@@ -65,6 +65,7 @@ struct search {
     size_t bytes;
     size_t frame_bytes;
     uint64_t max_boxes;
+    bool no_clip; /* boxes are not clipped, and clipping closes none */
     const struct ax_sink *sinks;
     /* Shown a point [n_x] of every subproblem that is split, in order, where
      * a conjunction may be true; may be NULL. */

@@ -87,6 +87,8 @@ struct ax_prove_options {
     uint64_t max_boxes; /* 0: no limit */
     uint64_t seed;      /* of the attack */
     bool no_attack;
+    bool no_clip; /* never clip a box; not with a certifier: who reads a
+                     certificate clips where a box is split */
     const struct ax_sink *sinks; /* ended by one without step; may be NULL */
     void (*progress)(void *self, const struct ax_prove_stats *s); /* or NULL,
                            about ten times a second */

@@ -62,6 +62,19 @@ Fixpoint net_boundsB (bx : list (B*B)) hid :=
   | [] => []
   | l :: hid' => let r := net_boundsB bx hid' in (l, map (neuron_boundsB bx r) l) :: r
   end.
+Definition meetB (a b : B*B) := (BigZ.max (fst a) (fst b), BigZ.min (snd a) (snd b)).
+Definition tightenB bx ls (n : B * list B) (b : B*B) : B*B :=
+  if (BigZ.leb 0 (fst b) || BigZ.leb (snd b) 0)%bool then b else meetB b (neuron_boundsB bx ls n).
+Fixpoint tighten_allB bx ls (l : list (B * list B)) (bs : list (B*B)) : list (B*B) :=
+  match l, bs with
+  | n :: l', b :: bs' => tightenB bx ls n b :: tighten_allB bx ls l' bs'
+  | _, _ => []
+  end.
+Fixpoint reboundB (bx : list (B*B)) (tab : list (list (B * list B) * list (B*B))) :=
+  match tab with
+  | [] => []
+  | (l, bs) :: tab' => let r := reboundB bx tab' in (l, tighten_allB bx r l bs) :: r
+  end.
 Inductive treeB :=
 | DoneB
 | RefuteB (c r : nat) (hints : list (list (option B))) (t : treeB)
@@ -88,7 +101,7 @@ Fixpoint checkB (bx : list (B*B)) tab (cs : list (list (B * list B)))
   | DoneB => match cs with [] => true | _ => false end
   | RefuteB c r hs t' => if refutedB bx tab cs c r hs then checkB bx tab (drop c cs) t' else false
   | ForkB m a b => if checkB bx tab (firstn m cs) a then checkB bx tab (skipn m cs) b else false
-  | BoundB t' => checkB bx (net_boundsB bx (map fst tab)) cs t'
+  | BoundB t' => checkB bx (reboundB bx tab) cs t'
   | RSplitB k i tp tn =>
       if checkB bx (refineB rposB k i tab) cs tp then checkB bx (refineB rnegB k i tab) cs tn else false
   | ISplitB j v tl th =>
@@ -170,12 +183,21 @@ Proof. destruct n as [b row]. unfold pp, neuron_boundsB, neuron_bounds; simpl. b
 Lemma netz bx hid : ptab (net_boundsB bx hid) = net_bounds (phi s) (phi p) (map pp bx) (map pl hid).
 Proof. induction hid as [|l hid IH]; simpl; auto. rewrite <- IH. f_equal. f_equal.
  unfold pl. rewrite !map_map. apply map_ext; intros; apply nbz. Qed.
+Lemma meetz a b : pp (meetB a b) = meet (pp a) (pp b).
+Proof. unfold meetB, meet, pp; simpl. bz. auto. Qed.
+Lemma tightenz bx ls n b : pp (tightenB bx ls n b) =
+  tighten (phi s) (phi p) (map pp bx) (ptab ls) (pn n) (pp b).
+Proof. unfold tightenB, tighten. rewrite !lebz, <- nbz, <- meetz. change (phi 0) with 0%Z.
+ unfold pp at 3 4; cbn [fst snd]. destruct (_ || _); auto. Qed.
+Lemma tallz bx ls l : forall bs, map pp (tighten_allB bx ls l bs) =
+  tighten_all (phi s) (phi p) (map pp bx) (ptab ls) (pl l) (map pp bs).
+Proof. induction l as [|n l IH]; intros [|b bs]; simpl; auto. f_equal; auto using tightenz. Qed.
+Lemma reboundz bx tab : ptab (reboundB bx tab) = rebound (phi s) (phi p) (map pp bx) (ptab tab).
+Proof. induction tab as [|[l bs] tab IH]; simpl; auto. rewrite <- IH. f_equal. f_equal. apply tallz. Qed.
 Lemma updz {A C} (h : A -> C) f g n l : (forall a, h (f a) = g (h a)) -> map h (upd n f l) = upd n g (map h l).
 Proof. intros E. revert n; induction l; intros [|n]; simpl; auto; rewrite ?E, ?IHl; auto. Qed.
 Lemma refz f g k i tab : (forall b, pp (f b) = g (pp b)) -> ptab (refineB f k i tab) = refine g k i (ptab tab).
 Proof. intros E. unfold refineB, refine, ptab. apply updz. intros [l bs]; simpl. f_equal. apply updz; auto. Qed.
-Lemma fstz tab : map fst (ptab tab) = map pl (map fst tab).
-Proof. unfold ptab. rewrite !map_map. reflexivity. Qed.
 Definition pc := map (map pn).
 Lemma nthz {A C} (f : A -> C) l n : nth_error (map f l) n = option_map f (nth_error l n).
 Proof. revert l; induction n; intros [|a l]; simpl; auto. Qed.
@@ -191,7 +213,7 @@ Proof. induction t as [|c r h t IH|m a IHa b IHb|t IH|k i a IHa b IHb|j v a IHa 
  - destruct cs; auto.
  - rewrite refutedz, IH, dropz. destruct (refuted _ _ _ _ _ _ _ _); auto.
  - rewrite IHa, IHb. unfold pc. rewrite firstn_map, skipn_map. destruct (check _ _ _ _ _ _); auto.
- - rewrite IH, netz, fstz. auto.
+ - rewrite IH, reboundz. auto.
  - rewrite IHa, IHb, (refz rposB rpos), (refz rnegB rneg);
      try (intros [x y]; unfold pp; simpl; bz; auto; fail). destruct (check _ _ _ _ _ (pt a)); auto.
  - rewrite IHa, IHb.

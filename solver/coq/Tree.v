@@ -115,13 +115,31 @@ Fixpoint net_bounds (bx : list (Z*Z)) (hid : list layer) : list (layer * list (Z
   | l :: hid' => let r := net_bounds bx hid' in (l, map (neuron_bounds bx r) l) :: r
   end.
 
+(* The same within bounds that hold already: a box of the tree lies in the one
+   that it was split from.  No pass looks at the bounds of a neuron of which
+   the sign is known, but for that sign, so they stay as they are. *)
+Definition meet (a b : Z*Z) := (Z.max (fst a) (fst b), Z.min (snd a) (snd b)).
+Definition tighten bx ls (n : neuron) (b : Z*Z) : Z*Z :=
+  if (0 <=? fst b) || (snd b <=? 0) then b else meet b (neuron_bounds bx ls n).
+Fixpoint tighten_all bx ls (l : layer) (bs : list (Z*Z)) : list (Z*Z) :=
+  match l, bs with
+  | n :: l', b :: bs' => tighten bx ls n b :: tighten_all bx ls l' bs'
+  | _, _ => []
+  end.
+Fixpoint rebound (bx : list (Z*Z)) (tab : list (layer * list (Z*Z))) :=
+  match tab with
+  | [] => []
+  | (l, bs) :: tab' =>
+      let r := rebound bx tab' in (l, tighten_all bx r l bs) :: r
+  end.
+
 (* branch-and-bound certificate *)
 Inductive tree :=
 | Done                                     (* no conjunction is left *)
 | Refute (c r : nat) (hints : list (list (option Z))) (t : tree)
                                            (* row r refutes conjunction c *)
 | Fork (m : nat) (a b : tree)              (* the first m ones, the others *)
-| Bound (t : tree)                         (* compute all bounds anew *)
+| Bound (t : tree)                         (* tighten all bounds *)
 | RSplit (k i : nat) (tpos tneg : tree)    (* neuron i of layer k, the last
                                               hidden one being 0 *)
 | ISplit (j : nat) (v : Z) (tlow thigh : tree). (* input j at v / 2^p *)
@@ -156,7 +174,7 @@ Fixpoint check (bx : list (Z*Z)) (tab : list (layer * list (Z*Z)))
   | Done => match cs with [] => true | _ => false end
   | Refute c r hs t' => refuted bx tab cs c r hs && check bx tab (drop c cs) t'
   | Fork m a b => check bx tab (firstn m cs) a && check bx tab (skipn m cs) b
-  | Bound t' => check bx (net_bounds bx (map fst tab)) cs t'
+  | Bound t' => check bx (rebound bx tab) cs t'
   | RSplit k i tp tn =>
       check bx (refine rpos k i tab) cs tp && check bx (refine rneg k i tab) cs tn
   | ISplit j v tl th =>
@@ -354,6 +372,34 @@ Proof.
   unfold affine. induction l; simpl; constructor; auto using neuron_bounds_ok.
 Qed.
 
+Lemma rebound_fst bx tab : map fst (rebound bx tab) = map fst tab.
+Proof. induction tab as [|[l bs] tab IH]; simpl; congruence. Qed.
+
+Lemma meet_ok a b z : inb a z -> inb b z -> inb (meet a b) z.
+Proof.
+  intros [A1 A2] [B1 B2]. unfold meet, inb; simpl.
+  split; [destruct (Z.max_spec (fst a) (fst b)) as [[_ ->]|[_ ->]]
+         |destruct (Z.min_spec (snd a) (snd b)) as [[_ ->]|[_ ->]]]; auto.
+Qed.
+
+Lemma tighten_all_ok bx x ls : Forall2 inb bx x -> tab_ok ls x ->
+  forall l bs, Forall2 inb bs (affine l (evalr (map fst ls) x)) ->
+  Forall2 inb (tighten_all bx ls l bs) (affine l (evalr (map fst ls) x)).
+Proof.
+  intros Hx T. induction l as [|n l IH]; intros bs F; inversion F; subst;
+    simpl; constructor; auto.
+  unfold tighten. destruct (_ || _); auto using meet_ok, neuron_bounds_ok.
+Qed.
+
+Lemma rebound_ok bx x : Forall2 inb bx x -> forall tab, tab_ok tab x ->
+  tab_ok (rebound bx tab) x.
+Proof.
+  intros Hx. induction tab as [|[l bs] tab IH]; intros T; auto.
+  destruct T as [T1 T2]. specialize (IH T2). simpl. split; auto.
+  rewrite rebound_fst. rewrite <- (rebound_fst bx tab) in T1 |- *.
+  apply tighten_all_ok; auto.
+Qed.
+
 Lemma upd_split (f g : Z*Z -> Z*Z) :
   (forall b z, inb b z -> inb (f b) z \/ inb (g b) z) ->
   forall bs zs i, Forall2 inb bs zs -> Forall2 inb (upd i f bs) zs \/ Forall2 inb (upd i g bs) zs.
@@ -436,8 +482,8 @@ Proof.
     intros y I. destruct (in_drop _ _ _ _ E I) as [->|J]; auto.
   - apply andb_true_iff in C as [C1 C2].
     rewrite <- (firstn_skipn m cs). apply Forall_app. split; eauto.
-  - specialize (IH _ _ _ Hx (net_bounds_ok _ _ _ Hx) C).
-    rewrite net_bounds_fst in IH. exact IH.
+  - specialize (IH _ _ _ Hx (rebound_ok _ _ Hx _ T) C).
+    rewrite rebound_fst in IH. exact IH.
   - apply andb_true_iff in C as [C1 C2].
     destruct (refine_cover k i tab x T) as [Q|Q];
       [specialize (IHp _ _ _ Hx Q C1)|specialize (IHn _ _ _ Hx Q C2)];
