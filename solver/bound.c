@@ -170,6 +170,40 @@ static void narrow(struct bwork *w, const struct relax *rx, uint32_t j,
     *upper = -u < *upper ? -u : *upper;
 }
 
+/* Variable j of unit node k, if it is a sum of variables of curved nodes, is
+ * not less than the sum of their least values, and not more than that of
+ * their greatest. */
+static void narrow_sum(struct bwork *w, uint32_t k, uint32_t j,
+                       ax_i128 *lower, ax_i128 *upper)
+{
+    const struct ax_net_node *node = &w->net->net->nodes[k];
+    ax_i128 l = 0, u = 0;
+
+    for (uint32_t i = 0; i < node->n_blocks; i++) {
+        const struct ax_block *b = &node->blocks[i];
+        const struct relax *rx = &w->relax[b->source];
+        bool same = b->form == AX_BLOCK_SAME;
+        uint64_t t = same ? j : b->row_ptr[j];
+        uint64_t end = same ? j + 1 : b->row_ptr[j + 1];
+
+        for (; t < end; t++) {
+            uint32_t v = same ? j : b->col[t];
+
+            if (!ax_net_curved(w->net->nodes[b->source].kind) ||
+                (b->wq && b->wq[t] != 1))
+                return;
+            add64(w, &l, rx->l[v], rx->t);
+            add64(w, &u, -(ax_i128)rx->u[v], rx->t);
+        }
+    }
+    if (node->bias) {
+        add64(w, &l, node->bias[j].m, -node->bias[j].e);
+        add64(w, &u, -node->bias[j].m, -node->bias[j].e);
+    }
+    *lower = l > *lower ? l : *lower;
+    *upper = -u < *upper ? -u : *upper;
+}
+
 /* Ranges of hold node k, all of whose n variables have bounds. */
 static void relax_hold(struct bwork *w, uint32_t k, struct bstate *st,
                        size_t n)
@@ -182,6 +216,9 @@ static void relax_hold(struct bwork *w, uint32_t k, struct bstate *st,
     for (size_t r = 0; r < n; r++) {
         int a, b;
 
+        if (w->net->nodes[node->arg_node[r]].kind == AX_NET_UNIT)
+            narrow_sum(w, node->arg_node[r], node->arg[r], &w->lower[r],
+                       &w->upper[r]);
         if (ax_net_curved(w->net->nodes[node->arg_node[r]].kind))
             narrow(w, &w->relax[node->arg_node[r]], node->arg[r],
                    &w->lower[r], &w->upper[r]);
@@ -218,7 +255,10 @@ static void bend(struct bwork *w, uint32_t k)
     int bits = w->net->net->nodes[k].scale;
     uint64_t *m = (uint64_t *)w->m[k];
 
-    if (node->kind == AX_NET_PRODUCT)
+    if (node->kind == AX_NET_EXP)
+        w->bad |= !curve_exp(&w->curve[k], &out, &a, node->factor[0], node->n,
+                             bits, m);
+    else if (node->kind == AX_NET_PRODUCT)
         curve_product(&w->curve[k], &out, &a, &b, node->factor[0],
                       node->factor[1], node->n, bits, node->n_blocks == 1, m);
     else if (!curve_reciprocal(&w->curve[k], &out, &a, node->factor[0],

@@ -5,6 +5,8 @@
 
 #include "curve.h"
 
+#include "ax/net.h"
+
 typedef __int128 i128;
 typedef unsigned __int128 u128;
 
@@ -124,6 +126,113 @@ bool curve_reciprocal(struct curve *c, struct range *out,
                                   << (92 + 2 * narrow - wide + d));
         out->l[i] = (int64_t)((one / u) >> 31);
         out->u[i] = (int64_t) - ((-((one + l - 1) / l)) >> 31);
+        m[i] = ceil_down(out->u[i], out->t - 16);
+    }
+    return true;
+}
+
+#define EXP_SCALE 28
+#define EXP_BITS  48
+#define EXP_LEAST ((i128)1 << 36)
+
+/* The greatest p with E(p) <= slope, or the least there is. */
+static int64_t where_steep(i128 slope)
+{
+    int64_t p = -AX_EXP_MOST;
+
+    for (int b = 33; b >= 0; b--) {
+        int64_t to = p + ((int64_t)1 << b);
+
+        if (to <= AX_EXP_MOST && ax_exp(to) <= slope)
+            p = to;
+    }
+    return p;
+}
+
+static i128 magnitude(i128 v)
+{
+    return v < 0 ? -v : v;
+}
+
+static int bits128(i128 v) /* v >= 0 */
+{
+    return v >> 63 ? 63 + bits((uint64_t)(v >> 63)) : bits((uint64_t)v);
+}
+
+/* floor(v 2^-t 2^28) */
+static i128 to_28(int64_t v, int t)
+{
+    int by = t - EXP_SCALE;
+
+    return by >= 0 ? (i128)v >> (by < 127 ? by : 127)
+                   : (i128)v * ((i128)1 << (by > -64 ? -by : 64));
+}
+
+/* The bounds of the arguments at scale 28, in l and u, and where the tangent
+ * below touches, in p. False: they are too far out. */
+static bool exp_bounds(const struct range *x, const uint32_t *a, uint32_t n,
+                       int64_t *l, int64_t *u, int64_t *p)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        i128 from = to_28(x->l[a[i]], x->t), to = -to_28(-x->u[a[i]], x->t);
+        i128 slope;
+
+        if (to > AX_EXP_MOST || from < -EXP_LEAST)
+            return false;
+        l[i] = (int64_t)from;
+        u[i] = max((int64_t)to, -AX_EXP_MOST);
+        slope = ax_exp(u[i]);
+        if (u[i] > l[i]) {
+            i128 rise = slope - ax_exp(max(l[i], -AX_EXP_MOST));
+
+            slope = ((rise > 0 ? rise : 0) << EXP_SCALE) / (u[i] - l[i]);
+        }
+        p[i] = where_steep(slope);
+    }
+    return true;
+}
+
+bool curve_exp(struct curve *c, struct range *out, const struct range *x,
+               const uint32_t *a, uint32_t n, int k, uint64_t *m)
+{
+    i128 steepest = 0, most = 0;
+    int h, g;
+
+    /* They wait where the bounds of e^x go in the end. */
+    if (!exp_bounds(x, a, n, out->l, out->u, c->low))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        i128 steep = ax_exp(c->low[i]), last = ax_exp(out->u[i]);
+
+        steepest = steep > steepest ? steep : steepest;
+        most = last > most ? last : most;
+    }
+    h = bits128(steepest) > k ? bits128(steepest) - k : 0;
+    g = bits128(most) > EXP_BITS ? bits128(most) - EXP_BITS : 0;
+    c->scale[0] = EXP_SCALE - h;
+    c->at = out->t = EXP_SCALE - g;
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t l = out->l[i], u = out->u[i],
+                far = AX_SIGMOID_ONE - c->low[i];
+        i128 first = ax_exp(max(l, -AX_EXP_MOST)), last = ax_exp(u);
+        i128 steep = ax_exp(c->low[i]), off = ax_exp_error(steep);
+        i128 slope = steep >> h << h, low, up, end;
+
+        /* The tangent, less what its slope is off by. */
+        low = ((steep * far) >> EXP_SCALE) -
+              ((off * magnitude(far)) >> EXP_SCALE) -
+              (((((i128)1 << h) + off) * max(max(-l, l), max(-u, u))) >>
+               EXP_SCALE) -
+              2;
+        up = first + ax_exp_error(first) - ((slope * l) >> EXP_SCALE);
+        end = last + ax_exp_error(last) - ((slope * u) >> EXP_SCALE);
+        up = end > up ? end : up;
+        c->w[0][i] = (int32_t)(steep >> h);
+        c->low[i] = (int64_t)(low >> g);
+        c->up[i] = (int64_t) - (-up >> g);
+        first = l < -AX_EXP_MOST ? 0 : first - ax_exp_error(first);
+        out->l[i] = (int64_t)((first > 0 ? first : 0) >> g);
+        out->u[i] = (int64_t) - (-(last + ax_exp_error(last)) >> g);
         m[i] = ceil_down(out->u[i], out->t - 16);
     }
     return true;

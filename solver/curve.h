@@ -39,4 +39,9 @@ bool curve_reciprocal(struct curve *c, struct range *out,
                       const struct range *x, const uint32_t *a, uint32_t n,
                       int k, uint64_t *m);
 
+/* Row i is e^x, x variable a[i]. False: some x may be 32 or more, or -256 or
+ * less. */
+bool curve_exp(struct curve *c, struct range *out, const struct range *x,
+               const uint32_t *a, uint32_t n, int k, uint64_t *m);
+
 #endif

@@ -149,6 +149,23 @@ static struct bend reciprocal(float l, float u)
                          .most = 1 / l};
 }
 
+static struct bend exponential(float l, float u)
+{
+    float first, last, slope;
+
+    u = fminf(u, 32);
+    l = fminf(l, u);
+    first = expf(l);
+    last = expf(u);
+    slope = u > l + 1e-6f ? (last - first) / (u - l) : last;
+    slope = fmaxf(slope, FLT_MIN);
+    return (struct bend){.wa = slope,
+                         .low = slope * (1 - logf(slope)),
+                         .up = fmaxf(first - slope * l, last - slope * u),
+                         .least = first,
+                         .most = last};
+}
+
 void dual_bend(struct dual *d, uint32_t k)
 {
     for (k++; k < d->net->n_nodes; k++) {
@@ -167,7 +184,8 @@ void dual_bend(struct dual *d, uint32_t k)
                                 ? product(xl, xu, yl, yu,
                                           a == b &&
                                               to == node->factor_node[0])
-                                : reciprocal(xl, xu);
+                            : node->kind == AX_NET_EXP ? exponential(xl, xu)
+                                                       : reciprocal(xl, xu);
         }
     }
 }

@@ -70,6 +70,12 @@ CLONES static void invert_back(struct lanes *dx, const struct lanes *out,
         dx->x[p] -= out->x[p] * out->x[p] * dz->x[p];
 }
 
+static void exponential(struct lanes *out, const struct lanes *x)
+{
+    for (int p = 0; p < POINTS; p++)
+        out->x[p] = expf(x->x[p]);
+}
+
 static void bend(struct points *p, uint32_t k)
 {
     const struct lane_node *node = &p->net->nodes[k];
@@ -80,6 +86,8 @@ static void bend(struct points *p, uint32_t k)
         factors(node, p->a, i, &x, &y);
         if (node->kind == AX_NET_PRODUCT)
             multiply(&p->a[k][i], x, y);
+        else if (node->kind == AX_NET_EXP)
+            exponential(&p->a[k][i], x);
         else
             invert(&p->a[k][i], x);
     }
@@ -96,6 +104,10 @@ static void bend_back(struct points *p, uint32_t k)
         factors(node, p->da, i, &dx, &dy);
         if (node->kind == AX_NET_RECIPROCAL) {
             invert_back(dx, &p->a[k][i], &p->da[k][i]);
+            continue;
+        }
+        if (node->kind == AX_NET_EXP) {
+            multiply_back(dx, &p->a[k][i], &p->da[k][i]);
             continue;
         }
         multiply_back(dx, y, &p->da[k][i]);

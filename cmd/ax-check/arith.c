@@ -288,7 +288,7 @@ static void affine(struct work *w, uint32_t k)
         s->q -= sh;
         gain(w, -(i128)s->sum_m, s->q + 16);
     }
-    if (n->kind == PRODUCT || n->kind == RECIPROCAL) {
+    if (curved(n->kind)) {
         bend(w, k, e, s->q);
         return;
     }
@@ -477,21 +477,41 @@ static int wider(i128 v, int sh)
     return over > sh ? over : sh;
 }
 
-/* Bounds of a variable that is held are no worse than its range. */
+/* The lower bound of +v or -v from the range of a curved variable, or those
+ * of which it is the sum; false if it is no such thing. */
+static bool ranges(struct work *w, uint32_t var, bool negative, i128 *low)
+{
+    const struct node *n = &w->net->nodes[w->net->owner[var]];
+    uint64_t i = var - n->base;
+    struct range x;
+    w->c = 0; /* it is not needed any more */
+    if (curved(n->kind)) {
+        x = range_of(w->net, w->b, var);
+        *low = gain(w, negative ? -x.u : x.l, x.t);
+        return true;
+    }
+    if (n->kind != UNIT)
+        return false;
+    for (uint64_t t = n->at[i]; t < n->at[i + 1]; t++) {
+        if (n->w[t] < 0 ||
+            !curved(w->net->nodes[w->net->owner[n->var[t]]].kind))
+            return false;
+        x = range_of(w->net, w->b, n->var[t]);
+        gain(w, negative ? -x.u : x.l, x.t);
+    }
+    gain(w, negative ? -n->b[i].m : n->b[i].m, -n->b[i].e);
+    *low = w->c;
+    return true;
+}
+
+/* Bounds of a variable that is held are no worse than its ranges. */
 static void narrow(struct work *w, uint32_t var, i128 *low, i128 *up)
 {
-    enum kind kind = w->net->nodes[w->net->owner[var]].kind;
-    struct range v;
     i128 l, u;
-    if (kind != PRODUCT && kind != RECIPROCAL)
+    if (!ranges(w, var, false, &l) || !ranges(w, var, true, &u))
         return;
-    v = range_of(w->net, w->b, var);
-    w->c = 0; /* it is not needed any more */
-    l = gain(w, v.l, v.t);
-    w->c = 0;
-    u = -gain(w, -v.u, v.t);
     *low = l > *low ? l : *low;
-    *up = u < *up ? u : *up;
+    *up = -u < *up ? -u : *up;
 }
 
 /* The neurons of node k, number first and on: bounds of those that are

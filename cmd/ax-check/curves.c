@@ -1,5 +1,5 @@
-/* curves.c - lines about products and reciprocals: ax-cert(5), Curves. Bounds
- * that they are made of are below 2^30 in magnitude. */
+/* curves.c - lines about products, reciprocals and exponentials: ax-cert(5),
+ * Curves. Bounds that they are made of are below 2^30 in magnitude. */
 #include "island.h"
 
 static i128 up_quotient(i128 n, int64_t d) /* n >= 0, d > 0 */
@@ -28,6 +28,40 @@ static struct range product_range(const struct net *net, const struct box *b,
     return z;
 }
 
+static i128 greater(i128 a, i128 b)
+{
+    return a > b ? a : b;
+}
+
+/* What an exponential is made of: p and r, and e^ of them. */
+struct ends {
+    int64_t p, r;
+    i128 first, last;
+};
+
+static const int64_t farthest = 1ll << 33;
+
+static struct ends ends(const struct net *net, const struct box *b,
+                        const struct node *n, uint64_t i)
+{
+    struct range v = range_of(net, b, n->var[i]);
+    int64_t by = v.t - 28;
+    i128 p = v.l, r = v.u;
+    if (by >= 0) {
+        p >>= by < 127 ? by : 127;
+        r = -(-r >> (by < 127 ? by : 127));
+    } else {
+        p *= (i128)1 << (by > -64 ? -by : 64); /* that is out of range */
+        r *= (i128)1 << (by > -64 ? -by : 64);
+    }
+    p = greater(p, -((i128)1 << 64));
+    r = greater(r, -farthest);
+    r = r > farthest ? farthest + 1 : r;
+    return (struct ends){(int64_t)greater(p, INT64_MIN), (int64_t)r,
+                         exponential((int64_t)greater(p, -farthest)),
+                         exponential(r > farthest ? farthest : (int64_t)r)};
+}
+
 struct range range_of(const struct net *net, const struct box *b,
                       uint32_t var)
 {
@@ -40,6 +74,16 @@ struct range range_of(const struct net *net, const struct box *b,
         return (struct range){b->l[var], b->u[var], b->t[k]};
     if (n->kind == PRODUCT)
         return product_range(net, b, n, i);
+    if (n->kind == EXPONENTIAL) {
+        struct ends e = ends(net, b, n, i);
+        i128 low = e.first - exponential_error(e.first);
+        int h = 28 - (int)b->t[k];
+        low = e.p < -farthest ? 0 : greater(low, 0) >> h;
+        return (struct range){
+            (int64_t)low,
+            (int64_t) - (-(e.last + exponential_error(e.last)) >> h),
+            b->t[k]};
+    }
     v = range_of(net, b, n->var[i]); /* positive; t_k = 59 - t + a */
     unit = (i128)1 << (b->t[k] + v.t);
     return (struct range){(int64_t)((unit / v.u) >> 31),
@@ -52,7 +96,7 @@ int64_t curve_scale(const struct net *net, const struct box *b, uint32_t k,
 {
     const struct node *n = &net->nodes[k];
     uint32_t other = n->n_sources > 1 && source == n->sources[0];
-    if (n->kind == RECIPROCAL)
+    if (n->kind != PRODUCT)
         return b->s[k];
     source = n->sources[other];
     return b->t[source] - (net->nodes[source].kind == HOLD ? 0 : 31) - 30 +
@@ -124,6 +168,71 @@ static void reciprocals(struct run *r, const struct net *net, struct box *b,
     }
 }
 
+static int over(i128 v, int most) /* bits of v > 0 beyond most */
+{
+    int n = 0;
+    while (v >> n >= (i128)1 << most)
+        n++;
+    return n;
+}
+
+/* Where e^x has the slope of the line from end to end, or less. */
+static int64_t touch(const struct ends *v)
+{
+    i128 slope = v->last;
+    int64_t d = -farthest;
+    if (v->p < v->r)
+        slope = (greater(0, v->last - v->first) << 28) / (v->r - v->p);
+    for (int b = 33; b >= 0; b--)
+        if (d + (1ll << b) <= farthest &&
+            exponential(d + (1ll << b)) <= slope)
+            d += 1ll << b;
+    return d;
+}
+
+/* A line with a slope that passes through y, or above, at v: where at 0. */
+static i128 meets(i128 slope, int64_t v, i128 y)
+{
+    return y + exponential_error(y) - ((slope * v) >> 28);
+}
+
+static void exponentials(struct run *r, const struct net *net, struct box *b,
+                         uint32_t k)
+{
+    const struct node *n = &net->nodes[k];
+    int64_t *d = get(r, n->n, sizeof *d);
+    i128 steepest = 0, most = 0;
+    int g, h;
+    for (uint64_t i = 0; i < n->n; i++) {
+        struct ends v = ends(net, b, n, i);
+        if (v.p < -(1ll << 36) || v.r > farthest)
+            refuse(r, REJECTED, "an exponential of more than 32");
+        d[i] = touch(&v);
+        steepest = greater(steepest, exponential(d[i]));
+        most = greater(most, v.last);
+    }
+    g = over(steepest, (int)n->scale);
+    h = over(most, 48);
+    b->s[k] = 28 - g;
+    b->t[k] = 28 - h;
+    for (uint64_t i = 0; i < n->n; i++) {
+        struct ends v = ends(net, b, n, i);
+        i128 steep = exponential(d[i]), err = exponential_error(steep);
+        i128 slope = steep >> g << g, far = (1 << 28) - d[i];
+        i128 up = greater(meets(slope, v.p, v.first),
+                          meets(slope, v.r, v.last));
+        i128 low = (steep * far) >> 28;
+        low -= (err * greater(far, -far)) >> 28;
+        low -= ((((i128)1 << g) + err) *
+                greater(larger(-v.p, v.p), larger(-v.r, v.r))) >>
+               28;
+        b->below[n->base + i] = (int64_t)(steep >> g);
+        b->u[n->base + i] = (int64_t) - (-up >> h);
+        b->l[n->base + i] = (int64_t)((low - 2) >> h);
+    }
+    give(r, d);
+}
+
 /* M = ceil(v 2^(16 - t)), v >= 0 */
 void curve_bounds(struct run *r, const struct net *net, struct box *b,
                   uint32_t k)
@@ -131,6 +240,8 @@ void curve_bounds(struct run *r, const struct net *net, struct box *b,
     const struct node *n = &net->nodes[k];
     if (n->kind == PRODUCT)
         products(net, b, k);
+    else if (n->kind == EXPONENTIAL)
+        exponentials(r, net, b, k);
     else
         reciprocals(r, net, b, k);
     for (uint32_t i = 0; i < n->n; i++) {

@@ -21,12 +21,14 @@ struct array {
     uint32_t rank;
     uint64_t dims[RANK_MAX], n;
     struct num *x;
+    bool whole; /* of constants of an integer type */
 };
 
 struct list { /* of integers: v is NULL if it is absent */
     uint64_t n;
     int64_t *v;
-    const struct tensor *t;
+    const uint64_t *dims;
+    uint32_t rank;
 };
 
 struct graph {
@@ -141,22 +143,11 @@ static bool floats(uint32_t dtype)
     return dtype == 1 || dtype == 10 || dtype == 11;
 }
 
-static struct array *constant(struct graph *g, const struct tensor *t)
-{
-    struct array *a = array_new(g, t->dims, t->rank, NULL);
-    int size = t->dtype == 1 ? 4 : t->dtype == 10 ? 2 : 8;
-    int mant = size == 4 ? 23 : size == 2 ? 10 : 52;
-    for (uint64_t i = 0; i < t->n; i++)
-        a->x[i] = num_float(g, little(t->data.p + (size_t)size * i, size),
-                            mant, 8 * size - 1 - mant);
-    return a;
-}
-
 /* Numbers beyond 32 bits, "to the end", come nearer, with no change of
  * meaning. */
 static struct list integers(struct graph *g, const struct tensor *t)
 {
-    struct list l = {t->n, get(g->r, t->n, sizeof *l.v), t};
+    struct list l = {t->n, get(g->r, t->n, sizeof *l.v), t->dims, t->rank};
     need(g, t->dtype == 6 || t->dtype == 7, "int64 or int32 wanted");
     for (uint64_t i = 0; i < t->n; i++) {
         const unsigned char *p = t->data.p;
@@ -166,6 +157,39 @@ static struct list integers(struct graph *g, const struct tensor *t)
         l.v[i] = v < -INT32_MAX ? -INT32_MAX : v;
     }
     return l;
+}
+
+/* The same of an array of them, which are below 2^31. */
+static struct list integers_of(struct graph *g, const struct array *a)
+{
+    struct list l = {a->n, get(g->r, a->n, sizeof *l.v), a->dims, a->rank};
+    for (uint64_t i = 0; i < a->n; i++)
+        l.v[i] = (int64_t)a->x[i].m * (1ll << a->x[i].e);
+    return l;
+}
+
+static struct array *array_whole(struct graph *g, const uint64_t *dims,
+                                 uint32_t rank, const int64_t *v)
+{
+    struct array *a = array_new(g, dims, rank, NULL);
+    a->whole = true;
+    for (uint64_t i = 0; i < a->n; i++)
+        a->x[i] = num_make(g, v[i], 0);
+    return a;
+}
+
+static struct array *constant(struct graph *g, const struct tensor *t)
+{
+    struct array *a;
+    int size = t->dtype == 1 ? 4 : t->dtype == 10 ? 2 : 8;
+    int mant = size == 4 ? 23 : size == 2 ? 10 : 52;
+    if (!floats(t->dtype))
+        return array_whole(g, t->dims, t->rank, integers(g, t).v);
+    a = array_new(g, t->dims, t->rank, NULL);
+    for (uint64_t i = 0; i < t->n; i++)
+        a->x[i] = num_float(g, little(t->data.p + (size_t)size * i, size),
+                            mant, 8 * size - 1 - mant);
+    return a;
 }
 
 static bool is_constant(const struct array *a)
@@ -213,7 +237,7 @@ static int64_t attr_int(struct graph *g, const char *name, int64_t other)
 static struct list attr_ints(struct graph *g, const char *name)
 {
     const struct attr *a = attr(g, name, 4);
-    return a ? (struct list){a->n_ints, a->ints, NULL} : (struct list){0};
+    return a ? (struct list){a->n_ints, a->ints, NULL, 1} : (struct list){0};
 }
 
 static struct num attr_num(struct graph *g, const char *name, uint32_t other)
@@ -493,8 +517,8 @@ static struct array *op_gather(struct graph *g, struct array *a)
     struct array *y;
     for (uint32_t i = 0; i < a->rank; i++) {
         part *= i > d ? a->dims[i] : 1;
-        for (uint32_t k = 0; k < (i == d ? at.t->rank : 1); k++)
-            dims[rank++] = i == d ? at.t->dims[k] : a->dims[i];
+        for (uint32_t k = 0; k < (i == d ? at.rank : 1); k++)
+            dims[rank++] = i == d ? at.dims[k] : a->dims[i];
     }
     y = array_new(g, dims, rank, NULL);
     for (uint64_t k = 0; k < y->n / part; k++) {
@@ -548,6 +572,30 @@ static struct array *op_concat(struct graph *g, struct array *a)
         give(g->r, before);
     }
     return a;
+}
+
+static struct array *op_shape(struct graph *g, struct array *a)
+{
+    uint64_t rank = a->rank;
+    int64_t dims[RANK_MAX];
+    need(g,
+         attr_int(g, "start", 0) == 0 &&
+             attr_int(g, "end", a->rank) == (int64_t)rank,
+         "a part of a shape");
+    for (uint32_t i = 0; i < a->rank; i++)
+        dims[i] = (int64_t)a->dims[i];
+    return array_whole(g, &rank, 1, dims);
+}
+
+static struct array *op_zeros(struct graph *g, struct array *a)
+{
+    struct list shape = g->list[0];
+    uint64_t dims[RANK_MAX];
+    (void)a;
+    need(g, shape.n <= RANK_MAX, "wrong shape");
+    for (uint32_t i = 0; i < shape.n; i++)
+        dims[i] = (uint64_t)shape.v[i];
+    return array_new(g, dims, (uint32_t)shape.n, NULL);
 }
 
 /* ---- nodes ---- */
@@ -777,6 +825,39 @@ static struct array *op_pow(struct graph *g, struct array *a)
         return y;
     w = both(g, a, 1, y, 0);
     return times(g, &w);
+}
+
+static struct array *op_exp(struct graph *g, struct array *a)
+{
+    return each(g, EXPONENTIAL, one, hold(g, a, false));
+}
+
+/* 1 / (1 + the sum over the others of e^(other - x)) */
+static struct array *op_softmax(struct graph *g, struct array *a)
+{
+    uint32_t d = axis(g, attr_int(g, "axis", -1), a->rank);
+    uint64_t size = a->dims[d], part = 1, n = 0;
+    struct array *x, *y;
+    for (uint32_t i = d + 1; i < a->rank; i++)
+        part *= a->dims[i];
+    need(g, size > 1 && size - 1 <= ELEMENTS_MAX / a->n,
+         "a softmax of one element or too many");
+    x = list_of(g, NULL, a->n * (size - 1));
+    y = list_of(g, NULL, x->n);
+    for (uint64_t i = 0; i < a->n; i++)
+        for (uint64_t k = 0; k < size; k++)
+            if (k != i / part % size) {
+                x->x[n] = a->x[i - i / part % size * part + k * part];
+                y->x[n++] = a->x[i];
+            }
+    x = op_exp(g, sum(g, x, minus_one, y));
+    y = node_begin(g, UNIT, a->dims, a->rank);
+    for (n = 0; g->row < y->n; g->node->at[++g->row] = g->n_terms) {
+        for (uint64_t k = 1; k < size; k++)
+            add(g, one, x->x[n++], one);
+        add(g, one, one, one);
+    }
+    return each(g, RECIPROCAL, one, hold(g, y, false));
 }
 
 static struct array *op_clip(struct graph *g, struct array *a)
@@ -1070,9 +1151,12 @@ static struct array *op_pool(struct graph *g, struct array *a)
 
 /* ---- the graph ---- */
 
+/* Inputs; which are integers, and ANY if the others may be, too; outputs. */
+#define ANY (1u << 31)
+
 static const struct op {
     const char *name;
-    uint32_t least, in, ints, out; /* inputs; which are integers; outputs */
+    uint32_t least, in, ints, out;
     struct array *(*apply)(struct graph *g, struct array *a);
     int what;
 } ops[] = {
@@ -1081,12 +1165,14 @@ static const struct op {
     {"AveragePool", 1, 1, 0, 1, op_pool, 0},
     {"BatchNormalization", 5, 5, 0, 1, op_batch_norm, 0},
     {"Clip", 1, 3, 0, 1, op_clip, 0},
-    {"Concat", 1, UINT32_MAX, 0, 1, op_concat, 0},
+    {"Concat", 1, UINT32_MAX, ANY, 1, op_concat, 0},
+    {"ConstantOfShape", 1, 1, 1, 1, op_zeros, 0},
     {"Conv", 2, 3, 0, 1, op_conv, 0},
     {"Div", 2, 2, 0, 1, op_binary, '/'},
     {"Dropout", 1, 1, 0, 2, op_identity, 0},
+    {"Exp", 1, 1, 0, 1, op_exp, 0},
     {"Flatten", 1, 1, 0, 1, op_flatten, 0},
-    {"Gather", 2, 2, 2, 1, op_gather, 0},
+    {"Gather", 2, 2, 2 | ANY, 1, op_gather, 0},
     {"Gemm", 2, 3, 0, 1, op_gemm, 0},
     {"GlobalAveragePool", 1, 1, 0, 1, op_pool, GLOBAL},
     {"GlobalMaxPool", 1, 1, 0, 1, op_pool, GLOBAL | MAXIMUM},
@@ -1105,14 +1191,16 @@ static const struct op {
     {"ReduceSum", 1, 2, 2, 1, op_reduce, SUM},
     {"Relu", 1, 1, 0, 1, op_each, RELU},
     {"Reshape", 2, 2, 2, 1, op_reshape, 0},
+    {"Shape", 1, 1, 0, 1, op_shape, 0},
     {"Sigmoid", 1, 1, 0, 1, op_each, SIGMOID},
-    {"Slice", 3, 5, 2 | 4 | 8 | 16, 1, op_slice, 0},
+    {"Slice", 3, 5, 2 | 4 | 8 | 16 | ANY, 1, op_slice, 0},
+    {"Softmax", 1, 1, 0, 1, op_softmax, 0},
     {"Split", 1, 2, 2, UINT32_MAX, op_split, 0},
-    {"Squeeze", 1, 2, 2, 1, op_squeeze, 0},
+    {"Squeeze", 1, 2, 2 | ANY, 1, op_squeeze, 0},
     {"Sub", 2, 2, 0, 1, op_binary, '-'},
     {"Tanh", 1, 1, 0, 1, op_tanh, 0},
     {"Transpose", 1, 1, 0, 1, op_transpose, 0},
-    {"Unsqueeze", 2, 2, 2, 1, op_squeeze, 'u'},
+    {"Unsqueeze", 2, 2, 2 | ANY, 1, op_squeeze, 'u'},
 };
 
 /* The inputs of the operator at hand. */
@@ -1131,17 +1219,15 @@ static void read_inputs(struct graph *g, const struct op *op)
         if (n->in[i] == 0)
             continue;
         t = g->m->values[v].tensor_plus_1;
-        if (ints) {
-            need(g, t > 0, "an input of integers is not constant");
-            g->list[i] = integers(g, &g->m->tensors[t - 1]);
-            continue;
-        }
-        need(g, !t || floats(g->m->tensors[t - 1].dtype),
-             "an input is of another type");
         if (t && !g->values[v])
             g->values[v] = constant(g, &g->m->tensors[t - 1]);
         need(g, g->values[v], "an input is used before it is made");
-        g->in[i] = g->values[v];
+        need(g, g->values[v]->whole ? ints || op->ints & ANY : !ints,
+             "an input is of another type, or not constant");
+        if (ints)
+            g->list[i] = integers_of(g, g->values[v]);
+        else
+            g->in[i] = g->values[v];
     }
 }
 
@@ -1163,6 +1249,10 @@ static void apply(struct graph *g)
             continue;
         need(g, !g->values[v] && !g->m->values[v].tensor_plus_1,
              "an output is made twice, or a constant");
+        for (uint32_t i = 0; op->ints & ANY && i < n->n_in; i++)
+            if (g->in[i]) /* all of one type */
+                need(g, g->in[i]->whole == g->in[0]->whole, "types differ");
+        y->whole |= op->ints & ANY && g->in[0]->whole;
         g->values[v] = y;
     }
     for (uint32_t i = 0; i < n->n_attrs; i++)
@@ -1189,7 +1279,8 @@ static void graph_outputs(struct graph *g)
     uint64_t n = 0;
     for (uint32_t i = 0; i < g->m->n_outputs; i++, n += a->n) {
         a = g->values[g->m->outputs[i]]; /* at most 2^26 each */
-        need(g, a != NULL, "no node makes it");
+        need(g, a != NULL && !a->whole,
+             "no node makes it, or it is of integers");
     }
     all = list_of(g, NULL, n);
     n = 0;

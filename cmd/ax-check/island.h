@@ -183,8 +183,23 @@ struct term { /* m 2^e times a variable; m odd, |m| < 2^53 */
     uint32_t var;
 };
 
-/* Neurons: from HOLD; those that are replaced by lines: from PRODUCT. */
-enum kind { INPUT, UNIT, WEIGHTED, PRODUCT, RECIPROCAL, HOLD, RELU, SIGMOID };
+/* Neurons: from HOLD; curved, that is replaced by lines: from PRODUCT. */
+enum kind {
+    INPUT,
+    UNIT,
+    WEIGHTED,
+    PRODUCT,
+    RECIPROCAL,
+    EXPONENTIAL,
+    HOLD,
+    RELU,
+    SIGMOID
+};
+
+static inline bool curved(enum kind k)
+{
+    return k >= PRODUCT && k < HOLD;
+}
 
 struct node {
     enum kind kind;
@@ -194,8 +209,8 @@ struct node {
     struct num *b, *d; /* [n] what is added; divisors, or NULL */
     bool root;         /* their square roots divide */
     /* net.c: integer weights. */
-    int64_t scale, b_scale, *bq;  /* bq NULL if b is zero; of a product or
-                                   * reciprocal scale is K */
+    int64_t scale, b_scale, *bq;  /* bq NULL if b is zero; of a curved
+                                   * node scale is K */
     uint32_t n_sources, *sources; /* increasing */
     uint32_t *var;                /* of each term, and W' */
     int32_t *w;
@@ -231,12 +246,18 @@ struct lines {
 
 int64_t larger(int64_t a, int64_t b);
 int64_t sigmoid(int64_t x);
+/* e^x, |x| <= 2^33; exponential_error(of it) off at most. */
+i128 exponential(int64_t x);
+static inline i128 exponential_error(i128 e)
+{
+    return (e >> 28) + 2;
+}
 struct lines lines_between(i128 l, i128 u);
 
 /* The state of a box; its arrays are one piece of memory. A relu neuron
  * passes on mu below >> 28 if mu < 0, mu above >> 7 if not; of the lines
  * about a sigmoid, l, u, below and above are low, up, slope and most; of
- * those of a product or reciprocal low, up, and W' of its terms. */
+ * those of a curved node low, up, and W' of its terms. */
 struct box {
     int scale;                      /* P */
     bool fresh;                     /* l, u, t and M are its own */
@@ -245,7 +266,7 @@ struct box {
     int64_t *l, *u, *below, *above; /* [n_vars], of neurons; l and u are 0 if
                                      * it is not unstable */
     int64_t *t;                     /* [n_nodes] the scale of l and u */
-    int64_t *s;                     /* [n_nodes] of a reciprocal's W' */
+    int64_t *s;                     /* [n_nodes] of W' if there is one */
     uint8_t *status;                /* [n_vars], of neurons */
     struct table *tables;
 };
@@ -261,11 +282,11 @@ struct multiplier {
 
 /* curves.c: floor(sqrt(v)), v < 2^123. */
 int64_t square_root(i128 v);
-/* Lines of the product or reciprocal node k, and its M. */
+/* Lines of the curved node k, and its M. */
 void curve_bounds(struct run *r, const struct net *net, struct box *b,
                   uint32_t k);
-/* Bounds l <= v <= u of a variable of a hold, product or reciprocal node, at
- * scale t; of one that is no product below 2^30 in magnitude, else 2^59. */
+/* Bounds l <= v <= u of a variable of a hold or curved node, at scale t; of
+ * one that is held or a reciprocal below 2^30 in magnitude, else 2^59. */
 struct range {
     int64_t l, u, t;
 };

@@ -109,10 +109,9 @@ static void quantise(struct run *r, const struct net *net, struct node *n,
     uint64_t terms = n->at[n->n], cells = 0;
     const struct node *src = &net->nodes[n->n_sources > 0 ? *n->sources : 0];
     bool weighted = n->kind == WEIGHTED;
-    bool curved = n->kind == PRODUCT || n->kind == RECIPROCAL;
-    must(r, room >= (weighted || curved ? 16 : 0),
+    must(r, room >= (weighted || curved(n->kind) ? 16 : 0),
          "not certifiable: an element is read too often");
-    if (curved)
+    if (curved(n->kind))
         n->scale = room < 30 ? room : 30;
     if (weighted)
         n->scale = (room < 30 ? room : 30) - exponent(n);

@@ -116,6 +116,20 @@ static struct interval rising(struct interval v)
     return (struct interval){{a < 0 ? 0 : a, -28}, {b, -28}};
 }
 
+/* e^v, which increases. */
+static struct interval growing(struct run *r, struct interval v)
+{
+    const int64_t far = 1ll << 33;
+    int64_t l = at_28(v.lo), u = -at_28(negative(v.hi));
+    i128 a = exponential(l > -far ? l < far ? l : far : -far), b;
+    if (u > far)
+        refuse(r, UNDECIDED, "an exponential of more than 32");
+    b = exponential(u > -far ? u : -far);
+    a -= exponential_error(a);
+    return (struct interval){{l < -far || a < 0 ? 0 : a, -28},
+                             {b + exponential_error(b), -28}};
+}
+
 /* v outwards with 62 bits, both ends at one exponent, which is returned. */
 static int64_t brought(struct interval v, i128 ends[2])
 {
@@ -194,6 +208,8 @@ static void evaluate(struct run *r, struct replay *p, const struct node *n)
             sum.hi = zero.hi;
         if (n->kind == SIGMOID)
             sum = rising(sum);
+        else if (n->kind == EXPONENTIAL)
+            sum = growing(r, sum);
         else if (n->kind == RECIPROCAL)
             sum = reciprocal(r, sum);
         p->v[n->base + i] = sum;

@@ -1,22 +1,36 @@
-/* sigmoid.c - 1 / (1 + e^-x) in integers, and lines about it: ax-cert(5),
- * Sigmoids. All at scale 28. */
+/* sigmoid.c - e^x and 1 / (1 + e^-x) in integers, and lines about the latter:
+ * ax-cert(5), Sigmoids. All at scale 28. */
 #include "island.h"
 
 static const int64_t unit = 1 << 28, wide = 1ll << 34;
 
-int64_t sigmoid(int64_t x)
+/* e^-x at scale 60, x >= 0 */
+static i128 decay(int64_t x)
 {
-    i128 p = (i128)1 << 60, f;
-    if (x < 0)
-        return unit - sigmoid(-x);
-    if (x >= 32 * unit)
-        return unit;
-    f = (i128)(x % unit) << 32;
+    i128 p = (i128)1 << 60, f = (i128)(x % unit) << 32;
     for (int k = 16; k > 0; k--)
         p = ((i128)1 << 60) - ((f * p) >> 60) / k;
     for (int64_t n = x / unit; n > 0; n--)
         p = (p * 424136118829305329) >> 60; /* 2^60 / e */
-    return (int64_t)(((i128)1 << 88) / (((i128)1 << 60) + p));
+    return p;
+}
+
+int64_t sigmoid(int64_t x)
+{
+    if (x < 0)
+        return unit - sigmoid(-x);
+    if (x >= 32 * unit)
+        return unit;
+    return (int64_t)(((i128)1 << 88) / (((i128)1 << 60) + decay(x)));
+}
+
+i128 exponential(int64_t x)
+{
+    if (x < 0)
+        return decay(-x) >> 32;
+    if (x <= 16 * unit)
+        return ((i128)1 << 88) / decay(x);
+    return (exponential(x >> 1) * exponential(x - (x >> 1))) >> 28;
 }
 
 /* The derivative, at scale 56. */

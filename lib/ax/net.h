@@ -22,12 +22,13 @@ enum ax_net_kind {
     AX_NET_HOLD,       /* y_i = v_i, with bounds of its own */
     AX_NET_PRODUCT,    /* y_i = v_i w_i, of hold or reciprocal nodes */
     AX_NET_RECIPROCAL, /* y_i = 1 / v_i, v_i of a hold node */
+    AX_NET_EXP,        /* y_i = e^v_i, v_i of a hold node */
 };
 
 /* Relu, sigmoid, hold: does a box have bounds of each v_i? Those variables
  * are the neurons. */
 bool ax_net_neurons(enum ax_net_kind k);
-/* Product, reciprocal: is it replaced by lines that a box's bounds give?
+/* Product, reciprocal, exp: is it replaced by lines that a box's bounds give?
  */
 bool ax_net_curved(enum ax_net_kind k);
 
@@ -106,6 +107,15 @@ ax_status ax_net_exact(const struct ax_net *net, const float *x, double *y,
 #define AX_SIGMOID_ONE   ((int64_t)1 << 28)
 #define AX_SIGMOID_ERROR 2
 int64_t ax_sigmoid(int64_t x);
+
+/* E of ax-cert(5): e^x at scale 28 for x at scale 28, |x| <= AX_EXP_MOST. Off
+ * by at most ax_exp_error(E). */
+#define AX_EXP_MOST ((int64_t)1 << 33)
+ax_i128 ax_exp(int64_t x);
+static inline ax_i128 ax_exp_error(ax_i128 e)
+{
+    return (e >> 28) + 2;
+}
 
 AX_END_API
 

@@ -121,3 +121,77 @@ ax_status net_pow(struct lowering *l, struct array *out)
     AX_TRY(net_times(l, &square, &held, &held));
     return net_times(l, out, &held, &square);
 }
+
+ax_status net_exp(struct lowering *l, struct array *out)
+{
+    struct array x;
+
+    AX_TRY(hold(l, &x, net_input(l, 0)));
+    if (l->net->nodes[only_node(l, &x)].kind != AX_NET_HOLD)
+        return net_refuse(l, "the exponential of a reciprocal");
+    return net_apply(l, AX_NET_EXP, out, &x);
+}
+
+/* The groups along an axis: element i of n, stride apart. */
+struct along {
+    size_t n, stride;
+};
+
+static size_t element(const struct along *a, size_t o, size_t k)
+{
+    size_t at = o / a->stride % a->n;
+
+    return o - at * a->stride + k * a->stride;
+}
+
+/* For each element of x, in order, the others of its group less it. */
+static ax_status differences(struct lowering *l, struct array *out,
+                             const struct array *x, const struct along *a)
+{
+    int64_t dims = (int64_t)(x->n * (a->n - 1));
+
+    AX_TRY(net_shape(l, out, 1, &dims));
+    AX_TRY(net_begin(l, AX_NET_UNIT, out, false));
+    for (size_t o = 0; o < x->n; o++)
+        for (size_t k = 0; k < a->n; k++) {
+            size_t other = element(a, o, k);
+
+            if (other == o)
+                continue;
+            AX_TRY(net_term(l, x, other, 1));
+            AX_TRY(net_term(l, x, o, -1));
+            net_row(l);
+        }
+    return net_end(l, out);
+}
+
+/* 1 / (1 + the sum over the others of e^(x_other - x)) */
+ax_status net_softmax(struct lowering *l, struct array *out)
+{
+    const struct array *x = net_input(l, 0);
+    int64_t axis = ax_node_int(l->node, "axis", -1);
+    struct along a = {0, 1};
+    struct array d, e, s;
+
+    axis += axis < 0 ? x->rank : 0;
+    if (axis < 0 || axis >= x->rank)
+        return net_refuse(l, "there is no axis %lld", (long long)axis);
+    a.n = (size_t)x->dims[axis];
+    for (int i = (int)axis + 1; i < x->rank; i++)
+        a.stride *= (size_t)x->dims[i];
+    if (a.n < 2)
+        return net_refuse(l, "a softmax of one element");
+    AX_TRY(differences(l, &d, x, &a));
+    AX_TRY(hold(l, &e, &d));
+    AX_TRY(net_apply(l, AX_NET_EXP, &d, &e));
+    AX_TRY(net_shape(l, &s, x->rank, x->dims));
+    AX_TRY(net_begin(l, AX_NET_UNIT, &s, false));
+    for (size_t o = 0; o < x->n; o++) {
+        for (size_t k = 0; k + 1 < a.n; k++)
+            AX_TRY(net_term(l, &d, o * (a.n - 1) + k, 1));
+        AX_TRY(net_bias(l, 1, 1));
+        net_row(l);
+    }
+    AX_TRY(net_end(l, &s));
+    return net_reciprocal(l, out, &s);
+}

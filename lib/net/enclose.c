@@ -109,6 +109,25 @@ static struct interval reciprocal(struct interval v)
                              outwards(1 / v.lo, INFINITY)};
 }
 
+/* In integers; what is too large has no bound. */
+static struct interval exponential(struct interval v)
+{
+    const double one = AX_SIGMOID_ONE, most = 32;
+    struct interval y = {0, INFINITY};
+
+    if (v.lo > -most && v.lo < most) {
+        ax_i128 e = ax_exp((int64_t)floor(v.lo * one));
+
+        y.lo = fmax(outwards((double)(e - ax_exp_error(e)) / one, 0), 0);
+    }
+    if (v.hi < most) {
+        ax_i128 e = ax_exp((int64_t)ceil(fmax(v.hi, -most) * one));
+
+        y.hi = outwards((double)(e + ax_exp_error(e)) / one, INFINITY);
+    }
+    return y;
+}
+
 /* The variables of a row of a curved node: one, or the same one twice, if
  * there is only one. */
 static struct interval curved(const struct enclosure *e,
@@ -118,7 +137,9 @@ static struct interval curved(const struct enclosure *e,
     struct interval x = e->v[b->source][b->col[b->row_ptr[i]]];
     struct interval y = e->v[c->source][c->col[c->row_ptr[i + 1] - 1]];
 
-    return node->kind == AX_NET_PRODUCT ? product(x, y) : reciprocal(x);
+    return node->kind == AX_NET_PRODUCT ? product(x, y)
+           : node->kind == AX_NET_EXP   ? exponential(x)
+                                        : reciprocal(x);
 }
 
 static struct interval row(const struct enclosure *e, uint32_t k, uint32_t i)

@@ -110,8 +110,8 @@ ax_status net_joined(struct lowering *l, struct array *out,
 /* elementwise.c, products.c and windows.c: these make a node; piecewise.c and
  * net_max_pool: several. */
 net_operator net_add, net_sub, net_neg, net_relu, net_mul, net_div;
-net_operator net_sigmoid, net_tanh, net_pow;
-net_operator net_batch_norm;
+net_operator net_sigmoid, net_tanh, net_pow, net_exp, net_softmax;
+net_operator net_batch_norm, net_shape_of, net_constant_of_shape;
 net_operator net_abs, net_clip, net_leaky_relu, net_max, net_min, net_prelu;
 net_operator net_max_pool, net_global_max_pool;
 net_operator net_matmul, net_gemm;

@@ -1,4 +1,4 @@
-/* BatchNormalization, as it is: no folding, which rounds. */
+/* BatchNormalization, and what a graph knows of shapes. */
 #include <math.h>
 
 #include "lowering.h"
@@ -45,4 +45,36 @@ ax_status net_batch_norm(struct lowering *l, struct array *out)
         net_row(l);
     }
     return net_end(l, out);
+}
+
+ax_status net_shape_of(struct lowering *l, struct array *out)
+{
+    const struct array *x = net_input(l, 0);
+    int64_t n = x->rank;
+
+    if (ax_node_int(l->node, "start", 0) ||
+        ax_node_int(l->node, "end", n) != n)
+        return net_refuse(l, "a part of a shape");
+    AX_TRY(net_shape(l, out, 1, &n));
+    out->value = net_alloc(l, (size_t)n, sizeof *out->value);
+    if (!out->value)
+        return net_no_memory(l);
+    for (int i = 0; i < x->rank; i++)
+        out->value[i] = (double)x->dims[i];
+    return AX_OK;
+}
+
+ax_status net_constant_of_shape(struct lowering *l, struct array *out)
+{
+    int64_t dims[AX_RANK_MAX];
+    size_t n;
+
+    AX_TRY(net_ints(l, 0, dims, AX_RANK_MAX, &n));
+    AX_TRY(net_shape(l, out, (int)n, dims));
+    out->value = net_alloc(l, out->n, sizeof *out->value);
+    if (!out->value)
+        return net_no_memory(l);
+    for (size_t i = 0; i < out->n; i++)
+        out->value[i] = 0;
+    return AX_OK;
 }

@@ -11,7 +11,7 @@ from container import PACK, SIZE
 
 RELAXED = 'relu', 'sigmoid'
 NEURONS = RELAXED + ('hold',)
-CURVED = 'product', 'reciprocal'
+CURVED = 'product', 'reciprocal', 'exponential'
 
 
 class NotCertifiable(Exception):
@@ -164,6 +164,13 @@ def move(op, ins, a, ints, n_out):
     x = ins[0]
     if op in ('Identity', 'Dropout'):
         return [x]
+    if op == 'Shape':
+        n = len(x.dims)
+        if a.get('start', 0) or a.get('end', n) != n:
+            raise NotCertifiable('not understood')
+        return [Array([n], [F(d) for d in x.dims])]
+    if op == 'ConstantOfShape':
+        return [Array(ints(0), [F(0)] * prod(ints(0)))]
     if op == 'Flatten':
         k = a.get('axis', 1)
         k += len(x.dims) if k < 0 else 0
@@ -423,6 +430,35 @@ def curves(op, ins, ints, node):
     return times(x, r, node)
 
 
+def exponential(x, node):
+    if x.constant():
+        raise NotCertifiable('an exponential of a constant')
+    held = hold(x, node, ('hold',))
+    return node(Rows('exponential', x.dims, [([(F(1), v)], F(1), [])
+                                             for v in held.v]))
+
+
+def softmax(x, axis, node):
+    axis, one = axis % len(x.dims), F(1)
+    size = x.dims[axis]
+    others = []
+    for i in indexes(x.dims):
+        place = lambda k: at(x.dims, i[:axis] + (k,) + i[axis + 1:])
+        others.append([place(k) for k in range(size) if k != i[axis]])
+    if size < 2 or x.constant():
+        raise NotCertifiable('not understood')
+    d = node(Rows('unit', [len(x.v) * (size - 1)], [
+        ([(one, x.v[k]), (-one, x.v[i])], one, [])
+        for i, group in enumerate(others) for k in group]))
+    e = exponential(d, node)
+    n = size - 1
+    s = node(Rows('unit', x.dims, [
+        ([(one, v) for v in e.v[i * n:(i + 1) * n]], one, [one])
+        for i in range(len(x.v))]))
+    return node(Rows('reciprocal', x.dims, [
+        ([(one, v)], one, []) for v in hold(s, node, ('hold',)).v]))
+
+
 def pieces(op, ins, a, ints, n_out, node):
     """The operators that make several nodes, or one; node(rows) makes it."""
     x = ins[0]
@@ -442,6 +478,10 @@ def pieces(op, ins, a, ints, n_out, node):
         return node(Rows('unit', x.dims, [
             ([(F(1), u), (F(1), u), (F(-1), v)], F(1), [])
             for u, v in zip(r.v, x.v)]))
+    if op == 'Exp':
+        return exponential(x, node)
+    if op == 'Softmax':
+        return softmax(x, a.get('axis', -1), node)
     if op == 'Tanh':
         t = node(stretched(x, 2, 0))
         return node(stretched(node(rectified(t, 'sigmoid')), 2, -1))
@@ -529,7 +569,7 @@ def evaluate(model, x):
     def make(rows):
         y = [sum((w * v for w, v in terms), F(0)) / d + sum(added)
              for terms, d, added in rows.rows]
-        if rows.kind in ('sigmoid', 'root'):
+        if rows.kind in ('sigmoid', 'root', 'exponential'):
             raise NotCertifiable('no exact value')
         return [max(F(0), v) for v in y] if rows.kind == 'relu' else y
     return walk(model, [F(v) for v in x], make)

@@ -217,18 +217,30 @@ def box_bounds(net, box):
     box.fresh = True
 
 
-def sigmoid(x):
-    """S, 1 / (1 + e^-x) at scale 28."""
-    if x < 0:
-        return 2 ** 28 - sigmoid(-x)
-    if x >= 2 ** 33:
-        return 2 ** 28
+def decay(x):
+    """D, e^-x at scale 60."""
     f, p = (x % 2 ** 28) << 32, 2 ** 60
     for k in range(16, 0, -1):
         p = 2 ** 60 - ((f * p) >> 60) // k
     for _ in range(x >> 28):
         p = (p * 424136118829305329) >> 60
-    return 2 ** 88 // (2 ** 60 + p)
+    return p
+
+
+def sigmoid(x):
+    """S, 1 / (1 + e^-x) at scale 28."""
+    if x < 0:
+        return 2 ** 28 - sigmoid(-x)
+    return 2 ** 88 // (2 ** 60 + decay(x)) if x < 2 ** 33 else 2 ** 28
+
+
+def exp(x):
+    """E, e^x at scale 28."""
+    if x < 0:
+        return decay(-x) >> 32
+    if x <= 2 ** 32:
+        return 2 ** 88 // decay(x)
+    return (exp(x >> 1) * exp(x - (x >> 1))) >> 28
 
 
 def lines(lo, up):
@@ -254,8 +266,47 @@ def lines(lo, up):
     return slope, 2 ** 28 - max(deep) - off, max(high) + off, most
 
 
+def exponentials(box, node):
+    """What curve() makes, and the ranges."""
+    err = lambda e: (e >> 28) + 2
+    s = node.terms[0][0][1][0]
+    of, quant, low, up, ranges = [], [], [], [], []
+    for ((_, (_, i)),) in node.terms:
+        l, u, t = (v if n == 2 else v[i] for n, v in enumerate(box.range[s]))
+        p, r = floor(l * F(2) ** (28 - t)), ceil(u * F(2) ** (28 - t))
+        r = max(-2 ** 33, r)
+        if p < -2 ** 36 or r > 2 ** 33:
+            raise Reject('an exponential of too much')
+        first, d = exp(max(p, -2 ** 33)), -2 ** 33
+        slope = exp(r)
+        if p < r:
+            slope = (max(0, slope - first) << 28) // (r - p)
+        for b in range(33, -1, -1):
+            if d + 2 ** b <= 2 ** 33 and exp(d + 2 ** b) <= slope:
+                d += 2 ** b
+        of.append((p, r, d, first))
+    g = max(0, max(exp(v[2]) for v in of).bit_length() - node.k)
+    h = max(0, max(exp(v[1]) for v in of).bit_length() - 48)
+    for (p, r, d, first), ((_, v),) in zip(of, node.terms):
+        steep, last, w = exp(d), exp(r), exp(d) >> g
+        above = lambda v, y: y + err(y) - ((w * 2 ** g * v) >> 28)
+        quant.append([(w, v)])
+        up.append(-(-max(above(p, first), above(r, last)) >> h))
+        low.append((((steep * (2 ** 28 - d)) >> 28) -
+                    ((err(steep) * abs(2 ** 28 - d)) >> 28) -
+                    (((2 ** g + err(steep)) * max(abs(p), abs(r))) >> 28) -
+                    2) >> h)
+        ranges.append((0 if p < -2 ** 33 else max(0, first - err(first)) >> h,
+                       -(-(last + err(last)) >> h)))
+    return (quant, low, up, 28 - h, {s: 28 - g}), ranges
+
+
 def curve(net, box, k, node):
     """Lines: W', low, up, at, and the scales of W' by source."""
+    if node.kind == 'exponential':
+        box.curve[k], ranges = exponentials(box, node)
+        set_range(box, k, ranges, box.curve[k][3])
+        return
     d, quant, low, up, ranges = 30 - node.k, [], [], [], []
     if node.kind == 'product':
         s, t = node.terms[0][0][1][0], node.terms[0][1][1][0]
@@ -295,8 +346,27 @@ def curve(net, box, k, node):
                            -(-(-(-2 ** (59 + a) // p)) >> 31)))
         t = where - 31
     box.curve[k] = quant, low, up, where, scales
+    set_range(box, k, ranges, t)
+
+
+def set_range(box, k, ranges, t):
     box.range[k] = [r for r, _ in ranges], [r for _, r in ranges], t
     box.set_m(k, [shift_up(max(-p, r), t, 16) for p, r in ranges])
+
+
+def sums(net, box, k, i):
+    """Bounds of a sum of curved variables, if it is one."""
+    node = net.nodes[k]
+    if node.kind != 'unit' or any(w < 0 or net.nodes[p].kind not in CURVED
+                                  for w, (p, _) in node.terms[i]):
+        return None
+    b = node.b[i] * 2 ** 64
+    low, high = floor(b), floor(-b)
+    for _, (p, j) in node.terms[i]:
+        first, last, t = box.range[p]
+        low += to64(first[j], t)
+        high += to64(-last[j], t)
+    return low, -high
 
 
 def neuron_bounds(net, box, k, node):
@@ -317,6 +387,9 @@ def neuron_bounds(net, box, k, node):
                                   enumerate(box.range[p]))
                 low[j] = max(low[j], to64(first, t))
                 high[j] = min(high[j], -to64(-last, t))
+            by = sums(net, box, p, i)
+            if by:
+                low[j], high[j] = max(low[j], by[0]), min(high[j], by[1])
             top = max(0, shift_up(max(-low[j], high[j]), 64, 16))
             m[j] = top if m[j] is None else min(m[j], top)
             continue
