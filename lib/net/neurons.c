@@ -39,6 +39,11 @@ ax_i128 ax_exp(int64_t x)
     return (ONE << 28) / decay(x);
 }
 
+ax_i128 ax_exp_error(ax_i128 e)
+{
+    return (e >> 28) + 2;
+}
+
 int64_t ax_sigmoid(int64_t x)
 {
     if (x < 0)

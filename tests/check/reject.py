@@ -320,7 +320,7 @@ one_op('the axis', 'Flatten', ['a'], {}, 'axis', axis=3)
 one_op('the shape', 'Reshape', ['a', 'k'], {'k': I(2)}, 'shape')
 one_op('two free', 'Reshape', ['a', 'k'], {'k': I(-1, -1)}, 'shape')
 one_op('a shape of floats', 'Reshape', ['a', 'k'], {'k': ([1], [1], 1)},
-       'int64')
+       'another type')
 one_op('the rank', 'Unsqueeze', ['a', 'k'], {'k': I(0, 1, 2, 3, 4, 5, 6)},
        'rank')
 one_op('twice', 'Unsqueeze', ['a', 'k'], {'k': I(1, -3)}, 'twice')
@@ -482,6 +482,15 @@ for c, code, words in ((1.0, 1, 'a divisor may be 0'), (1.5, 0, 'accepted')):
         m.output('y')
     certificate_case('a divisor above %s' % (c - 1), LEAF, words, code,
                      TEXT.replace(b'1.001', b'3.001'), m=net(op=quotient))
+for c, words in ((32.5, 'more than 32'), (30.5, 'is not refuted')):
+    def power(m):
+        m.const('c', [1], [c])
+        m.node('Add', ['z', 'c'], ['d'])
+        m.node('Exp', ['d'], ['e'])
+        m.node('Neg', ['e'], ['y'])
+        m.output('y')
+    certificate_case('an exponential of up to %s' % c, LEAF, words, 1,
+                     TEXT, m=net(op=power))
 certificate_case('another version', LEAF, 'another version', 65,
                  magic=b'AXCT\1\1\0\0')
 certificate_case('other semantics', LEAF, 'semantics', 65,

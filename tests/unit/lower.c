@@ -499,8 +499,11 @@ static void refuses_operators(void)
     uint32_t v;
 
     build_new();
+    out_(op_(AX_OP_Softplus, 1, in_(2, 1, 1)));
+    refused(AX_EUNSUPPORTED, "node 'n' (Softplus): this operator cannot be");
+    build_new();
     out_(op_(AX_OP_Softmax, 1, in_(2, 1, 1)));
-    refused(AX_EUNSUPPORTED, "node 'n' (Softmax): this operator cannot be");
+    refused(AX_EUNSUPPORTED, "node 'n' (Softmax): a softmax of one element");
     build_new();
     v = in_(2, 1, 2);
     out_(op_(AX_OP_Pow, 2, v, flts(count, 1, 1)));
