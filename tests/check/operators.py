@@ -15,10 +15,7 @@ from container import Model, container, identity, sha
 from network import NotCertifiable, prod
 from vnnlib import BadProperty
 
-check = sys.argv[1]
-cases = int(sys.argv[2]) if len(sys.argv) > 2 else 30
-rnd = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 20261123)
-path = os.path.join(tempfile.mkdtemp(), 'm.axm')
+rnd = random.Random(20261123)
 
 
 class Case:
@@ -252,7 +249,7 @@ def decimal(v):
     return '%se-%d' % (v * 10 ** k, k)
 
 
-def accepted(model, text):
+def accepted(check, path, model, text):
     payload = b'AXCT\2\1\0\0' + identity(model.stream()) + sha(text) + b'\1\0'
     with open(path, 'wb') as f:
         f.write(container(model.stream(), [('property', 'p', text),
@@ -261,7 +258,7 @@ def accepted(model, text):
     return r.returncode, (r.stdout + r.stderr).decode()
 
 
-def wrong(model):
+def wrong(check, path, model):
     """What ax-check says wrongly, or None."""
     net = R.Net(model)
     n_x, n_y = net.n[0], net.n[-1]
@@ -278,38 +275,50 @@ def wrong(model):
     try:
         R.box_bounds(net, box)
     except R.Reject as e:
-        code, said = accepted(model, make(0))
+        code, said = accepted(check, path, model, make(0))
         return None if code == 1 else 'exit %d, not 1 (%s): %s' % (code, e,
                                                                    said)
     c = R.property_row(net, box, 0, group.conj[0][0][0]).c.v
     for d, want in ((c - 1, 0), (c, 1)):
-        code, said = accepted(model, make(d))
+        code, said = accepted(check, path, model, make(d))
         if code != want:
             return 'exit %d, not %d: %s' % (code, want, said)
 
 
-count = failed = 0
-for maker, ops in makers:
-    for op in ops.split():
-        bad, made = [], 0
-        while made < cases:
-            c = maker(op)
-            out = ['y', 'z'] if op == 'Split' else ['y']
-            c.m.node('Identity' if op == 'Shape' else op, c.ins, out,
-                     **c.attrs)
-            c.m.output(rnd.choice(out))
-            c.m.canonical()
-            try:
-                said = wrong(c.m)
-            except (NotCertifiable, IndexError, BadProperty):
-                continue            # nothing is left, or only padding
-            made += 1
-            if said:
-                bad.append('%s\n# %r %r' % (said, c.m.nodes, c.m.values))
-        count += 1
-        failed += bool(bad)
-        print('%sok %d - %s' % ('not ' if bad else '', count, op))
-        for b in bad[:1]:
-            print('# ' + b)
-print('1..%d' % count)
-sys.exit(failed != 0)
+def random_model(maker, op):
+    c = maker(op)
+    out = ['y', 'z'] if op == 'Split' else ['y']
+    c.m.node('Identity' if op == 'Shape' else op, c.ins, out, **c.attrs)
+    c.m.output(rnd.choice(out))
+    c.m.canonical()
+    return c.m
+
+
+def main(check, cases=30, seed=20261123):
+    cases = int(cases)
+    rnd.seed(int(seed))
+    path = os.path.join(tempfile.mkdtemp(), 'm.axm')
+    count = failed = 0
+    for maker, ops in makers:
+        for op in ops.split():
+            bad, made = [], 0
+            while made < cases:
+                m = random_model(maker, op)
+                try:
+                    said = wrong(check, path, m)
+                except (NotCertifiable, IndexError, BadProperty):
+                    continue            # nothing is left, or only padding
+                made += 1
+                if said:
+                    bad.append('%s\n# %r %r' % (said, m.nodes, m.values))
+            count += 1
+            failed += bool(bad)
+            print('%sok %d - %s' % ('not ' if bad else '', count, op))
+            for b in bad[:1]:
+                print('# ' + b)
+    print('1..%d' % count)
+    return failed != 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(*sys.argv[1:]))

@@ -59,3 +59,59 @@ samples=$root/tests/formats/onnx
         ax-export --to coq -p false.vnnlib -o F.v a.axm
     [ ! -e F.v ]
 }
+
+@test "a question to a solver: exact weights, the property as it stands" {
+    ax-import -o a.axm "$root/tests/coq/tiny.onnx"
+    p=$root/tests/coq/tiny.vnnlib
+    ax-export --to smtlib -p "$p" -o a.smt2 a.axm
+    grep -qx '(set-logic QF_LRA)' a.smt2
+    grep -qx '(set-info :status unsat)' a.smt2
+    grep -qF '(* (/ 16399053.0 67108864.0) X_0)' a.smt2
+    grep -qx '(assert (or (and (<= Y_0 (- 2.5)) (>= Y_1 0.125)) (>= Y_0 2.75)))' a.smt2
+    ax-export --to smtlib -p "$p" <a.axm | cmp - a.smt2
+    sed 's/2.75/-10/' "$p" >false.vnnlib
+    ax-export --to smtlib -p false.vnnlib a.axm >b.smt2
+    grep -qx '(set-info :status sat)' b.smt2
+    refuses 64 "wants a property" ax-export --to smtlib a.axm
+    refuses 65 "1:1: " ax-export --to smtlib -p <(echo x) -o c.smt2 a.axm
+    [ ! -e c.smt2 ]
+}
+
+@test "numbers of VNN-LIB as SMT-LIB writes them" {
+    ax-import -o a.axm "$root/tests/coq/tiny.onnx"
+    cat >p.vnnlib <<'END'
+(declare-const X_0 Real) (declare-const X_1 Real) ; (comment
+(declare-const Y_0 Real) (declare-const Y_1 Real)
+(assert (and (>= X_0 -.5) (<= X_0 +5.e-1)))
+(assert (and (and (= X_1 (- 007)))))
+(assert (or (< (+ Y_0) 1E2) (>= (* -2 (- Y_1 Y_0)) 0)))
+END
+    ax-export --to smtlib -p p.vnnlib a.axm | grep '^(assert' >said
+    cat >wanted <<'END'
+(assert (and (>= X_0 (- 0.5)) (<= X_0 (/ 5.0 10.0))))
+(assert (and true (and true (= X_1 (- 7.0)))))
+(assert (or (< (+ 0.0 Y_0) (* 1.0 100.0)) (>= (* (- 2.0) (- Y_1 Y_0)) 0.0)))
+END
+    diff wanted said
+}
+
+@test "what a solver cannot do, or not within the budget, is refused" {
+    ax-import -o acas.axm "$root/tests/data/acasxu/net_1_1.onnx"
+    for i in 0 1 2 3 4; do
+        echo "(declare-const X_$i Real) (declare-const Y_$i Real)"
+        echo "(assert (and (<= X_$i 1) (>= X_$i -1)))"
+    done >p.vnnlib
+    echo '(assert (<= Y_0 Y_1))' >>p.vnnlib
+    refuses 2 "over the budget of 600 s" \
+        ax-export --to smtlib -p p.vnnlib -o a.smt2 acas.axm
+    [ ! -e a.smt2 ]
+    f=$root/tests/check/fixtures/op-sigmoid-yes.axm
+    ax-show --extract property "$f" >q.vnnlib
+    refuses 65 "is a sigmoid: SMT-LIB has no theory" \
+        ax-export --to smtlib -p q.vnnlib -o a.smt2 "$f"
+    [ ! -e a.smt2 ]
+    f=$root/tests/check/fixtures/op-product-yes.axm
+    ax-show --extract property "$f" >q.vnnlib
+    ax-export --to smtlib --budget 0 -p q.vnnlib -o a.smt2 "$f"
+    grep -qx "(set-logic QF_NRA)" a.smt2
+}

@@ -31,6 +31,7 @@ ax-prove -p robust:input.csv,linf=1 --region r.vnnlib --halvings 2 -j 1 net.axm
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-export --to coq -p safe.vnnlib net.axm
+ax-export --to smtlib -p safe.vnnlib net.axm
 ax-opt --tolerance 1 norm.axm
 ax-opt --json --samples 1 -o /dev/null norm.axm
 ax-sign -k key net.axm

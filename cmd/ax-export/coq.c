@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ax-export.h"
 #include "ax/net.h"
 #include "ax/prove.h"
+#include "export.h"
 
 /* One box of the search. */
 struct box {
@@ -262,16 +262,9 @@ static ax_status put_network(struct job *j, int *s, struct ax_err *err)
 
 static void put_i128(FILE *f, ax_i128 v)
 {
-    unsigned __int128 m = v < 0 ? -(unsigned __int128)v
-                                : (unsigned __int128)v;
-    char digits[48];
-    size_t n = sizeof digits;
-
-    do
-        digits[--n] = (char)('0' + (int)(m % 10));
-    while (m /= 10);
-    fprintf(f, v < 0 ? "(-%.*s)" : "%.*s", (int)(sizeof digits - n),
-            digits + n);
+    fputs(v < 0 ? "(-" : "", f);
+    put_magnitude(f, v);
+    fputs(v < 0 ? ")" : "", f);
 }
 
 /* "m" or "mek" as (m, k) of solver/coq/Network.v. */

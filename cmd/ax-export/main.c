@@ -2,11 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ax-export.h"
 #include "ax/format.h"
 #include "common/model.h"
 #include "common/run.h"
 #include "common/sandbox.h"
+#include "export.h"
 
 static const struct ax_format *writer(const char *name, struct ax_err *err)
 {
@@ -48,10 +48,29 @@ static ax_status export_model(const char *model, const char *out_path,
     return st;
 }
 
-/* A theorem of Coq about the model and a property of it. */
-static ax_status export_theorem(const char *model, const char *out_path,
-                                const char *property, double budget,
-                                struct ax_err *err)
+/* What a property of a model can be written as. */
+static const struct language {
+    const char *name;
+    ax_status (*write)(FILE *f, struct ax_model *m, const char *text,
+                       size_t n, double budget, struct ax_err *err);
+} languages[] = {
+    {"coq", export_coq},
+    {"smtlib", export_smtlib},
+    {0},
+};
+
+static const struct language *language(const char *name)
+{
+    const struct language *l = languages;
+
+    while (l->name && strcmp(l->name, name) != 0)
+        l++;
+    return l->name ? l : NULL;
+}
+
+static ax_status export_property(const struct language *to, const char *model,
+                                 const char *out_path, const char *property,
+                                 double budget, struct ax_err *err)
 {
     struct ax_model *m = NULL;
     struct cmd_out out = {0};
@@ -61,15 +80,16 @@ static ax_status export_theorem(const char *model, const char *out_path,
 
     if (!property)
         return ax_fail(err, AX_EUSAGE,
-                       "--to coq wants a property: give one with -p "
-                       "FILE.vnnlib");
+                       "--to %s wants a property: give one with -p "
+                       "FILE.vnnlib",
+                       to->name);
     st = cmd_in_read(&text, &n, property, (size_t)1 << 30, err);
     if (st == AX_OK)
         st = cmd_model_read(&m, model, err);
     if (st == AX_OK)
         st = cmd_out_open(&out, out_path, 0, err);
     if (st == AX_OK)
-        st = export_coq(out.f, m, (const char *)text, n, budget, err);
+        st = to->write(out.f, m, (const char *)text, n, budget, err);
     if (st == AX_OK)
         st = cmd_out_commit(&out, err);
     cmd_out_discard(&out);
@@ -91,9 +111,10 @@ int main(int argc, char **argv)
          .str = &out},
         {0, "opset", "N", "the operator set of an ONNX file: 17 by default",
          .num = &opset, .min = 1, .max = 100},
-        {'p', "property", "FILE", "the property, VNN-LIB: for --to coq",
+        {'p', "property", "FILE", "the property, VNN-LIB: for coq and smtlib",
          .str = &property},
-        {0, "budget", "SECONDS", "of search, and of coqc: 600 by default",
+        {0, "budget", "SECONDS",
+         "of search, and of coqc or a solver: 600 by default",
          .real = &budget, .min = 0, .max = 1 << 30},
         {0, "formats", NULL, "list the formats that can be written",
          .flag = &formats},
@@ -105,8 +126,8 @@ int main(int argc, char **argv)
         .name = "ax-export",
         .summary = "write a model in a foreign format",
         .synopsis = "[-f] [-t FORMAT] [-o FILE] [--opset N] [MODEL.axm]\n"
-                    "--to coq -p FILE.vnnlib [-o FILE] [--budget SECONDS] "
-                    "[MODEL.axm]\n"
+                    "--to coq | smtlib -p FILE.vnnlib [-o FILE] "
+                    "[--budget SECONDS] [MODEL.axm]\n"
                     "--formats",
         .opts = opts,
         .max_operands = 1,
@@ -124,9 +145,9 @@ int main(int argc, char **argv)
     } else {
         box.writes[0] = out;
         st = cmd_sandbox_enter(&box, &err);
-        if (st == AX_OK && strcmp(to, "coq") == 0)
-            st = export_theorem(argc ? argv[0] : "-", out, property, budget,
-                                &err);
+        if (st == AX_OK && language(to))
+            st = export_property(language(to), argc ? argv[0] : "-", out,
+                                 property, budget, &err);
         else if (st == AX_OK)
             st = export_model(argc ? argv[0] : "-", out, to, (int)opset,
                               force, &err);
