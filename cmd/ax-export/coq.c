@@ -82,14 +82,15 @@ static ax_status keep(void *self, const struct ax_step *s, struct ax_err *err)
 /* ---- the network as dense layers of binary32 ---- */
 
 /* Is every variable of the node that of the same number of the node before
- * it, and nothing else (but perhaps a bias)? */
+ * it, rectified perhaps, and nothing else (but perhaps a bias)? */
 static bool straight(const struct ax_net *net, uint32_t k)
 {
     const struct ax_net_node *v = &net->nodes[k];
     const struct ax_block *b = v->blocks;
 
-    if (v->kind == AX_NET_WEIGHTED || v->n_blocks != 1 ||
-        b->source != k - 1 || v->n != net->nodes[k - 1].n)
+    if ((v->kind != AX_NET_UNIT && v->kind != AX_NET_RELU &&
+         v->kind != AX_NET_HOLD) ||
+        v->n_blocks != 1 || b->source != k - 1 || v->n != net->nodes[k - 1].n)
         return false;
     if (b->form == AX_BLOCK_SAME)
         return true;
@@ -155,8 +156,7 @@ static ax_status layers(struct job *j, struct ax_err *err)
             continue;
         }
         if (!straight(j->net, k) || (v->kind != AX_NET_UNIT && !open) ||
-            (v->kind == AX_NET_UNIT && !open && v->bias) ||
-            v->kind == AX_NET_SIGMOID || v->kind == AX_NET_WEIGHTED)
+            (v->kind == AX_NET_UNIT && !open && v->bias))
             return ax_fail(err, AX_EUNSUPPORTED,
                            "node %u of ax-cert(5): only chains of dense "
                            "layers, biases and ReLUs are understood",

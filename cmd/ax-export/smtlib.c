@@ -617,12 +617,11 @@ static ax_status theory(struct job *j, struct ax_err *err)
         double root;
 
         if (v->kind == AX_NET_SIGMOID || v->kind == AX_NET_EXP)
-            return ax_fail(err, AX_EUNSUPPORTED,
-                           "node %" PRIu32 " of ax-cert(5) is %s: SMT-LIB "
-                           "has no theory of exponentials",
-                           k,
-                           v->kind == AX_NET_EXP ? "an exponential"
-                                                 : "a sigmoid");
+            return ax_fail(
+                err, AX_EUNSUPPORTED,
+                "node %" PRIu32 " of ax-cert(5) is %s: SMT-LIB "
+                "has no theory of exponentials",
+                k, v->kind == AX_NET_EXP ? "an exponential" : "a sigmoid");
         j->nonlinear = j->nonlinear || ax_net_curved(v->kind);
         for (uint32_t i = 0; v->root && i < v->n && !j->nonlinear; i++)
             j->nonlinear = !exact_root(v->div[i], &root);

@@ -58,6 +58,11 @@ samples=$root/tests/formats/onnx
     refuses 1 "the property is violated" \
         ax-export --to coq -p false.vnnlib -o F.v a.axm
     [ ! -e F.v ]
+    # The elements of an Exp stand for those before it one by one, as those of
+    # an addition do.
+    refuses 65 "only chains of dense layers" \
+        ax-export --to coq -p "$p" -o F.v "$root/tests/coq/exp.axm"
+    [ ! -e F.v ]
 }
 
 @test "a question to a solver: exact weights, the property as it stands" {
