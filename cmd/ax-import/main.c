@@ -23,9 +23,9 @@
 #define ARCH_MAX (256u << 20) /* bytes of a description of layers */
 
 struct args {
-    const char *in, *format, *out, *arch, *zoo;
+    const char *in, *format, *out, *arch, *zoo, *inputs;
     bool list, raw, force, no_record, scan, tensors, infer, json;
-    int64_t max_mib;
+    int64_t max_mib, batch, seq;
 };
 
 /* Everything but cmd and args is owned. */
@@ -36,8 +36,11 @@ struct job {
     struct cmd_out out;
     unsigned char *data; /* its bytes */
     size_t n;
-    bool mapped;         /* they are a mapping of the file */
-    char *folder;        /* of the input, NULL for standard input */
+    bool mapped;  /* they are a mapping of the file */
+    char *folder; /* of the input, NULL for standard input */
+    char *config; /* its config.json, if it is a folder itself */
+    struct ax_provenance_file *used; /* other files; their names are owned */
+    size_t n_used;
     unsigned char *arch; /* the description of layers, or NULL */
     size_t n_arch;
     pthread_t thread; /* of the digest of the input, if it started */
@@ -80,7 +83,15 @@ static void job_free(struct job *j)
     cmd_out_discard(&j->out);
     ax_model_free(j->model);
     ax_checkpoint_free(&j->checkpoint);
+    for (size_t i = 0; i < j->n_used; i++) {
+        char *name = NULL;
+
+        memcpy(&name, &j->used[i].name, sizeof name);
+        free(name);
+    }
+    free(j->used);
     free(j->folder);
+    free(j->config);
     free(j->arch);
     if (j->mapped)
         munmap(j->data, j->n);
@@ -153,23 +164,75 @@ static ax_status folder_of(char **out, const char *path, struct ax_err *err)
     return *out ? AX_OK : ax_fail(err, AX_ENOMEM, "no memory for a path");
 }
 
+/* One more file that was read. */
+static ax_status add_used(void *self, const char *name, const void *data,
+                          size_t n, struct ax_err *err)
+{
+    struct job *j = self;
+    struct ax_provenance_file *more;
+
+    if (j->args->no_record)
+        return AX_OK;
+    more = reallocarray(j->used, j->n_used + 1, sizeof *more);
+    if (!more)
+        return ax_fail(err, AX_ENOMEM, "no memory for a record");
+    j->used = more;
+    more += j->n_used;
+    more->name = strdup(name);
+    if (!more->name)
+        return ax_fail(err, AX_ENOMEM, "no memory for a record");
+    j->n_used++;
+    ax_sha256(more->sha256, data, n);
+    return AX_OK;
+}
+
 static ax_status record(struct job *j, struct ax_err *err)
 {
-    struct ax_provenance_file file[] = {{.name = cmd_in_name(j->args->in)},
-                                        {.name = j->args->arch}};
+    struct ax_provenance_file *all = calloc(j->n_used + 2, sizeof *all);
+    size_t n = 0;
+    ax_status st;
 
+    if (!all)
+        return ax_fail(err, AX_ENOMEM, "no memory for a record");
     end_digest(j);
-    memcpy(file[0].sha256, j->sha256, sizeof j->sha256);
-    if (j->args->arch)
-        ax_sha256(file[1].sha256, j->arch, j->n_arch);
-    return cmd_model_record(j->model, j->cmd, NULL, file,
-                            j->args->arch ? 2 : 1, err);
+    all[n].name = cmd_in_name(j->args->in);
+    memcpy(all[n++].sha256, j->sha256, sizeof j->sha256);
+    if (j->args->arch) {
+        all[n].name = j->args->arch;
+        ax_sha256(all[n++].sha256, j->arch, j->n_arch);
+    }
+    for (size_t i = 0; i < j->n_used; i++)
+        all[n++] = j->used[i];
+    st = cmd_model_record(j->model, j->cmd, NULL, all, n, err);
+    free(all);
+    return st;
+}
+
+/* Options that are for models of sequences alone. */
+static ax_status check_sequence(const struct args *a,
+                                const struct ax_format *format,
+                                struct ax_err *err)
+{
+    if ((a->batch || a->seq || a->inputs) && !format->sequences)
+        return ax_fail(err, AX_EUSAGE,
+                       "--batch, --seq and --inputs are not for format %s",
+                       format->name);
+    return AX_OK;
 }
 
 /* The model out of the input, by itself or by a description. */
 static ax_status read_model(struct job *j, struct ax_err *err)
 {
-    const struct ax_format_options opt = {.folder = j->folder};
+    const struct args *a = j->args;
+    const struct ax_format_options opt = {
+        .folder = j->folder,
+        .batch = a->batch,
+        .seq = a->seq,
+        .inputs = a->inputs,
+        .max_bytes = (size_t)a->max_mib << 20,
+        .used = add_used,
+        .used_self = j,
+    };
     const struct ax_format *format;
     ax_status st;
 
@@ -182,7 +245,8 @@ static ax_status read_model(struct job *j, struct ax_err *err)
                 return ax_fail_in(err, "%s", j->args->arch);
         }
     } else {
-        AX_TRY(choose(&format, j->args, j, err));
+        AX_TRY(choose(&format, a, j, err));
+        AX_TRY(check_sequence(a, format, err));
         st = format->read(&j->model, j->data, j->n, &opt, err);
     }
     return st == AX_OK ? st : ax_fail_in(err, "%s", cmd_in_name(j->args->in));
@@ -223,6 +287,22 @@ static ax_status look(void *arg, struct ax_err *err)
     return st;
 }
 
+/* A folder stands for the config.json in it. */
+static ax_status into_folder(struct job *j, struct args *a,
+                             struct ax_err *err)
+{
+    struct stat info;
+
+    if (!a->in || stat(a->in, &info) || !S_ISDIR(info.st_mode))
+        return AX_OK;
+    if (asprintf(&j->config, "%s/config.json", a->in) < 0) {
+        j->config = NULL;
+        return ax_fail(err, AX_ENOMEM, "no memory for a path");
+    }
+    a->in = j->config;
+    return AX_OK;
+}
+
 static ax_status import(struct job *j, struct ax_err *err)
 {
     const struct args *a = j->args;
@@ -260,10 +340,11 @@ static ax_status check(const struct args *a, struct ax_err *err)
         return ax_fail(err, AX_EUSAGE,
                        "one of --scan, --tensors, --infer and --formats");
     if ((a->scan || a->tensors || a->infer) &&
-        (a->out || a->format || a->raw || a->arch || a->zoo))
+        (a->out || a->format || a->raw || a->arch || a->zoo || a->batch ||
+         a->seq || a->inputs))
         return ax_fail(err, AX_EUSAGE,
                        "--scan, --tensors and --infer make no container");
-    if ((a->arch || a->zoo) && a->format)
+    if ((a->arch || a->zoo) && (a->format || a->batch || a->seq || a->inputs))
         return ax_fail(err, AX_EUSAGE,
                        "--arch and --zoo are for checkpoints alone");
     if (a->arch && a->zoo)
@@ -308,6 +389,23 @@ int main(int argc, char **argv)
          .arg = "NAME",
          .help = "FILE is a checkpoint of the network NAME, as resnet18",
          .str = &a.zoo},
+        {.name = "batch",
+         .arg = "N",
+         .help = "inputs of a language model have a batch of N (free)",
+         .num = &a.batch,
+         .min = 1,
+         .max = 1 << 20},
+        {.name = "seq",
+         .arg = "N",
+         .help = "inputs of a language model have N tokens (free)",
+         .num = &a.seq,
+         .min = 1,
+         .max = 1 << 20},
+        {.name = "inputs",
+         .arg = "LIST",
+         .help = "its inputs beside input_ids: attention_mask, "
+                 "token_type_ids",
+         .str = &a.inputs},
         {.name = "infer",
          .help = "print a draft of such a description",
          .flag = &a.infer},
@@ -342,10 +440,13 @@ int main(int argc, char **argv)
     a.in = argc ? argv[0] : NULL;
     if (st == AX_OK)
         st = check(&a, &err);
-    if (st == AX_OK && a.list)
+    if (st == AX_OK && a.list) {
         list_formats();
-    else if (st == AX_OK)
-        st = import(&j, &err);
+    } else if (st == AX_OK) {
+        st = into_folder(&j, &a, &err);
+        if (st == AX_OK)
+            st = import(&j, &err);
+    }
     job_free(&j);
     return cmd_finish(&cmd, st, &err);
 }

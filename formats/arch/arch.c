@@ -11,16 +11,9 @@
 #include "ax/element.h"
 #include "ax/infer.h"
 
-enum { LAYERS_MAX = 65536, IGNORE_MAX = 1024, SMALL = 65536 };
+enum { LAYERS_MAX = 65536, IGNORE_MAX = 1024 };
 
 /* ---- the state dictionary ---- */
-
-static int by_name(const void *a, const void *b)
-{
-    const struct arch_entry *x = a, *y = b;
-
-    return strcmp(x->name, y->name);
-}
 
 static bool begins(const char *s, const char *prefix)
 {
@@ -116,12 +109,12 @@ static ax_status find_entries(struct arch *a, const json_t *root,
             continue;
         name += strlen(prefix) + strip;
         a->entry[a->n_entries++] = (struct arch_entry){
-            .name = name, .w = &c->v[i], .value = AX_NONE};
+            .name = name, .w = &c->v[i], .value = AX_NONE, .cast = AX_NONE};
     }
     if (c->n && !a->n_entries)
         return ax_fail(err, AX_EFORMAT,
                        "no tensor is in the state dictionary '%s'", prefix);
-    qsort(a->entry, a->n_entries, sizeof *a->entry, by_name);
+    arch_sort(a);
     return AX_OK;
 }
 
@@ -179,52 +172,6 @@ static ax_status ignore(struct arch *a, const json_t *root,
 }
 
 /* ---- parameters ---- */
-
-/* A tensor of the graph, which borrows from the file where it can. Small ones
- * are looked into later, and so have to be aligned. */
-static ax_status take_tensor(struct ax_tensor *t, const struct ax_weight *w,
-                             struct ax_err *err)
-{
-    const unsigned char *bytes;
-    void *own;
-    size_t n;
-
-    if (!w->type)
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "is of type %s, which a container does not have",
-                       w->dtype);
-    AX_TRY(ax_weight_bytes(&bytes, &own, &n, w, err));
-    if (!own && n <= SMALL && (uintptr_t)bytes % w->size) {
-        own = malloc(n ? n : 1);
-        if (!own)
-            return ax_fail(err, AX_ENOMEM, "no memory for a tensor");
-        memcpy(own, bytes, n);
-    }
-    *t = (struct ax_tensor){.dtype = w->type,
-                            .rank = w->rank,
-                            .data = own,
-                            .nbytes = n,
-                            .owned = own != NULL};
-    memcpy(t->dims, w->dims, sizeof t->dims);
-    if (!own) /* only read: the model does not write to its tensors */
-        memcpy(&t->data, &bytes, sizeof t->data);
-    return AX_OK;
-}
-
-static ax_status from_entry(struct arch *a, uint32_t *v, struct arch_entry *e,
-                            struct ax_err *err)
-{
-    struct ax_tensor t;
-
-    e->used = true;
-    if (e->value == AX_NONE) {
-        if (take_tensor(&t, e->w, err) != AX_OK)
-            return ax_fail_in(err, "tensor '%s'", e->name);
-        AX_TRY(arch_constant(a, &e->value, e->name, "", &t, err));
-    }
-    *v = e->value;
-    return AX_OK;
-}
 
 /* The shape of nested lists; those of one depth must be of one length. */
 static ax_status nested(struct ax_tensor *t, const json_t *x, int depth,
@@ -297,7 +244,7 @@ ax_status arch_param(struct arch *a, uint32_t *v, const struct ax_tensor **t,
                      const char *what, bool needed, struct ax_err *err)
 {
     const json_t *here = json_object_get(a->layer, what);
-    struct arch_entry want = {0}, *e = NULL;
+    struct arch_entry *e = NULL;
     char key[1024];
 
     *v = AX_NONE;
@@ -307,8 +254,7 @@ ax_status arch_param(struct arch *a, uint32_t *v, const struct ax_tensor **t,
             return ax_fail_in(err, "'%s'", what);
     } else {
         AX_TRY(key_of(a, key, sizeof key, what, err));
-        want.name = key;
-        e = bsearch(&want, a->entry, a->n_entries, sizeof *a->entry, by_name);
+        e = arch_find(a, key);
         if (!e)
             return needed ? ax_fail(err, AX_EFORMAT,
                                     "the state dictionary has no tensor '%s'",
@@ -319,7 +265,7 @@ ax_status arch_param(struct arch *a, uint32_t *v, const struct ax_tensor **t,
             e->used = true;
             return AX_OK;
         }
-        AX_TRY(from_entry(a, v, e, err));
+        AX_TRY(arch_take(a, v, e, err));
     }
     if (a->n_held == ARCH_HELD)
         return ax_fail(err, AX_EBUG, "a layer with too many parameters");
@@ -372,18 +318,6 @@ static ax_status value_of(const struct arch *a, uint32_t *v,
 }
 
 /* ---- inputs and outputs ---- */
-
-static ax_status push(uint32_t **v, uint32_t *n, uint32_t value,
-                      struct ax_err *err)
-{
-    uint32_t *more = reallocarray(*v, *n + 1u, sizeof *more);
-
-    if (!more)
-        return ax_fail(err, AX_ENOMEM, "no memory for a graph");
-    *v = more;
-    more[(*n)++] = value;
-    return AX_OK;
-}
 
 static ax_status read_shape(struct ax_value *v, const json_t *shape,
                             struct ax_err *err)
@@ -438,7 +372,7 @@ static ax_status read_input(struct arch *a, const json_t *in,
             return ax_fail(err, AX_EFORMAT, "'dtype' is no type");
     }
     AX_TRY(read_shape(v, json_object_get(in, "shape"), err));
-    AX_TRY(push(&a->g->inputs, &a->g->n_inputs, value, err));
+    AX_TRY(arch_push(&a->g->inputs, &a->g->n_inputs, value, err));
     a->last = value;
     return name_value(a, s, value, err);
 }
@@ -513,7 +447,7 @@ static ax_status add_output(struct arch *a, uint32_t v, struct ax_err *err)
         a->name = "output";
         AX_TRY(arch_node(a, &v, AX_OP_Identity, "", &v, 1, err));
     }
-    return push(&a->g->outputs, &a->g->n_outputs, v, err);
+    return arch_push(&a->g->outputs, &a->g->n_outputs, v, err);
 }
 
 static ax_status read_outputs(struct arch *a, const json_t *root,
@@ -544,7 +478,7 @@ static ax_status layer_inputs(struct arch *a, struct ax_err *err)
 
     a->n_in = 0;
     if (!all)
-        return push(&a->in, &a->n_in, a->last, err);
+        return arch_push(&a->in, &a->n_in, a->last, err);
     if (!json_is_array(all) || !json_array_size(all) ||
         json_array_size(all) > 64)
         return ax_fail(err, AX_EFORMAT, "'inputs' is no list");
@@ -552,7 +486,7 @@ static ax_status layer_inputs(struct arch *a, struct ax_err *err)
         uint32_t v = AX_NONE;
 
         AX_TRY(value_of(a, &v, json_array_get(all, i), err));
-        AX_TRY(push(&a->in, &a->n_in, v, err));
+        AX_TRY(arch_push(&a->in, &a->n_in, v, err));
     }
     return AX_OK;
 }
@@ -638,16 +572,10 @@ static ax_status build(struct arch *a, const json_t *root,
     if (!json_is_array(layers) || !json_array_size(layers) ||
         json_array_size(layers) > LAYERS_MAX)
         return ax_fail(err, AX_EFORMAT, "'layers' is no list of layers");
-    a->m = calloc(1, sizeof *a->m);
-    a->g = calloc(1, sizeof *a->g);
+    AX_TRY(arch_begin(a, name ? name : "model", err));
     a->n_names = 2 * (json_array_size(layers) + 257);
     a->names = calloc(a->n_names, sizeof *a->names);
-    if (a->m)
-        a->m->graph = a->g;
-    else
-        free(a->g);
-    if (!a->m || !a->g || !a->names ||
-        !(a->g->name = strdup(name ? name : "model")))
+    if (!a->names)
         return ax_fail(err, AX_ENOMEM, "no memory for a graph");
     AX_TRY(find_entries(a, root, c, err));
     a->dtype = real_type(a);
@@ -656,10 +584,7 @@ static ax_status build(struct arch *a, const json_t *root,
         AX_TRY(read_layer(a, json_array_get(layers, i), i, err));
     AX_TRY(read_outputs(a, root, err));
     AX_TRY(ignore(a, root, err));
-    AX_TRY(ax_graph_check(a->g, a->m->n_tensors, err));
-    AX_TRY(ax_model_infer(a->m, err));
-    AX_TRY(ax_model_fold(a->m, err));
-    return ax_model_normalise(a->m, err);
+    return arch_finish(a, err);
 }
 
 ax_status ax_checkpoint_build(struct ax_model **out,

@@ -1,5 +1,5 @@
 /* formats/arch/arch.h - what the files that build graphs from descriptions
- * share: arch.c reads a description and finds its tensors, layer.c makes the
+ * share: arch.c reads a description, state.c finds tensors, layer.c makes the
  * nodes of each kind of layer, build.c nodes and values, infer.c drafts a
  * description. The page is ax-layers(5). */
 #ifndef FORMATS_ARCH_H
@@ -15,6 +15,7 @@ struct arch_entry {
     const char *name; /* in the dictionary */
     const struct ax_weight *w;
     uint32_t value; /* of the graph, or AX_NONE */
+    uint32_t cast;  /* the same as float32, or AX_NONE */
     bool used;
 };
 
@@ -78,6 +79,23 @@ ax_status arch_attr_text(struct arch *a, const char *name, const char *s,
                          struct ax_err *err) AX_MUST_CHECK;
 ax_status arch_attr_ints(struct arch *a, const char *name, const int64_t *v,
                          size_t n, struct ax_err *err) AX_MUST_CHECK;
+
+/* ---- state.c ---- */
+
+/* An empty graph of this name; and, when it is whole, what is checked and
+ * inferred of it. */
+ax_status arch_begin(struct arch *a, const char *name, struct ax_err *err)
+    AX_MUST_CHECK;
+ax_status arch_finish(struct arch *a, struct ax_err *err) AX_MUST_CHECK;
+/* One more value at the end of a list. */
+ax_status arch_push(uint32_t **v, uint32_t *n, uint32_t value,
+                    struct ax_err *err) AX_MUST_CHECK;
+/* Sort the entries, so that arch_find finds them; NULL if there is none. */
+void arch_sort(struct arch *a);
+struct arch_entry *arch_find(const struct arch *a, const char *name);
+/* The constant that an entry is, which is made when it is first wanted. */
+ax_status arch_take(struct arch *a, uint32_t *v, struct arch_entry *e,
+                    struct ax_err *err) AX_MUST_CHECK;
 
 /* ---- arch.c ---- */
 

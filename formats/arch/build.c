@@ -47,7 +47,7 @@ ax_status arch_value(struct arch *a, uint32_t *v, const char *base,
     value->name = malloc(n);
     if (!value->name)
         return no_memory(err);
-    snprintf(value->name, n, "%s%s%s", base, *what ? "." : "", what);
+    snprintf(value->name, n, "%s%s%s", base, *base && *what ? "." : "", what);
     *v = a->g->n_values++;
     return AX_OK;
 }
@@ -115,7 +115,8 @@ ax_status arch_node(struct arch *a, uint32_t *out, ax_op op, const char *what,
     node->out = malloc(sizeof *out);
     if (!node->name || !node->in || !node->out)
         return no_memory(err);
-    snprintf(node->name, size, "%s%s%s", a->name, *what ? "." : "", what);
+    snprintf(node->name, size, "%s%s%s", a->name,
+             *a->name && *what ? "." : "", what);
     memcpy(node->in, in, n * sizeof *in);
     node->n_in = n;
     node->out[0] = *out;

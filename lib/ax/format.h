@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "ax/err.h"
@@ -15,15 +16,31 @@
 
 AX_BEGIN_API
 
+/* What a reader calls for each other file that it reads: its name and its
+ * bytes. */
+typedef ax_status ax_format_used(void *self, const char *name,
+                                 const void *data, size_t n,
+                                 struct ax_err *err);
+
 struct ax_format_options {
     const char *folder; /* where the input lies, for external data; NULL:
                            none is allowed (standard input) */
     int opset;          /* writers: 0 is the default, 17 */
+    /* Readers of language models, whose files do not say: inputs are of this
+     * batch and length (0: free), and beside input_ids there are these
+     * ("attention_mask,token_type_ids"; NULL: none). */
+    int64_t batch, seq;
+    const char *inputs;
+    size_t max_bytes;     /* of all other files together; 0: no limit */
+    ax_format_used *used; /* or NULL */
+    void *used_self;
 };
 
 struct ax_format {
     const char *name;    /* as given to --format, lower case */
     const char *summary; /* one line for ax-import --formats */
+
+    bool sequences;      /* it may hold models of sequences: options */
 
     /* Does the file begin like ours? Called with its first 64 bytes, or
      * all of it when shorter. Cheap, never fails. */

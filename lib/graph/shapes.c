@@ -235,6 +235,32 @@ static ax_status size(struct infer *s, struct ax_err *err)
     return AX_OK;
 }
 
+/* A vector whose length is known if its three numbers are. */
+static ax_status range(struct infer *s, struct ax_err *err)
+{
+    struct infer_fact *out = infer_out(s, 0);
+    const int64_t *v[3];
+    bool known = true;
+    int64_t gap;
+
+    out->dtype = infer_in(s, 0)->dtype;
+    out->rank = 1;
+    out->d[0] = infer_unknown();
+    for (uint32_t i = 0; i < 3 && known; i++) {
+        uint32_t n;
+
+        AX_TRY(infer_numbers(s, i, &known, &v[i], &n, err));
+        known = known && n == 1;
+    }
+    if (!known || !v[2][0] || __builtin_sub_overflow(v[1][0], v[0][0], &gap))
+        return AX_OK;
+    gap = (gap < 0) != (v[2][0] < 0)
+              ? 0
+              : gap / v[2][0] + (gap % v[2][0] != 0);
+    out->d[0] = infer_number(gap);
+    return AX_OK;
+}
+
 /* ---- products ---- */
 
 static ax_status inner(struct infer_dim a, struct infer_dim b,
@@ -378,6 +404,7 @@ static infer_rule *const rules[AX_OP_COUNT] = {
     [AX_OP_PRelu] = prelu,
     [AX_OP_Pad] = infer_pad,
     [AX_OP_Pow] = power,
+    [AX_OP_Range] = range,
     [AX_OP_Reciprocal] = infer_like,
     [AX_OP_ReduceL1] = infer_reduce,
     [AX_OP_ReduceL2] = infer_reduce,
