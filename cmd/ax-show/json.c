@@ -148,10 +148,15 @@ static json_t *tensor(const struct ax_tensor *t, const char *name, bool stats)
                           dtype(t->dtype), "shape",
                           shape(t->rank, t->dims, NULL), "bytes",
                           (json_int_t)t->nbytes);
+    unsigned char sha256[32];
     struct stats s;
+    char hex[65];
 
     if (!stats)
         return o;
+    ax_sha256(sha256, t->data, t->nbytes);
+    ax_hex32(hex, sha256);
+    o = set(o, "sha256", json_string(hex));
     stats_of(&s, t);
     o = set(o, "not_finite", json_integer((json_int_t)s.other));
     o = set(o, "min", s.finite ? number(s.min) : json_null());

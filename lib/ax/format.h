@@ -40,7 +40,7 @@ struct ax_format {
     const char *name;    /* as given to --format, lower case */
     const char *summary; /* one line for ax-import --formats */
 
-    bool sequences;      /* it may hold models of sequences: options */
+    bool sequences; /* it may hold models of sequences: options */
 
     /* Does the file begin like ours? Called with its first 64 bytes, or
      * all of it when shorter. Cheap, never fails. */

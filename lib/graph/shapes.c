@@ -252,11 +252,11 @@ static ax_status range(struct infer *s, struct ax_err *err)
         AX_TRY(infer_numbers(s, i, &known, &v[i], &n, err));
         known = known && n == 1;
     }
-    if (!known || !v[2][0] || __builtin_sub_overflow(v[1][0], v[0][0], &gap))
+    if (!known || !v[2][0] ||
+        __builtin_sub_overflow(v[1][0], v[0][0], &gap) || gap == INT64_MIN)
         return AX_OK;
-    gap = (gap < 0) != (v[2][0] < 0)
-              ? 0
-              : gap / v[2][0] + (gap % v[2][0] != 0);
+    gap = (gap < 0) != (v[2][0] < 0) ? 0
+                                     : gap / v[2][0] + (gap % v[2][0] != 0);
     out->d[0] = infer_number(gap);
     return AX_OK;
 }

@@ -12,6 +12,7 @@ ax-import --infer checkpoint.pt
 ax-import --arch layers.json checkpoint.pt
 ax-import --tensors legacy.pt
 ax-import --tensors some.safetensors
+ax-import folder
 ax-show net.axm
 ax-show --json proved.axm
 ax-run net.axm input.csv
@@ -46,6 +47,7 @@ prepare() {
     cp "$root"/tests/data/tutorial/* .
     cp "$root"/tests/formats/torch/good/{legacy.pt,some.safetensors} .
     cp "$root"/tests/formats/torch/good/deflated.pt checkpoint.pt
+    cp -r "$root"/tests/formats/hf/good/llama-shards folder
     echo '{"format": "ax.layers.v1", "layers": [{"type": "Linear"},
         {"type": "LeakyReLU"}, {"type": "Linear"}]}' >layers.json
     printf '0.5,-0.25\n' >input.csv
