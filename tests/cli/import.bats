@@ -105,7 +105,8 @@ bad() { # SAMPLE WORDS
 @test "the format is told by content or by name" {
     gives 0 "onnx         ONNX models, operator sets 6 to 28
 checkpoint   PyTorch checkpoints and safetensors, with --arch
-layers       descriptions of layers with their weights in them, JSON" \
+layers       descriptions of layers with their weights in them, JSON
+huggingface  folders with config.json and weights, of transformers" \
         ax-import --formats
     ax-import - <"$samples/good/relu.onnx" >a.axm
     ax-import -f onnx "$samples/good/relu.onnx" >b.axm
