@@ -29,7 +29,8 @@ struct shape {
 
 /* What a line says beside its first word. */
 struct layer {
-    const char *kind, *arg, *name, *init, *stride, *pad;
+    const char *kind, *arg, *name, *init, *stride, *pad, *groups, *bias,
+        *from;
 };
 
 static ax_status no_memory(struct ax_err *err)
@@ -196,21 +197,24 @@ static ax_status bounds(double *bound, double *of_bias, const struct layer *l,
     return AX_OK;
 }
 
-/* A node with weights [dims] and a bias of N, which follow the last value. */
+/* A node with weights [dims] and a bias of N, which follow the last value.
+ * IN and OUT are for the bounds. */
 static ax_status add_trained(struct arch *a, const struct layer *l, ax_op op,
                              int rank, const int64_t *dims, int64_t n,
-                             double in, const struct shape *shape,
+                             double in, double out, const struct shape *shape,
                              struct ax_err *err)
 {
     uint32_t values[3] = {a->last};
-    double bound = 0, of_bias = 0, area = 1;
+    double bound = 0, of_bias = 0;
 
-    for (int d = 2; d < rank; d++)
-        area *= (double)dims[d];
-    AX_TRY(bounds(&bound, &of_bias, l, in, (double)n * area, err));
+    AX_TRY(bounds(&bound, &of_bias, l, in, out, err));
     values[1] = a->m->graph->n_values;
     AX_TRY(add_weight(a, l, ".weight", rank, dims, bound, err));
     values[2] = a->m->graph->n_values;
+    if (l->bias && strcmp(l->bias, "no") == 0)
+        return add_node(a, l, op, values, 2, shape, err);
+    if (l->bias)
+        return ax_fail(err, AX_EFORMAT, "bias=%.40s: wants no", l->bias);
     AX_TRY(add_weight(a, l, ".bias", 1, &n, of_bias, err));
     return add_node(a, l, op, values, 3, shape, err);
 }
@@ -230,14 +234,14 @@ static ax_status read_dense(struct arch *a, const struct layer *l,
                        in, n, NUMBERS_MAX);
     a->weights += in * n;
     return add_trained(a, l, AX_OP_Gemm, 2, (int64_t[]){in, n}, n, (double)in,
-                       &(struct shape){1, {n}}, err);
+                       (double)n, &(struct shape){1, {n}}, err);
 }
 
 /* -- windows: convolution and pooling -------------------------------------
  */
 
 struct window {
-    int64_t channels, size, stride, pad;
+    int64_t channels, size, stride, pad, groups;
 };
 
 /* stride= and pad=, and what they make of an image. */
@@ -292,18 +296,45 @@ static ax_status add_ints(struct ax_node *n, const char *name, size_t count,
     return AX_OK;
 }
 
+static ax_status add_int(struct ax_node *n, const char *name, int64_t value,
+                         struct ax_err *err)
+{
+    struct ax_attr *at = &n->attrs[n->n_attrs++];
+
+    *at = (struct ax_attr){.kind = AX_ATTR_INT, .i = value};
+    at->name = strdup(name);
+    return at->name ? AX_OK : no_memory(err);
+}
+
 static ax_status add_window(struct arch *a, const struct window *w,
                             struct ax_err *err)
 {
     struct ax_node *n = &a->m->graph->nodes[a->m->graph->n_nodes - 1];
 
-    n->attrs = calloc(3, sizeof *n->attrs);
+    n->attrs = calloc(4, sizeof *n->attrs);
     if (!n->attrs)
         return no_memory(err);
+    if (w->groups > 1)
+        AX_TRY(add_int(n, "group", w->groups, err));
     AX_TRY(add_ints(n, "kernel_shape", 2, w->size, err));
     if (w->pad)
         AX_TRY(add_ints(n, "pads", 4, w->pad, err));
     return w->stride > 1 ? add_ints(n, "strides", 2, w->stride, err) : AX_OK;
+}
+
+/* groups=: parts of the channels that see nothing of each other. */
+static ax_status groups(struct window *w, const struct layer *l, int64_t in,
+                        struct ax_err *err)
+{
+    w->groups = 1;
+    if (l->groups)
+        AX_TRY(whole(&w->groups, l->groups, NULL, err));
+    return in % w->groups || w->channels % w->groups
+               ? ax_fail(err, AX_ESHAPE,
+                         "%" PRId64 " channels to %" PRId64
+                         " in groups of %" PRId64,
+                         in, w->channels, w->groups)
+               : AX_OK;
 }
 
 /* "conv 16x3": channels and the side of a window. */
@@ -321,6 +352,8 @@ static ax_status read_conv(struct arch *a, const struct layer *l,
                        "'%.40s' where channels x side belong", l->arg);
     AX_TRY(whole(&w.size, s + 1, NULL, err));
     AX_TRY(windows(&out, &w, a, l, err));
+    AX_TRY(groups(&w, l, in, err));
+    in /= w.groups;
     if (__builtin_mul_overflow(w.size * w.size, in, &all) ||
         __builtin_mul_overflow(all, w.channels, &all) ||
         all > NUMBERS_MAX - a->weights)
@@ -329,8 +362,35 @@ static ax_status read_conv(struct arch *a, const struct layer *l,
     a->weights += all;
     AX_TRY(add_trained(
         a, l, AX_OP_Conv, 4, (int64_t[]){w.channels, in, w.size, w.size},
-        w.channels, (double)(in * w.size * w.size), &out, err));
+        w.channels, (double)(in * w.size * w.size),
+        (double)(w.channels / w.groups * w.size * w.size), &out, err));
     return add_window(a, &w, err);
+}
+
+/* Channels of their own mean and deviation. */
+static ax_status read_norm(struct arch *a, const struct layer *l,
+                           struct ax_err *err)
+{
+    static const struct {
+        const char *ending;
+        float value;
+    } of[] = {{".weight", 1},
+              {".bias", 0},
+              {".running_mean", 0},
+              {".running_var", 1}};
+    const struct shape shape = a->shape[a->last];
+    uint32_t values[5] = {a->last};
+
+    if (l->arg)
+        return ax_fail(err, AX_EFORMAT, "'%.40s' after batchnorm", l->arg);
+    for (int k = 0; k < 4; k++) {
+        values[k + 1] = a->m->graph->n_values;
+        AX_TRY(add_weight(a, l, of[k].ending, 1, shape.dims, 0, err));
+        for (int64_t i = 0; i < shape.dims[0]; i++)
+            ((float *)a->m->tensors[a->m->n_tensors - 1].data)[i] =
+                of[k].value;
+    }
+    return add_node(a, l, AX_OP_BatchNormalization, values, 5, &shape, err);
 }
 
 static ax_status read_pool(struct arch *a, const struct layer *l,
@@ -348,19 +408,25 @@ static ax_status read_pool(struct arch *a, const struct layer *l,
     return add_window(a, &w, err);
 }
 
+static ax_status find_layer(uint32_t *out, const struct arch *a,
+                            const char *name, struct ax_err *err)
+{
+    const struct ax_graph *g = a->m->graph;
+
+    for (*out = 0; *out < g->n_values; ++*out)
+        if (name && strcmp(g->values[*out].name, name) == 0 &&
+            g->values[*out].tensor == AX_NONE)
+            return AX_OK;
+    return ax_fail(err, AX_EFORMAT, "no layer above is called '%.40s'",
+                   name ? name : "");
+}
+
 static ax_status read_add(struct arch *a, const struct layer *l,
                           struct ax_err *err)
 {
-    const struct ax_graph *g = a->m->graph;
     uint32_t in[2] = {a->last, 0};
 
-    while (in[1] < g->n_values &&
-           (!l->arg || strcmp(g->values[in[1]].name, l->arg) != 0 ||
-            g->values[in[1]].tensor != AX_NONE))
-        in[1]++;
-    if (in[1] == g->n_values)
-        return ax_fail(err, AX_EFORMAT, "no layer above is called '%.40s'",
-                       l->arg ? l->arg : "");
+    AX_TRY(find_layer(&in[1], a, l->arg, err));
     if (width_of(&a->shape[in[0]]) != width_of(&a->shape[in[1]]))
         return ax_fail(err, AX_ESHAPE, "adds %" PRId64 " numbers to %" PRId64,
                        width_of(&a->shape[in[1]]),
@@ -423,6 +489,25 @@ static ax_status read_plain(struct arch *a, const struct layer *l,
     return l->arg ? add_slope(a, l->arg, err) : AX_OK;
 }
 
+/* Are the words with an equals sign those of this kind of layer? */
+static ax_status fits(const struct layer *l, struct ax_err *err)
+{
+    bool conv = strcmp(l->kind, "conv") == 0;
+    bool dense = strcmp(l->kind, "dense") == 0;
+    bool window = conv || strcmp(l->kind, "maxpool") == 0 ||
+                  strcmp(l->kind, "avgpool") == 0;
+
+    if ((l->init || l->bias) && !dense && !conv)
+        return ax_fail(err, AX_EFORMAT,
+                       "init= and bias= are for dense and conv");
+    if ((l->stride || l->pad) && !window)
+        return ax_fail(err, AX_EFORMAT,
+                       "stride= and pad= are for conv, maxpool and avgpool");
+    return l->groups && !conv
+               ? ax_fail(err, AX_EFORMAT, "groups= is for conv")
+               : AX_OK;
+}
+
 /* Take a line apart, in place. */
 static ax_status split(struct layer *l, char *line, struct ax_err *err)
 {
@@ -434,6 +519,9 @@ static ax_status split(struct layer *l, char *line, struct ax_err *err)
         {"init=", offsetof(struct layer, init)},
         {"stride=", offsetof(struct layer, stride)},
         {"pad=", offsetof(struct layer, pad)},
+        {"groups=", offsetof(struct layer, groups)},
+        {"bias=", offsetof(struct layer, bias)},
+        {"from=", offsetof(struct layer, from)},
     };
     char *rest = NULL;
 
@@ -460,14 +548,7 @@ static ax_status split(struct layer *l, char *line, struct ax_err *err)
         return ax_fail(err, AX_EFORMAT, "a name is empty, or not UTF-8");
     if (!l->kind)
         return AX_OK;
-    if (l->init && strcmp(l->kind, "dense") != 0 &&
-        strcmp(l->kind, "conv") != 0)
-        return ax_fail(err, AX_EFORMAT, "init= is for dense and conv");
-    if ((l->stride || l->pad) && strcmp(l->kind, "conv") != 0 &&
-        strcmp(l->kind, "maxpool") != 0 && strcmp(l->kind, "avgpool") != 0)
-        return ax_fail(err, AX_EFORMAT,
-                       "stride= and pad= are for conv, maxpool and avgpool");
-    return AX_OK;
+    return fits(l, err);
 }
 
 static const struct {
@@ -476,7 +557,7 @@ static const struct {
                       struct ax_err *err);
 } readers[] = {
     {"add", read_add},     {"avgpool", read_pool}, {"conv", read_conv},
-    {"dense", read_dense}, {"maxpool", read_pool},
+    {"dense", read_dense}, {"maxpool", read_pool}, {"batchnorm", read_norm},
 };
 
 static ax_status read_line(struct arch *a, char *line, struct ax_err *err)
@@ -495,6 +576,8 @@ static ax_status read_line(struct arch *a, char *line, struct ax_err *err)
                        "the first layer, and no other, is input");
     if (strcmp(l.kind, "input") == 0)
         return read_input(a, &l, err);
+    if (l.from)
+        AX_TRY(find_layer(&a->last, a, l.from, err));
     if (a->m->graph->n_nodes == LAYERS_MAX)
         return ax_fail(err, AX_EFORMAT, "more than %d layers", LAYERS_MAX);
     for (size_t k = 0; k < sizeof readers / sizeof readers[0]; k++)
@@ -533,7 +616,7 @@ static ax_status read_lines(struct arch *a, const char *text, size_t n,
 static ax_status room(struct arch *a, struct ax_err *err)
 {
     struct ax_graph *g;
-    size_t values = 3 * LAYERS_MAX + 1;
+    size_t values = 5 * LAYERS_MAX + 1;
 
     a->shape = calloc(values, sizeof *a->shape);
     a->m = calloc(1, sizeof *a->m);
@@ -544,7 +627,7 @@ static ax_status room(struct arch *a, struct ax_err *err)
         free(g);
     if (!a->shape || !a->m || !g)
         return no_memory(err);
-    a->m->tensors = calloc(2 * LAYERS_MAX, sizeof *a->m->tensors);
+    a->m->tensors = calloc(4 * LAYERS_MAX, sizeof *a->m->tensors);
     g->name = strdup("arch");
     g->values = calloc(values, sizeof *g->values);
     g->nodes = calloc(LAYERS_MAX, sizeof *g->nodes);

@@ -51,6 +51,10 @@ void ax_trainer_free(struct ax_trainer *t)
         free(t->weights[k].first);
         free(t->weights[k].second);
     }
+    for (size_t k = 0; k < t->n_kept; k++)
+        free(t->kept[k].w);
+    for (uint32_t i = 0; t->steps && i < t->model->graph->n_nodes; i++)
+        free(t->steps[i].moments);
     for (int k = 0; k < 4; k++)
         free(t->mid[k]);
     free(t->magnitude);
@@ -58,6 +62,7 @@ void ax_trainer_free(struct ax_trainer *t)
     free(t->values);
     free(t->steps);
     free(t->weights);
+    free(t->kept);
     free(t->room);
     free(t->zeros);
     free(t);
@@ -230,17 +235,23 @@ ax_status ax_trainer_step(struct ax_trainer *t, double *loss, const float *x,
                           const struct ax_target *y, size_t rows, double rate,
                           struct ax_err *err)
 {
+    AX_TRY(train_norm_check(t, rows, err));
+    t->learning = true;
     (void)ax_trainer_forward(t, x, rows);
     if (t->epsilon > 0)
         train_robust_forward(t, rows);
     start_gradients(t);
     *loss = start_loss(t, y, rows);
-    if (!isfinite(*loss))
+    if (!isfinite(*loss)) {
+        t->learning = false;
         return ax_fail(err, AX_EFORMAT,
                        "the loss of step %" PRIu64
                        " is no finite number; a smaller rate may help",
                        t->count + 1);
+    }
     go_back(t, rows);
+    t->learning = false;
+    train_norm_move(t, rows);
     train_update(t->weights, t->n_weights, rate, ++t->count, &t->opt,
                  t->pool);
     return AX_OK;

@@ -35,11 +35,15 @@ struct step {
     const struct kind *kind;
     struct value *in, *other, *out; /* other: the second of Add, or NULL */
     struct param matrix, bias;
-    size_t row, column;      /* steps through a matrix [in, out] */
-    float slope;             /* LeakyRelu */
-    struct ax_window window; /* convolution, pooling; of rank 2 */
-    size_t channels;         /* of the output */
-    bool whole_window;       /* averages count the padding */
+    size_t row, column;             /* steps through a matrix [in, out] */
+    float slope;                    /* LeakyRelu */
+    struct ax_window window;        /* convolution, pooling; of rank 2 */
+    size_t channels;                /* of the output */
+    bool whole_window;              /* averages count the padding */
+    struct weight *mean, *variance; /* BatchNormalization: running ones */
+    double *moments; /* [channels][2]: mean and variance of the batch */
+    float epsilon, momentum;
+    bool stored; /* normalises by the running ones while training, too */
 };
 
 /* What a step reads and writes: of all rows, or of a slice. */
@@ -61,6 +65,9 @@ struct ax_trainer {
     struct step *steps;   /* [graph->n_nodes] */
     struct weight *weights;
     size_t n_weights;
+    struct weight *kept; /* change with the data, without a gradient */
+    size_t n_kept;
+    bool learning; /* in a step, not in ax_trainer_forward */
     struct value *input, *output;
     struct train_pool *pool;
     size_t room_size, zeros_size, widest;
@@ -110,6 +117,10 @@ const struct ax_tensor *train_constant(const struct ax_trainer *t,
                                        const struct ax_node *n, uint32_t i,
                                        uint32_t *tensor);
 
+/* Is input I a constant that is to stay? */
+bool train_frozen(const struct ax_trainer *t, const struct ax_node *n,
+                  uint32_t i);
+
 /* Make p the constant that is input I, and whose being one was checked. */
 ax_status train_param(struct ax_trainer *t, struct step *s, uint32_t i,
                       struct param *p, struct ax_err *err);
@@ -126,12 +137,20 @@ const float *train_weights_of(const struct param *p);
 /* In a backward step gx may lie where x does: it is written when no more of
  * x is read. */
 prepare_fn train_prepare_dense, train_prepare_add, train_prepare_plain,
-    train_prepare_flatten, train_prepare_conv, train_prepare_pool;
+    train_prepare_flatten, train_prepare_conv, train_prepare_norm,
+    train_prepare_pool;
 step_fn train_dense, train_dense_back, train_add, train_add_back, train_relu,
     train_relu_back, train_sigmoid, train_sigmoid_back, train_tanh,
     train_tanh_back, train_copy, train_copy_back, train_conv, train_conv_back,
     train_conv_gather, train_max_pool, train_max_pool_back, train_mean_pool,
-    train_mean_pool_back;
+    train_mean_pool_back, train_norm, train_norm_back;
+
+/* Can every channel of a batch of ROWS be normalised? Move the running
+ * statistics towards those of the batch, as the last forward step found them.
+ */
+ax_status train_norm_check(const struct ax_trainer *t, size_t rows,
+                           struct ax_err *err);
+void train_norm_move(struct ax_trainer *t, size_t rows);
 
 /* y = or += x. */
 void train_put(float *y, const float *x, size_t n, bool add);

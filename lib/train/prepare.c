@@ -11,6 +11,8 @@ static const struct kind kinds[] = {
      false},
     {AX_OP_AveragePool, train_prepare_pool, train_mean_pool,
      train_mean_pool_back, NULL, true, false},
+    {AX_OP_BatchNormalization, train_prepare_norm, train_norm,
+     train_norm_back, NULL, false, false},
     {AX_OP_Conv, train_prepare_conv, train_conv, train_conv_back,
      train_conv_gather, true, true},
     {AX_OP_Flatten, train_prepare_flatten, train_copy, train_copy_back, NULL,
@@ -135,8 +137,8 @@ const struct ax_tensor *train_constant(const struct ax_trainer *t,
     return &t->model->tensors[*tensor];
 }
 
-static bool frozen(const struct ax_trainer *t, const struct ax_node *n,
-                   uint32_t i)
+bool train_frozen(const struct ax_trainer *t, const struct ax_node *n,
+                  uint32_t i)
 {
     const char *name = t->model->graph->values[n->in[i]].name;
 
@@ -155,7 +157,7 @@ ax_status train_param(struct ax_trainer *t, struct step *s, uint32_t i,
     p->n = ax_tensor_count(c);
     if (p->n > t->zeros_size)
         t->zeros_size = p->n;
-    if (frozen(t, s->node, i)) {
+    if (train_frozen(t, s->node, i)) {
         p->fixed = c->data;
         return AX_OK;
     }
@@ -243,7 +245,8 @@ ax_status train_prepare(struct ax_trainer *t, struct ax_err *err)
     t->values = calloc((size_t)g->n_values + 1, sizeof *t->values);
     t->steps = calloc((size_t)g->n_nodes + 1, sizeof *t->steps);
     t->weights = calloc((size_t)t->model->n_tensors + 1, sizeof *t->weights);
-    if (!t->values || !t->steps || !t->weights)
+    t->kept = calloc((size_t)t->model->n_tensors + 1, sizeof *t->kept);
+    if (!t->values || !t->steps || !t->weights || !t->kept)
         return ax_fail(err, AX_ENOMEM, "no memory to train");
     AX_TRY(prepare_input(t, err));
     for (uint32_t i = 0; i < g->n_nodes; i++)

@@ -18,42 +18,50 @@ static void drop_attachments(struct ax_model *m)
     m->has_identity = false;
 }
 
+static void give(struct ax_model *m, struct weight *w)
+{
+    struct ax_tensor *to = &m->tensors[w->tensor];
+
+    if (to->owned)
+        free(to->data);
+    to->data = w->w; /* others may be mapped, read only */
+    to->owned = true;
+    w->w = NULL;
+}
+
 void ax_trainer_store(struct ax_trainer *t)
 {
-    struct ax_model *m = t->model;
+    for (size_t k = 0; k < t->n_weights; k++)
+        give(t->model, &t->weights[k]);
+    for (size_t k = 0; k < t->n_kept; k++)
+        give(t->model, &t->kept[k]);
+    drop_attachments(t->model);
+}
 
-    for (size_t k = 0; k < t->n_weights; k++) {
-        struct ax_tensor *to = &m->tensors[t->weights[k].tensor];
+static ax_status copy_to(struct ax_model *m, const struct weight *w,
+                         struct ax_err *err)
+{
+    struct ax_tensor *to = &m->tensors[w->tensor];
 
-        if (to->owned)
-            free(to->data);
-        to->data = t->weights[k].w; /* others may be mapped, read only */
+    if (!to->owned) {
+        void *copy = train_floats(w->n);
+
+        if (!copy)
+            return ax_fail(err, AX_ENOMEM, "no memory for %zu weights", w->n);
+        to->data = copy;
         to->owned = true;
-        t->weights[k].w = NULL;
     }
-    drop_attachments(m);
+    memcpy(to->data, w->w, w->n * sizeof *w->w);
+    return AX_OK;
 }
 
 ax_status ax_trainer_publish(struct ax_trainer *t, struct ax_err *err)
 {
-    struct ax_model *m = t->model;
-
-    for (size_t k = 0; k < t->n_weights; k++) {
-        const struct weight *w = &t->weights[k];
-        struct ax_tensor *to = &m->tensors[w->tensor];
-
-        if (!to->owned) {
-            void *copy = train_floats(w->n);
-
-            if (!copy)
-                return ax_fail(err, AX_ENOMEM, "no memory for %zu weights",
-                               w->n);
-            to->data = copy;
-            to->owned = true;
-        }
-        memcpy(to->data, w->w, w->n * sizeof *w->w);
-    }
-    drop_attachments(m);
+    for (size_t k = 0; k < t->n_weights; k++)
+        AX_TRY(copy_to(t->model, &t->weights[k], err));
+    for (size_t k = 0; k < t->n_kept; k++)
+        AX_TRY(copy_to(t->model, &t->kept[k], err));
+    drop_attachments(t->model);
     return AX_OK;
 }
 

@@ -9,7 +9,7 @@
 #include "ax/run.h"
 #include "ax/train.h"
 #include "tap.h"
-#include "train/train.h"
+#include "train/net.h"
 
 #define ROWS       3
 #define INPUTS_MAX 128
@@ -45,6 +45,21 @@ static void to_double(struct ax_model *m)
             abort();
         ax_tensor_free(&m->tensors[i]);
         m->tensors[i] = t;
+    }
+}
+
+/* Batch normalisation by the batch. */
+static void to_learning(struct ax_model *m)
+{
+    for (uint32_t i = 0; i < m->graph->n_nodes; i++) {
+        struct ax_node *n = &m->graph->nodes[i];
+
+        if (n->op != AX_OP_BatchNormalization)
+            continue;
+        n->attrs = calloc(1, sizeof *n->attrs);
+        n->n_attrs = 1;
+        n->attrs[0] = (struct ax_attr){.kind = AX_ATTR_INT, .i = 1};
+        n->attrs[0].name = strdup("training_mode");
     }
 }
 
@@ -130,6 +145,7 @@ static double worst(const char *text, const struct ax_train_options *o)
         return HUGE_VAL;
     }
     to_double(wide);
+    to_learning(wide);
     rank = wide->graph->values[0].rank;
     for (int d = 1; d < rank; d++)
         inputs *= (size_t)(dims[d] = wide->graph->values[0].dims[d]);
@@ -144,7 +160,8 @@ static double worst(const char *text, const struct ax_train_options *o)
 
         (void)ax_trainer_weight(t, k, &n, &g);
         for (size_t i = 0; i < n; i++) {
-            double *w = (double *)wide->tensors[k].data + i, old = *w, d;
+            double *w = (double *)wide->tensors[t->weights[k].tensor].data;
+            double old = *(w += i), d;
 
             *w = old + 1e-5;
             d = loss_in_double(wide, &in, &y, &opt);
@@ -186,6 +203,47 @@ static void test_windows(void)
     OK(worst(IMAGE "conv 3x3 pad=1 name=c\ntanh\nconv 3x3 pad=1\nadd c\n"
                    "relu\n" ENDS,
              &plain) < 1e-6);
+}
+
+/* Means of -1 and 3, and the deviation of each, of what a network of a
+ * normalisation alone sees. */
+static void test_norm(void)
+{
+    const struct ax_train_options plain = {0}, threads = {.threads = 3};
+    const float x[ROWS * 2] = {-1, 1, -2, 3, 0, 5};
+    const float values[ROWS * 2] = {0};
+    struct ax_train_options opt = {.batch = ROWS, .loss = AX_LOSS_MSE};
+    struct ax_model *m = arch("input 2\nbatchnorm name=n\n");
+    struct ax_trainer *t = NULL;
+    const float *y;
+    double loss;
+
+    OK(worst(HEAD "batchnorm\n" TAIL, &plain) < 1e-5);
+    OK(worst(IMAGE "conv 18x3 bias=no\nbatchnorm\ntanh\n" ENDS, &threads) <
+       1e-5);
+    OK(worst(IMAGE "batchnorm name=c\ntanh\nconv 2x3 pad=1\nbatchnorm\n"
+                   "add c\ntanh\n" ENDS,
+             &plain) < 1e-5);
+    OK(m && ax_trainer_new(&t, m, &opt, &err) == AX_OK);
+    y = ax_trainer_forward(t, x, ROWS);
+    OK(fabsf(y[3] - 3) < 1e-4f); /* of mean 0, variance 1 */
+    OK(ax_trainer_step(t, &loss, x, &(struct ax_target){NULL, values}, ROWS,
+                       0, &err) == AX_OK);
+    OK(fabs(loss - 1) < 1e-4); /* the variance of what is normal */
+    OK(fabsf(t->kept[0].w[0] + 0.1f) < 1e-6f);
+    OK(fabsf(t->kept[0].w[1] - 0.3f) < 1e-6f);
+    OK(fabsf(t->kept[1].w[0] - 1.0f) < 1e-6f); /* 0.9 + 0.1 * 1 */
+    OK(fabsf(t->kept[1].w[1] - 1.3f) < 1e-6f); /* 0.9 + 0.1 * 4 */
+    OK(ax_trainer_step(t, &loss, x, &(struct ax_target){NULL, values}, 1, 0,
+                       &err) == AX_ESHAPE);
+    ax_trainer_free(t);
+    opt.freeze = "n.running";
+    OK(ax_trainer_new(&t, m, &opt, &err) == AX_OK);
+    OK(ax_trainer_step(t, &loss, x, &(struct ax_target){NULL, values}, ROWS,
+                       0, &err) == AX_OK);
+    OK(fabs(loss - 40.0 / 6) < 1e-3 && t->kept[0].w[0] == 0);
+    ax_trainer_free(t);
+    ax_model_free(m);
 }
 
 static void test_gradients(void)
@@ -448,6 +506,7 @@ int main(void)
     test_product();
     test_tiles();
     test_windows();
+    test_norm();
     test_robust();
     test_numbers();
     test_updates();
