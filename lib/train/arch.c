@@ -556,8 +556,8 @@ static const struct {
     ax_status (*read)(struct arch *a, const struct layer *l,
                       struct ax_err *err);
 } readers[] = {
-    {"add", read_add},     {"avgpool", read_pool}, {"conv", read_conv},
-    {"dense", read_dense}, {"maxpool", read_pool}, {"batchnorm", read_norm},
+    {"add", read_add},   {"avgpool", read_pool}, {"batchnorm", read_norm},
+    {"conv", read_conv}, {"dense", read_dense},  {"maxpool", read_pool},
 };
 
 static ax_status read_line(struct arch *a, char *line, struct ax_err *err)

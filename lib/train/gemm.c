@@ -4,7 +4,6 @@
 
 #include "train/train.h"
 
-#define DEPTH 512          /* of the inner dimension at a time */
 #define GROUP (4 * TILE_M) /* rows that one thread takes */
 
 struct job {
@@ -12,6 +11,7 @@ struct job {
     train_tile_fn *tile;
     float *panel;  /* b packed, where its rows are not rows of memory */
     size_t groups; /* of rows */
+    size_t a_at[TILE_K], b_at[TILE_K];
 };
 
 /* b as panels of TILE_N columns, those beyond the last left out. */
@@ -43,15 +43,15 @@ static void strip(void *arg, size_t at)
         struct train_tile t = {
             .c = p->c + i * p->n + j,
             .c_row = p->n,
-            .a_row = p->a.rows,
-            .a_step = p->a.columns,
-            .b_row = job->panel ? TILE_N : p->b.rows,
+            .a_at = job->a_at,
+            .b_at = job->b_at,
         };
 
         rows = end - i < TILE_M ? end - i : TILE_M;
-        for (size_t k = 0; k < p->k; k += DEPTH) {
-            t.k = p->k - k < DEPTH ? p->k - k : DEPTH;
-            t.a = p->a.p + i * p->a.rows + k * p->a.columns;
+        for (size_t k = 0; k < p->k; k += TILE_K) {
+            t.k = p->k - k < TILE_K ? p->k - k : TILE_K;
+            for (size_t r = 0; r < rows; r++)
+                t.a[r] = p->a.p + (i + r) * p->a.rows + k * p->a.columns;
             t.b = job->panel ? job->panel + j * p->k + k * TILE_N
                              : p->b.p + k * p->b.rows + j;
             t.start = k ? t.c : p->start + i * p->start_row + j;
@@ -63,8 +63,17 @@ static void strip(void *arg, size_t at)
 
 void train_gemm(const struct train_product *p, struct train_pool *pool)
 {
-    struct job job = {p, train_tile(NULL), NULL, (p->m + GROUP - 1) / GROUP};
+    struct job job;
     size_t panels = (p->n + TILE_N - 1) / TILE_N;
+
+    job.p = p;
+    job.tile = train_tile(NULL);
+    job.panel = NULL;
+    job.groups = (p->m + GROUP - 1) / GROUP;
+    for (size_t i = 0; i < TILE_K && i < p->k; i++) {
+        job.a_at[i] = i * p->a.columns;
+        job.b_at[i] = i * (p->b.columns != 1 ? TILE_N : p->b.rows);
+    }
 
     if (p->b.columns != 1) {
         job.panel = p->room;

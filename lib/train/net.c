@@ -53,8 +53,10 @@ void ax_trainer_free(struct ax_trainer *t)
     }
     for (size_t k = 0; k < t->n_kept; k++)
         free(t->kept[k].w);
-    for (uint32_t i = 0; t->steps && i < t->model->graph->n_nodes; i++)
+    for (uint32_t i = 0; t->steps && i < t->model->graph->n_nodes; i++) {
         free(t->steps[i].moments);
+        train_conv_free(t->steps[i].conv);
+    }
     for (int k = 0; k < 4; k++)
         free(t->mid[k]);
     free(t->magnitude);
@@ -109,6 +111,8 @@ void train_run(struct ax_trainer *t, const struct step *s, struct io *io,
         f(t, s, io);
         return;
     }
+    if (s->kind->pack)
+        s->kind->pack(t, s, io, f == s->kind->backward);
     train_parallel(t->pool, SLICES, run_slice, &all);
     if (f == s->kind->backward && s->kind->gather)
         s->kind->gather(t, s, io);

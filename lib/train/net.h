@@ -38,6 +38,7 @@ struct step {
     size_t row, column;             /* steps through a matrix [in, out] */
     float slope;                    /* LeakyRelu */
     struct ax_window window;        /* convolution, pooling; of rank 2 */
+    struct conv *conv;              /* convolution */
     size_t channels;                /* of the output */
     bool whole_window;              /* averages count the padding */
     struct weight *mean, *variance; /* BatchNormalization: running ones */
@@ -84,6 +85,9 @@ typedef ax_status prepare_fn(struct ax_trainer *t, struct step *s,
 typedef void step_fn(const struct ax_trainer *t, const struct step *s,
                      const struct io *io);
 
+typedef void pack_fn(const struct ax_trainer *t, const struct step *s,
+                     const struct io *io, bool back);
+
 struct kind {
     ax_op op;
     prepare_fn *prepare;
@@ -91,6 +95,7 @@ struct kind {
     step_fn *gather; /* add up what the slices made of weights; or NULL */
     bool sliced;     /* called with a slice of the rows at a time */
     bool linear;     /* else it does not fall where its input does not */
+    pack_fn *pack;   /* once, before the slices; or NULL */
 };
 
 /* -- prepare.c ------------------------------------------------------------
@@ -151,6 +156,17 @@ step_fn train_dense, train_dense_back, train_add, train_add_back, train_relu,
 ax_status train_norm_check(const struct ax_trainer *t, size_t rows,
                            struct ax_err *err);
 void train_norm_move(struct ax_trainer *t, size_t rows);
+
+pack_fn train_conv_pack;
+void train_conv_free(struct conv *c); /* NULL is harmless */
+
+/* What windows of an image there are, from the node's attributes; kernel as
+ * in ax_window_resolve. */
+ax_status train_window(struct step *s, const int64_t *kernel,
+                       struct ax_err *err);
+/* Make the output: images of so many channels. */
+ax_status train_image(struct ax_trainer *t, struct step *s, int64_t channels,
+                      struct ax_err *err);
 
 /* y = or += x. */
 void train_put(float *y, const float *x, size_t n, bool add);

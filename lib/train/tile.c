@@ -3,6 +3,7 @@
  * inner dimension, and a fused multiply-add is rounded once: registers of 16
  * numbers, of 8, and fmaf() in plain C give the same bytes. */
 #include <math.h>
+#include <string.h>
 
 #include "train/train.h"
 
@@ -22,11 +23,10 @@ static void plain(const struct train_tile *t, size_t rows, size_t width)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < width; j++) {
-            const float *a = t->a + r * t->a_row;
             float sum = t->start[r * t->start_row + j];
 
             for (size_t i = 0; i < t->k; i++)
-                sum = fmaf(a[i * t->a_step], t->b[i * t->b_row + j], sum);
+                sum = fmaf(t->a[r][t->a_at[i]], t->b[t->b_at[i] + j], sum);
             t->c[r * t->c_row + j] = sum;
         }
 }
@@ -41,19 +41,15 @@ T512 INTO __m512 load_512(const float *p, bool cut, __mmask16 mask)
 }
 
 /* M rows of V registers, of which the last is cut to WIDTH columns in all if
- * CUT. Rows are reached from every third one, so that few registers hold
- * addresses. */
+ * CUT. */
 T512 INTO void block_512(const struct train_tile *t, size_t width,
                          const int M, const int V, const bool CUT)
 {
-    const float *a[4], *b = t->b;
-    size_t row = t->a_row;
+    const float *const *a = t->a;
     __mmask16 mask;
     __m512 sum[12][2];
 
     mask = (__mmask16)((1U << (width - (size_t)(V - 1) * 16)) - 1);
-    for (int r = 0; r < M; r += 3)
-        a[r / 3] = t->a + (size_t)r * row;
 #pragma GCC unroll 12
     for (int r = 0; r < M; r++)
 #pragma GCC unroll 2
@@ -61,6 +57,8 @@ T512 INTO void block_512(const struct train_tile *t, size_t width,
             sum[r][v] = load_512(t->start + (size_t)r * t->start_row + v * 16,
                                  CUT && v == V - 1, mask);
     for (size_t i = 0; i < t->k; i++) {
+        const float *b = t->b + t->b_at[i];
+        size_t at = t->a_at[i];
         __m512 x[2];
 
 #pragma GCC unroll 2
@@ -68,16 +66,12 @@ T512 INTO void block_512(const struct train_tile *t, size_t width,
             x[v] = load_512(b + v * 16, CUT && v == V - 1, mask);
 #pragma GCC unroll 12
         for (int r = 0; r < M; r++) {
-            __m512 w = _mm512_set1_ps(a[r / 3][(size_t)(r % 3) * row]);
+            __m512 w = _mm512_set1_ps(a[r][at]);
 
 #pragma GCC unroll 2
             for (int v = 0; v < V; v++)
                 sum[r][v] = _mm512_fmadd_ps(w, x[v], sum[r][v]);
         }
-        b += t->b_row;
-#pragma GCC unroll 4
-        for (int r = 0; r < M; r += 3)
-            a[r / 3] += t->a_step;
     }
 #pragma GCC unroll 12
     for (int r = 0; r < M; r++)
@@ -95,7 +89,6 @@ T256 INTO void block_256(const struct train_tile *t, size_t width,
                          const int M, const int V)
 {
     static const int32_t ones[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-    const float *a = t->a, *b = t->b;
     __m256i mask[2];
     __m256 sum[6][2];
 
@@ -112,6 +105,8 @@ T256 INTO void block_256(const struct train_tile *t, size_t width,
             sum[r][v] = _mm256_maskload_ps(
                 t->start + (size_t)r * t->start_row + v * 8, mask[v]);
     for (size_t i = 0; i < t->k; i++) {
+        const float *b = t->b + t->b_at[i];
+        size_t at = t->a_at[i];
         __m256 x[2];
 
 #pragma GCC unroll 2
@@ -119,14 +114,12 @@ T256 INTO void block_256(const struct train_tile *t, size_t width,
             x[v] = _mm256_maskload_ps(b + v * 8, mask[v]);
 #pragma GCC unroll 6
         for (int r = 0; r < M; r++) {
-            __m256 w = _mm256_broadcast_ss(a + (size_t)r * t->a_row);
+            __m256 w = _mm256_broadcast_ss(t->a[r] + at);
 
 #pragma GCC unroll 2
             for (int v = 0; v < V; v++)
                 sum[r][v] = _mm256_fmadd_ps(w, x[v], sum[r][v]);
         }
-        a += t->a_step;
-        b += t->b_row;
     }
 #pragma GCC unroll 6
     for (int r = 0; r < M; r++)
@@ -205,7 +198,7 @@ static void wide_256(const struct train_tile *t, size_t rows, size_t width)
             size_t left = width - j < 16 ? width - j : 16;
             struct train_tile part = *t;
 
-            part.a += r * t->a_row;
+            memcpy(part.a, t->a + r, height * sizeof *part.a);
             part.b += j;
             part.start += r * t->start_row + j;
             part.c += r * t->c_row + j;

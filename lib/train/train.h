@@ -48,13 +48,16 @@ struct matrix {
 #define TILE_M 12
 #define TILE_N 32
 
-/* c[r][j] = start[r][j] + sum over i of a[r][i] b[i][j], for up to TILE_M
- * rows and TILE_N columns: for each element fused multiply-adds in the order
- * of i. c and start may be the same. */
+#define TILE_K 512 /* the most of an inner dimension at a time */
+
+/* c[r][j] = start[r][j] + sum over i below k of a[r][a_at[i]] b[b_at[i] + j],
+ * for up to TILE_M rows and TILE_N columns: for each element fused
+ * multiply-adds in the order of i. c and start may be the same. */
 struct train_tile {
     float *c;
-    const float *start, *a, *b;
-    size_t c_row, start_row, a_row, a_step, b_row, k;
+    const float *start, *a[TILE_M], *b;
+    const size_t *a_at, *b_at;
+    size_t c_row, start_row, k;
 };
 
 typedef void train_tile_fn(const struct train_tile *t, size_t rows,

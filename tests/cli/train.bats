@@ -135,7 +135,7 @@ input 2\ndense\n|line 2: ''
 input 2\ndense 268435456\n|line 2: a matrix of
 input 2x2\ndense 2\n|line 2: dense wants a vector
 input 2\ndense 2 init=bogus\n|line 2: init=bogus
-input 2\nrelu init=zeros\n|line 2: init= is for dense and conv
+input 2\nrelu init=zeros\n|line 2: init= and bias= are for dense
 input 2\ndense 2 pad=1\n|line 2: stride= and pad= are for conv
 input 2\nconv 3x3\n|line 2: conv wants channels x height x width
 input 1x8x8\nconv 3\n|line 2: '3' where channels x side
@@ -145,6 +145,11 @@ input 1x8x8\nconv 3x3 stride=0\n|line 2: '0'
 input 1x8x8\nconv 99999999x8\n|line 2: more than
 input 1x8x8\nmaxpool\n|line 2: ''
 input 1x8x8 name=x\nflatten\nadd x\n|line 3: adds rows of different shapes
+input 4x2x2\nconv 6x1 groups=4\n|line 2: 4 channels to 6 in groups of 4
+input 2\ndense 2 groups=2\n|line 2: groups= is for conv
+input 2\ndense 2 bias=maybe\n|line 2: bias=maybe: wants no
+input 2\nbatchnorm 2\n|line 2: '2' after batchnorm
+input 2\nrelu from=x\n|line 2: no layer above is called 'x'
 input 2\nrelu 1\n|line 2: '1' after relu
 input 2\ndense 2 3\n|line 2: '3' is one word too many
 input 2\nadd x\n|line 2: no layer above
@@ -187,6 +192,40 @@ windows_arch() {
     ax-run --format csv one.axm in.csv |
         awk -F, '{ print $1 < $2 }' >classes
     printf '0\n1\n' | cmp - classes
+}
+
+# A residual network: normalisation, a branch with a stride, groups.
+residual_arch() {
+    printf 'input 1x6x6\nconv 8x3 pad=1 bias=no\nbatchnorm\nrelu name=a\n'
+    printf 'conv 16x3 pad=1 stride=2 bias=no\nbatchnorm\nrelu\n'
+    printf 'conv 16x3 pad=1 groups=4\nbatchnorm name=b\n'
+    printf 'conv 16x1 stride=2 bias=no from=a\nbatchnorm\nadd b\nrelu\n'
+    printf 'avgpool 3\nflatten\ndense 2\n'
+}
+
+@test "a residual network with normalisation learns, resumes, and runs" {
+    images 60 >images.csv
+    residual_arch >net.arch
+    local run=(ax-train -d images.csv --test images.csv --epochs 12
+        --batch 16 net.arch)
+    "${run[@]}" --json --checkpoint c.axm -o one.axm >log
+    jq -s -e '.[-1].test_accuracy == 1 and .[-1].test_loss < 0.1' log
+    "${run[@]}" --threads 3 >two.axm
+    [ "$(ax-show -i one.axm)" = "$(ax-show -i two.axm)" ]
+    kill_and_resume "${run[@]}"
+    [ "$(ax-show -i whole.axm)" = "$(ax-show -i one.axm)" ]
+    head -2 images.csv | cut -d, -f1-36 >in.csv
+    ax-run --format csv one.axm in.csv |
+        awk -F, '{ print $1 < $2 }' >classes
+    printf '0\n1\n' | cmp - classes
+    # Frozen statistics stay, and normalise.
+    ax-train -d images.csv --epochs 1 --freeze batchnorm one.axm >f.axm
+    for x in one f; do ax-run --format csv $x.axm in.csv >$x.csv; done
+    ! cmp -s one.csv f.csv
+    refuses 65 "one number has no variance" ax-train -d <(quadrants 3) \
+        --batch 2 <(printf 'input 2\ndense 2\nbatchnorm\n')
+    refuses 65 "has no bounds in robust training" ax-train -d images.csv \
+        --robust 0.1 net.arch
 }
 
 @test "robust training gives a network of which more is proved" {

@@ -203,6 +203,15 @@ static void test_windows(void)
     OK(worst(IMAGE "conv 3x3 pad=1 name=c\ntanh\nconv 3x3 pad=1\nadd c\n"
                    "relu\n" ENDS,
              &plain) < 1e-6);
+    OK(worst(IMAGE "conv 4x3 pad=1 groups=2\ntanh\n"
+                   "conv 4x3 stride=2 pad=1 groups=4\n" ENDS,
+             &plain) < 1e-6);
+    OK(worst(IMAGE "tanh\nconv 4x3 stride=3 pad=2\ntanh\nconv 3x1 stride=2\n"
+                   "conv 2x1 bias=no\n" ENDS,
+             &threads) < 1e-6);
+    OK(worst(IMAGE "tanh name=c\nconv 2x3 pad=1\nadd c\nconv 36x2 from=c\n"
+                   "tanh\nconv 2x1 groups=2\n" ENDS,
+             &plain) < 1e-6);
 }
 
 /* Means of -1 and 3, and the deviation of each, of what a network of a
@@ -318,8 +327,13 @@ static void test_tiles(void)
     static const char *const kinds[] = {"512", "256", "plain"};
     float a[TILE_M * 40], b[40 * TILE_N], start[TILE_M * TILE_N];
     float c[TILE_M * TILE_N], first[TILE_M * TILE_N];
+    size_t at[40], b_at[40];
     int wrong = 0, compared = 0;
 
+    for (size_t i = 0; i < 40; i++) {
+        at[i] = i * 7 % 40; /* in an order of its own */
+        b_at[i] = i * TILE_N;
+    }
     fill(a, TILE_M * 40, 1);
     fill(b, 40 * TILE_N, 2);
     fill(start, TILE_M * TILE_N, 3);
@@ -335,13 +349,15 @@ static void test_tiles(void)
                 memset(c, 0, sizeof c);
                 f(&(struct train_tile){.c = c,
                                        .start = start,
-                                       .a = a,
+                                       .a = {a, a + 40, a + 80, a + 120,
+                                             a + 160, a + 200, a + 240,
+                                             a + 280, a + 320, a + 360,
+                                             a + 400, a + 440},
                                        .b = b,
+                                       .a_at = at,
+                                       .b_at = b_at,
                                        .c_row = TILE_N,
                                        .start_row = TILE_N,
-                                       .a_row = 40,
-                                       .a_step = 1,
-                                       .b_row = TILE_N,
                                        .k = 40},
                   rows, width);
                 if (known)
