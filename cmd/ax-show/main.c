@@ -10,12 +10,13 @@
 #include "common/json.h"
 #include "common/model.h"
 #include "common/sandbox.h"
+#include "diff.h"
 #include "show.h"
 
 struct args {
-    const char *path, *extract, *out, *copy;
+    const char *path, *other, *extract, *out, *copy;
     struct opt_list drop;
-    bool identity, quick, stats, json, force;
+    bool identity, quick, stats, json, force, diff;
 };
 
 /* ---- --quick ---- */
@@ -141,6 +142,24 @@ static ax_status copy(struct ax_model *m, const struct args *a,
                            a->force ? CMD_OUT_FORCE : 0, err);
 }
 
+/* ---- --diff ---- */
+
+static ax_status differ(const struct ax_model *m, const struct args *a,
+                        struct ax_err *err)
+{
+    struct ax_model *other = NULL;
+    struct diff d = {0};
+    ax_status st = cmd_model_read(&other, a->other, err);
+
+    if (st == AX_OK)
+        st = diff_models(&d, m, other, err);
+    if (st == AX_OK)
+        st = diff_report(&d, m, other, a->json, err);
+    diff_free(&d);
+    ax_model_free(other);
+    return st;
+}
+
 /* ---- the command ---- */
 
 static ax_status show(struct ax_model *m, const struct args *a,
@@ -148,6 +167,8 @@ static ax_status show(struct ax_model *m, const struct args *a,
 {
     char hex[65];
 
+    if (a->diff)
+        return differ(m, a, err);
     if (a->extract)
         return extract(m, a, err);
     if (a->copy)
@@ -172,6 +193,12 @@ static ax_status check(const struct args *a, struct ax_err *err)
     if (a->out && !a->extract && !a->copy)
         return ax_fail(err, AX_EUSAGE,
                        "-o is for what --extract or --copy gives");
+    if (a->diff && (jobs > a->json || a->quick || a->identity || a->stats))
+        return ax_fail(err, AX_EUSAGE, "--diff goes with --json alone");
+    if (a->diff != (a->other != NULL))
+        return ax_fail(err, AX_EUSAGE,
+                       a->diff ? "--diff wants two containers"
+                               : "two containers are for --diff");
     if (a->drop.n && !a->copy)
         return ax_fail(err, AX_EUSAGE, "--drop is for --copy");
     return AX_OK;
@@ -188,6 +215,7 @@ int main(int argc, char **argv)
         {0, "json", NULL, "print everything as JSON", .flag = &a.json},
         {'q', "quick", NULL, "look at the end of the file alone",
          .flag = &a.quick},
+        {'d', "diff", NULL, "say how two containers differ", .flag = &a.diff},
         {'x', "extract", "WHICH",
          "take out the attachment with this digest, type or name",
          .str = &a.extract},
@@ -203,9 +231,9 @@ int main(int argc, char **argv)
     const struct cmd cmd = {
         .name = "ax-show",
         .summary = "show a container and what is claimed of it",
-        .synopsis = "[options] [MODEL.axm]",
+        .synopsis = "[options] [MODEL.axm]\n--diff [--json] A.axm B.axm",
         .opts = opts,
-        .max_operands = 1,
+        .max_operands = 2,
     };
     struct cmd_sandbox box = {.cmd = &cmd};
     struct ax_model *m = NULL;
@@ -213,6 +241,7 @@ int main(int argc, char **argv)
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
     a.path = argc > 0 ? argv[0] : "-";
+    a.other = argc > 1 ? argv[1] : NULL;
     box.writes[0] = a.out;
     if (st == AX_OK)
         st = check(&a, &err);

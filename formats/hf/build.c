@@ -235,13 +235,12 @@ ax_status hf_rms_norm(struct hf *h, uint32_t *out, uint32_t x,
                       struct ax_err *err)
 {
     static const int64_t last = -1;
-    uint32_t v, w, axes;
+    uint32_t v, w;
 
     AX_TRY(hf_vector(h, &w, hf_part(what, "weight").s, n, err));
     AX_TRY(hf_op2(h, &v, AX_OP_Mul, hf_part(what, "square").s, x, x, err));
-    AX_TRY(arch_ints(&h->a, &axes, hf_part(what, "axes").s, &last, 1, err));
-    AX_TRY(hf_op2(h, &v, AX_OP_ReduceMean, hf_part(what, "mean").s, v, axes,
-                  err));
+    AX_TRY(hf_op1(h, &v, AX_OP_ReduceMean, hf_part(what, "mean").s, v, err));
+    AX_TRY(arch_attr_ints(&h->a, "axes", &last, 1, err));
     AX_TRY(
         hf_scalar(h, &v, AX_OP_Add, hf_part(what, "shift").s, v, eps, err));
     AX_TRY(hf_op1(h, &v, AX_OP_Sqrt, hf_part(what, "root").s, v, err));

@@ -13,6 +13,7 @@ ax-import --arch layers.json checkpoint.pt
 ax-import --tensors legacy.pt
 ax-import --tensors some.safetensors
 ax-import folder
+ax-show --diff net.axm net.axm
 ax-show net.axm
 ax-show --json proved.axm
 ax-run net.axm input.csv

@@ -163,3 +163,70 @@ attachments
     survives_no_memory ax-show --json -s <a.axm
     survives_no_memory ax-show --copy raw <a.axm
 }
+
+@test "ax-show --diff: what differs, and what does not count" {
+    hf=$root/tests/formats/hf/good
+    ax-import --no-provenance "$hf/llama" -o a.axm
+    gives 0 "graph       the same: 148 nodes
+tensors     77 pairs, 77 the same
+the models are the same" ax-show --diff a.axm a.axm
+    # By way of another format; attachments are named and do not count.
+    ax-export --to onnx a.axm -o a.onnx
+    ax-import a.onnx -o b.axm
+    ax-show --diff a.axm b.axm >said
+    grep -q "^attached    provenance ax-import in the second alone" said
+    # In half the bytes: a layer has casts, and the weights another type.
+    half=$root/tests/data/diff
+    cp -r "$hf/llama" m
+    chmod -R u+w m
+    cp "$half/llama-half.safetensors" m/model.safetensors
+    ax-import --no-provenance m -o half.axm
+    run ax-show --diff a.axm half.axm
+    [ "$status" -eq 1 ]
+    [ "${lines[-1]}" = "the models differ in the types of tensors alone" ]
+    [[ "${lines[1]}" == "tensors     77 pairs, 56 the same, 21 of another type" ]]
+    run ax-show --diff --json half.axm a.axm
+    [ "$status" -eq 1 ]
+    [ "$(jq -c '[.differ, .same, (.tensors | length), .tensors[0].differ]' \
+        <<<"$output")" = '["types",false,21,"rounded"]' ]
+}
+
+@test "ax-show --diff: graphs and numbers" {
+    hf=$root/tests/formats/hf/good/llama
+    cp -r "$hf" m
+    chmod -R u+w m
+    ax-import --no-provenance m -o a.axm
+    # One byte of the last weight.
+    size=$(wc -c <m/model.safetensors)
+    printf '\276' | dd of=m/model.safetensors bs=1 seek=$((size - 1)) \
+        conv=notrunc 2>/dev/null
+    ax-import --no-provenance m -o b.axm
+    run ax-show --diff a.axm b.axm
+    [ "$status" -eq 1 ]
+    [ "${lines[-1]}" = "the models differ in their tensors alone" ]
+    [[ "$output" == *"differ by at most"* ]]
+    jq '.hidden_act = "gelu"' "$hf/config.json" >m/config.json
+    ax-import --no-provenance m -o b.axm
+    run ax-show --diff a.axm b.axm
+    [ "$status" -eq 1 ]
+    [ "${lines[-1]}" = "the graphs differ" ]
+    [[ "$output" == *"activation.sigmoid' is Sigmoid of 1 inputs, "* ]]
+    ax-import --no-provenance --seq 3 "$hf" -o c.axm
+    run ax-show --diff a.axm c.axm
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"inputs: 'input_ids' is int64 [?,?], 'input_ids' is int64 [?,3]"* ]]
+    # A graph inside a graph.
+    good=$root/tests/formats/onnx/good
+    for s in if if-if loop; do
+        ax-import --no-provenance "$good/$s.onnx" -o i.axm
+        gives 0 "$(ax-show --diff i.axm i.axm)" ax-show --diff i.axm i.axm
+    done
+    ax-import --no-provenance "$good/if.onnx" -o i.axm
+    ax-import --no-provenance "$good/if-if.onnx" -o j.axm
+    run ax-show --diff i.axm j.axm
+    [ "$status" -eq 1 ]
+    refuses 64 "wants two containers" ax-show --diff a.axm
+    refuses 64 "are for --diff" ax-show a.axm b.axm
+    refuses 64 "goes with --json alone" ax-show --diff -s a.axm b.axm
+    refuses 66 "none.axm" ax-show --diff a.axm none.axm
+}
