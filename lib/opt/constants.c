@@ -59,12 +59,22 @@ static bool is_small(const struct opt *o, const struct ax_node *n,
     return true;
 }
 
+/* Does it make a weight that is kept in fewer bits? */
+static bool is_narrow(const struct opt *o, const struct ax_node *n)
+{
+    const struct ax_tensor *t = opt_constant(o, n, 0);
+
+    return n->op == AX_OP_DequantizeLinear ||
+           (n->op == AX_OP_Cast && t && t->rank > 0 &&
+            (t->dtype == AX_F16 || t->dtype == AX_BF16));
+}
+
 static bool can_fold(const struct opt *o, const struct ax_node *n)
 {
     size_t bytes = 0;
     uint32_t given = 0;
 
-    if (!is_function(n))
+    if (!is_function(n) || is_narrow(o, n))
         return false;
     for (uint32_t k = 0; k < n->n_in; k++) {
         const struct ax_tensor *t = opt_constant(o, n, k);

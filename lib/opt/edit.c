@@ -125,6 +125,28 @@ void opt_drop_attr(struct ax_node *n, const char *name)
     }
 }
 
+ax_status opt_set_int(struct ax_node *n, const char *name, int64_t i,
+                      struct ax_err *err)
+{
+    struct ax_attr *attrs = realloc(n->attrs,
+                                    (n->n_attrs + 1u) * sizeof *attrs);
+    char *copy = strdup(name);
+    uint32_t at = 0;
+
+    if (attrs)
+        n->attrs = attrs;
+    if (!attrs || !copy) {
+        free(copy);
+        return ax_fail(err, AX_ENOMEM, "no memory for an attribute");
+    }
+    while (at < n->n_attrs && strcmp(attrs[at].name, name) < 0)
+        at++;
+    memmove(attrs + at + 1, attrs + at, (n->n_attrs - at) * sizeof *attrs);
+    attrs[at] = (struct ax_attr){.name = copy, .kind = AX_ATTR_INT, .i = i};
+    n->n_attrs++;
+    return AX_OK;
+}
+
 static bool is_name(const struct ax_graph *g, const char *name)
 {
     for (uint32_t v = 0; v < g->n_values; v++)

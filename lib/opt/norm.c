@@ -378,7 +378,7 @@ static ax_status split(struct opt *o, uint32_t i, const struct norm *b,
     if (!finite)
         return AX_OK;
     AX_TRY(opt_value(&mid, o, y, "scaled", err));
-    AX_TRY(opt_insert(&mul, o, i, AX_OP_Mul, o->g->nodes[i].name, 2, err));
+    AX_TRY(opt_insert(&mul, o, i, AX_OP_Mul, o->g->values[mid].name, 2, err));
     AX_TRY(opt_set_in(o, mul, 0, x, err));
     AX_TRY(opt_set_in(o, mul, 1, v[0], err));
     mul->out[0] = mid;

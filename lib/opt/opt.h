@@ -80,6 +80,10 @@ ax_status opt_insert(struct ax_node **out, struct opt *o, uint32_t i,
                      ax_op op, const char *name, uint32_t n_in,
                      struct ax_err *err);
 
+/* Give a node an attribute that it does not have; its names stay sorted. */
+ax_status opt_set_int(struct ax_node *n, const char *name, int64_t i,
+                      struct ax_err *err);
+
 /* -- facts (facts.c) -- */
 
 /* Type and shape of all values, from inputs and operators alone. */
@@ -104,5 +108,31 @@ ax_status opt_measure_begin(struct opt_measure *r, const struct ax_model *m,
 /* Compute them again, and compare. */
 ax_status opt_measure_again(struct opt_measure *r, const struct ax_model *m,
                             struct ax_opt_done *done, struct ax_err *err);
+
+/* -- data (data.c) -- */
+
+/* The outputs of one run, which are the callee's only until it returns. */
+typedef ax_status opt_see(void *x, int64_t run, const struct ax_tensor *out,
+                          struct ax_err *err);
+
+/* How many runs the data of OPT are. AX_ESHAPE. */
+ax_status opt_data_runs(int64_t *out, const struct ax_model *m,
+                        const struct ax_narrow_options *opt,
+                        struct ax_err *err);
+/* Run the model on all of them. With N > 0 its outputs are VALUES meanwhile.
+ */
+ax_status opt_data_each(struct ax_model *m, uint32_t *values, uint32_t n,
+                        const struct ax_narrow_options *opt, opt_see *see,
+                        void *x, struct ax_err *err);
+
+/* -- narrow.c, quantise.c -- */
+
+/* Node N, or what it is called by, stays; why. */
+ax_status opt_left(struct ax_narrow_done *d, const struct opt *o,
+                   const struct ax_node *n, const char *why,
+                   struct ax_err *err);
+ax_status opt_quantise(struct opt *o, struct ax_narrow_done *d,
+                       const struct ax_narrow_options *opt,
+                       struct ax_err *err);
 
 #endif

@@ -36,6 +36,8 @@ ax-export --to coq -p safe.vnnlib net.axm
 ax-export --to smtlib -p safe.vnnlib net.axm
 ax-opt --tolerance 1 norm.axm
 ax-opt --json --samples 1 -o /dev/null norm.axm
+ax-opt --quantise int8 --calibrate rows2.csv --percentile 99 norm.axm
+ax-opt --to float16 --json -o /dev/null wide.axm
 ax-sign -k key net.axm
 ax-bench --problems
 ax-train -d rows.csv --epochs 1 two.arch
@@ -55,6 +57,7 @@ prepare() {
     printf -- '-1,1\n-1,1\n' >box.csv
     printf 'net.axm,safe.vnnlib,9\n' >list.csv
     printf '1,0,0\n0,1,1\n' >rows.csv
+    printf '1,0\n0,1\n' >rows2.csv
     printf 'input 2\ndense 2\nrelu\ndense 2\n' >two.arch
     # As many inputs as the text of a property has to grow for.
     printf 'input 200\ndense 2\n' >wide.arch

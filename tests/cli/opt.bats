@@ -35,6 +35,10 @@ operators() { # MODEL
         ax-check proved.axm p.vnnlib
     grep -q '^fold-norm  *1 changes, .* approximate: differs by' said
     grep -q '^split-norm  *1 changes, .* approximate: differs by' said
+    # ONNX Runtime wants each name of a node once.
+    ax-show --json proved.axm |
+        jq -e '[.graph.nodes[].name // empty | select(. != "")] |
+            length == (unique | length)'
 }
 
 @test "the report says what each pass did" {
@@ -141,6 +145,78 @@ operators() { # MODEL
     ax-opt -o b.axm net.axm
     cmp a.axm b.axm
     ax-opt <net.axm 2>/dev/null | ax-show -i | cmp - <(ax-show -i a.axm)
+}
+
+data() { # ROWS: for the network that sample makes
+    awk -v n="$1" 'BEGIN { srand(1)
+        for (i = 0; i < n; i++)
+            printf "%.3f,%.3f\n", rand() * 2 - 1, rand() * 2 - 1 }' >data.csv
+}
+
+@test "int8: what is said is what ax-run computes" {
+    sample
+    data 20
+    ax-opt --quantise int8 --calibrate data.csv --json -o out.axm net.axm >said
+    jq -e '.narrow | .to == "int8" and .weights == 2 and .activations == 2 and
+        .measured and .runs == 20 and .rows == 20 and .left == [] and
+        .bytes_after < 400 and .max_relative < 0.05 and
+        .max_rounding > 0 and .max_rounding < 0.004' said ||
+        { cat said; return 1; }
+    ax-run --backend ref --format csv net.axm data.csv >was
+    ax-run --backend ref --format csv out.axm data.csv >is
+    paste -d, was is | awk -F, -v max="$(jq .narrow.max_absolute said)" \
+        -v mean="$(jq .narrow.mean_absolute said)" \
+        -v same="$(jq .narrow.rows_same said)" '
+        function abs(x) { return x < 0 ? -x : x }
+        { for (i = 1; i <= 2; i++) {
+              d = abs($i - $(i + 2)); s += d; n++; if (d > m) m = d } }
+        ($1 < $2) == ($3 < $4) { k++ }
+        END { exit !(abs(m - max) < 1e-6 && abs(s / n - mean) < 1e-6 &&
+                     k == same && m > 0) }'
+    [[ $(operators out.axm) == *"DequantizeLinear"*"QuantizeLinear"* ]]
+    # Other bytes, other ranges; and again the same bytes.
+    ax-opt --quantise int8 --calibrate data.csv --activations int8 \
+        --percentile 90 -o other.axm net.axm >said
+    grep -q '^measured in 20 runs of the data: differs by at most ' said
+    [ "$(ax-show -i other.axm)" != "$(ax-show -i out.axm)" ]
+    ax-opt --quantise int8 --calibrate data.csv -o again.axm net.axm
+    cmp <(ax-show -i again.axm) <(ax-show -i out.axm)
+    # What is quantised stays so.
+    ax-opt -o twice.axm out.axm | grep '^unchanged'
+}
+
+@test "float16, bfloat16 and int4: weights alone" {
+    printf 'input 40\ndense 40\nrelu\ndense 3\n' >wide.arch
+    { seq -s, 40 | sed 's/$/,0/'; seq -s, 40 | sed 's/$/,1/'; } >rows.csv
+    ax-train -d rows.csv --epochs 1 -o wide.axm wide.arch
+    sed 's/,[01]$//' rows.csv >in.csv
+    for t in float16:3 bfloat16:3; do
+        ax-opt --to "${t%:*}" --calibrate in.csv --json -o out.axm wide.axm |
+            jq -e --argjson n "${t#*:}" '.narrow | .weights == $n and
+                .max_rounding > 0 and .max_rounding < 0.01 and
+                .max_relative < 0.02 and .bytes_after < .bytes_before * 0.6'
+        [[ $(operators out.axm) == *Cast* ]]
+        ax-opt -o twice.axm out.axm | grep '^unchanged'
+    done
+    ax-opt --quantise int4 --calibrate in.csv --json -o out.axm wide.axm |
+        jq -e '.narrow | .weights == 2 and .max_rounding < 0.0715'
+    ax-opt --to float16 -o out.axm wide.axm |
+        grep '^outputs not measured: no --calibrate'
+}
+
+@test "wrong data to calibrate with" {
+    sample
+    printf '1,2,3\n' >data.csv
+    refuses 65 "data for input 'x' are float32 [1,3]" \
+        ax-opt --quantise int8 --calibrate data.csv net.axm
+    refuses 66 'none.npy' ax-opt --quantise int8 --calibrate none.npy net.axm
+    printf '1,nan\n' >data.csv
+    refuses 65 'is not finite on the data' \
+        ax-opt --quantise int8 --calibrate data.csv net.axm
+    refuses 64 '--quantise int8 wants --calibrate FILE' \
+        ax-opt --quantise int8 net.axm
+    refuses 64 'are one choice' ax-opt --to float16 --quantise int4 net.axm
+    refuses 64 '--calibrate goes with' ax-opt --calibrate data.csv net.axm
 }
 
 @test "wrong usage and bad input" {

@@ -509,6 +509,144 @@ static void false_claims(void)
     OK(stays(AX_OP_Reshape));
 }
 
+/* -- numbers of fewer bits -------------------------------------------------
+ */
+
+/* The random graph in fewer bits: 0 or the largest relative difference on two
+ * runs of data; -1 if something failed. */
+static double narrowed(ax_narrow to, struct ax_narrow_done *done)
+{
+    const struct ax_value *x = &g->values[g->inputs[0]];
+    int64_t dims[AX_RANK_MAX];
+    struct ax_tensor data;
+    struct ax_narrow_options opt = {.to = to,
+                                    .data = &data,
+                                    .free_size = 1,
+                                    .percentile = below(2) ? 100 : 99.9,
+                                    .signed_bytes = below(2)};
+    struct ax_err err = {0};
+    ax_status st;
+
+    memcpy(dims, x->dims, sizeof dims);
+    dims[0] *= 2;
+    if (ax_tensor_new(&data, AX_F32, x->rank, dims, &err) != AX_OK)
+        fatal();
+    for (size_t i = 0; i < ax_tensor_count(&data); i++)
+        ((float *)data.data)[i] = real();
+    st = ax_model_narrow(m, done, &opt, &err);
+    if (st == AX_OK)
+        st = ax_model_normalise(m, &err);
+    g = m->graph;
+    if (st == AX_OK)
+        st = ax_graph_check(g, m->n_tensors, &err);
+    if (st != AX_OK)
+        printf("# %s\n", err.msg);
+    ax_tensor_free(&data);
+    return st != AX_OK ? -1 : done->weights > 0 ? done->relative : 0;
+}
+
+/* Is every Conv, Gemm and MatMul fed by DequantizeLinear? */
+static bool all_rounded(void)
+{
+    for (uint32_t i = 0; i < g->n_nodes; i++) {
+        const struct ax_node *n = &g->nodes[i];
+
+        if (n->op != AX_OP_Conv && n->op != AX_OP_Gemm &&
+            n->op != AX_OP_MatMul)
+            continue;
+        for (uint32_t k = 0; k < n->n_in; k++) {
+            bool found = false;
+
+            for (uint32_t j = 0; j < i; j++)
+                found |= g->nodes[j].op == AX_OP_DequantizeLinear &&
+                         g->nodes[j].out[0] == n->in[k];
+            if (!found)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void narrow_graphs(ax_narrow to, double tolerance)
+{
+    unsigned weights = 0;
+    bool good = true, rounded = true;
+
+    for (seed = 0; seed < GRAPHS; seed++) {
+        struct ax_narrow_done done;
+        double d;
+
+        drawn = 0;
+        random_graph();
+        d = narrowed(to, &done);
+        if (d < 0 || d > tolerance)
+            printf("# seed %u: %g\n", (unsigned)seed, d);
+        good = good && d >= 0 && d <= tolerance;
+        weights += done.weights;
+        if (to == AX_NARROW_INT8 && done.n_left == 0)
+            rounded = rounded && all_rounded();
+        ax_narrow_done_free(&done);
+        ax_model_free(m);
+    }
+    OK(good);
+    OK(rounded);
+    printf("# %u constants\n", weights);
+    OK(weights > 50);
+}
+
+/* Two layers, the first of K inputs. */
+static void perceptron(int64_t k)
+{
+    struct shape s = {2, {1, k}};
+    uint32_t in[3];
+
+    begin();
+    in[0] = input(2, s.dims);
+    in[1] = constant(2, (int64_t[]){k, 4}, 0, 1);
+    in[2] = row(4, 0, 1);
+    s.dims[1] = 4;
+    in[0] = unary(AX_OP_Relu, node(AX_OP_Gemm, 3, in, 2, s.dims), &s);
+    output(
+        with(AX_OP_MatMul, in[0], constant(2, (int64_t[]){4, 4}, 0, 1), &s));
+}
+
+static void edges(void)
+{
+    struct ax_narrow_done done;
+    double d;
+
+    perceptron(66311); /* times 127 times 255 is just below 2^31 */
+    OK(narrowed(AX_NARROW_INT8, &done) >= 0);
+    OK(done.weights == 2 && done.n_left == 0);
+    ax_narrow_done_free(&done);
+    ax_model_free(m);
+
+    perceptron(66312);
+    OK(narrowed(AX_NARROW_INT8, &done) >= 0);
+    OK(done.weights == 1 && done.n_left == 1 &&
+       strcmp(done.left[0].why, "its sums could leave int32") == 0);
+    ax_narrow_done_free(&done);
+    ax_model_free(m);
+
+    perceptron(100); /* blocks of 32, 32, 32 and 4 */
+    d = narrowed(AX_NARROW_INT4, &done);
+    OK(d > 0 && d < 0.2);
+    OK(done.weights == 1 && done.rounding <= 0.5001 / 7);
+    OK(done.bytes_after < done.bytes_before);
+    ax_narrow_done_free(&done);
+    ax_model_free(m);
+
+    perceptron(100); /* a second time there is nothing to do */
+    ((float *)m->tensors[0].data)[7] = 1e30f;
+    OK(narrowed(AX_NARROW_F16, &done) == 0);
+    OK(done.weights == 0 && done.n_left == 1);
+    ax_narrow_done_free(&done);
+    OK(narrowed(AX_NARROW_BF16, &done) >= 0);
+    OK(done.weights == 1 && done.rounding > 0 && done.rounding <= 0x1p-8);
+    ax_narrow_done_free(&done);
+    ax_model_free(m);
+}
+
 int main(void)
 {
     random_graphs(EXACT, 0);
@@ -516,5 +654,9 @@ int main(void)
     random_graphs(32, 1e-4);
     must_stay();
     false_claims();
+    narrow_graphs(AX_NARROW_INT8, 0.1);
+    narrow_graphs(AX_NARROW_F16, 2e-3);
+    narrow_graphs(AX_NARROW_BF16, 2e-2);
+    edges();
     return tap_done();
 }
