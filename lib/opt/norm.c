@@ -385,7 +385,7 @@ static ax_status split(struct opt *o, uint32_t i, const struct norm *b,
     o->facts[mid].maker = i;
     opt_drop(o, &o->g->nodes[i + 1]);
     AX_TRY(
-        opt_insert(&add, o, i + 1, AX_OP_Add, o->g->nodes[i].name, 2, err));
+        opt_insert(&add, o, i + 1, AX_OP_Add, o->g->values[y].name, 2, err));
     AX_TRY(opt_set_in(o, add, 0, mid, err));
     AX_TRY(opt_set_in(o, add, 1, v[1], err));
     add->out[0] = y;
