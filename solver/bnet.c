@@ -51,6 +51,39 @@ static ax_status block_new(struct bblock *out, const struct ax_block *b,
     return AX_OK;
 }
 
+/* |W'| + 1 of all terms of a weighted block, what is no term being 0. */
+static ax_status block_sizes(struct bblock *out, const struct ax_block *b,
+                             uint32_t rows, uint32_t cols, struct ax_err *err)
+{
+    uint64_t n = b->row_ptr ? b->row_ptr[rows] : (uint64_t)rows * cols;
+
+    out->size = malloc((n + 1) * sizeof *out->size);
+    if (!out->size)
+        return ax_fail(err, AX_ENOMEM, "no memory for %llu weights",
+                       (unsigned long long)n);
+    for (uint64_t t = 0; t < n; t++)
+        out->size[t] = b->w[t] == 0 ? 0 : abs(b->wq[t]) + 1;
+    return AX_OK;
+}
+
+/* What a node has under ieee32. */
+static ax_status node_errors(struct bnet *net, uint32_t k, struct ax_err *err)
+{
+    const struct ax_net_node *in = &net->net->nodes[k];
+    struct bnode *out = &net->nodes[k];
+    ax_i128 r = in->roundings;
+
+    out->errs = r > 0 || k + 1 == net->n_nodes;
+    net->errs += out->errs ? out->n8 : 0;
+    if (k + 1 < net->n_nodes) /* ceil */
+        out->gamma = (int64_t)(((r << 48) + (1 << 24) - r - 1) /
+                               ((1 << 24) - r));
+    for (uint32_t i = 0; i < in->n_blocks && in->kind == AX_NET_WEIGHTED; i++)
+        AX_TRY(block_sizes(&out->blocks[i], &in->blocks[i], in->n,
+                           net->net->nodes[in->blocks[i].source].n, err));
+    return AX_OK;
+}
+
 /* Where each neuron's v is. */
 static void find_arguments(struct bnode *out, const struct ax_net_node *in)
 {
@@ -120,7 +153,7 @@ static ax_status node_new(struct bnet *net, uint32_t k, struct ax_err *err)
         for (size_t j = 0; j < out->n8; j++)
             out->bq[j] = j < in->n ? in->bq[j] : 0;
     }
-    return AX_OK;
+    return net->ieee32 ? node_errors(net, k, err) : AX_OK;
 }
 
 /* As many ones as a node has neurons. */
@@ -141,7 +174,7 @@ static ax_status make_ones(struct bnet *b, struct ax_err *err)
 }
 
 ax_status bnet_new(struct bnet **out, const struct ax_net *net,
-                   struct ax_err *err)
+                   enum ax_semantics semantics, struct ax_err *err)
 {
     struct bnet *b = calloc(1, sizeof *b);
     ax_status st = AX_OK;
@@ -149,6 +182,7 @@ ax_status bnet_new(struct bnet **out, const struct ax_net *net,
     if (!b)
         return ax_fail(err, AX_ENOMEM, "no memory for the network");
     b->net = net;
+    b->ieee32 = semantics == AX_SEMANTICS_IEEE32;
     b->n_nodes = net->n_nodes;
     b->nodes = calloc(net->n_nodes, sizeof *b->nodes);
     b->first = calloc(net->n_nodes, sizeof *b->first);
@@ -179,8 +213,10 @@ void bnet_free(struct bnet *b)
     if (!b)
         return;
     for (uint32_t k = 0; b->nodes && k < b->n_nodes; k++) {
-        for (uint32_t i = 0; i < b->nodes[k].n_blocks; i++)
+        for (uint32_t i = 0; i < b->nodes[k].n_blocks; i++) {
             free(b->nodes[k].blocks[i].packed.data);
+            free(b->nodes[k].blocks[i].size);
+        }
         free(b->nodes[k].blocks);
         free(b->nodes[k].arg_node);
         free(b->nodes[k].factor[0]);
@@ -226,15 +262,21 @@ ax_status bbounds_new(struct bbounds **out, const struct bnet *net,
 {
     size_t n = net->n_nodes, m = net->neurons;
     size_t smooth = net->smooth ? m * sizeof(struct smooth) : 0;
-    struct bbounds *b = calloc(1, sizeof *b + smooth + 8 * n + 4 * n + 8 * m);
+    const size_t head = (sizeof(struct bbounds) + 63) / 64 * 64;
+    size_t size = head + 8 * net->errs + smooth + 16 * n + 8 * m;
+    char *room = aligned_alloc(64, (size + 63) / 64 * 64);
+    struct bbounds *b = (struct bbounds *)(void *)room;
 
-    if (!b)
+    if (!room)
         return ax_fail(err, AX_ENOMEM, "no memory for bounds");
-    b->smooth = (struct smooth *)(b + 1);
-    b->sum = (uint64_t *)((char *)(b + 1) + smooth);
+    memset(room, 0, size);
+    b->d = (int64_t *)(void *)(room + head);
+    b->smooth = (struct smooth *)(b->d + net->errs);
+    b->sum = (uint64_t *)(void *)((char *)b->smooth + smooth);
     b->l = (int32_t *)(b->sum + n);
     b->u = b->l + m;
     b->t = b->u + m;
+    b->d_scale = b->t + n;
     *out = b;
     return AX_OK;
 }

@@ -122,6 +122,7 @@ static void enclose(struct relax *rx, uint32_t j, const struct smooth *s)
 
 #define SMOOTH_SCALE 28
 #define SMOOTH_M     ((int64_t)1 << 16)
+#define SMOOTH_ERROR (1 << 8) /* of a library's sigmoid */
 
 /* Relaxation of sigmoid node k, all of whose n neurons have bounds. */
 static void relax_smooth(struct bwork *w, uint32_t k, struct bstate *st,
@@ -138,6 +139,10 @@ static void relax_smooth(struct bwork *w, uint32_t k, struct bstate *st,
         struct smooth s;
 
         smooth_between(&s, l, u > l ? u : l);
+        if (w->net->ieee32) {
+            s.low -= SMOOTH_ERROR;
+            s.up += SMOOTH_ERROR;
+        }
         enclose(rx, (uint32_t)r, &s);
         st->m[w->net->first[k] + r] = SMOOTH_M;
     }
@@ -330,13 +335,13 @@ static void bound_neurons(struct bwork *w, const struct bbox *box, uint32_t k,
     relax_node(w, k, st, n);
 }
 
-/* ---- M of the root ---- */
+/* ---- M and D of sums ---- */
 
-static int64_t m_of(const struct bwork *w, const struct bstate *st,
-                    uint32_t k, size_t j)
+static const int64_t *m_of(const struct bwork *w, const struct bstate *st,
+                           uint32_t k)
 {
-    return ax_net_neurons(w->net->nodes[k].kind) ? st->m[w->net->first[k] + j]
-                                                 : w->m[k][j];
+    return ax_net_neurons(w->net->nodes[k].kind) ? st->m + w->net->first[k]
+                                                 : w->m[k];
 }
 
 /* The sum over the terms of row i of (|W'| + 1) M_v, or of M_v. */
@@ -349,43 +354,100 @@ static ax_i128 sum_terms(const struct bwork *w, const struct bstate *st,
 
     for (uint32_t n = 0; n < node->n_blocks; n++) {
         const struct ax_block *b = &node->blocks[n];
+        const int32_t *size = w->net->nodes[k].blocks[n].size;
+        const int64_t *m = m_of(w, st, b->source);
         size_t cols = w->net->nodes[b->source].n, at, end;
 
         if (b->form == AX_BLOCK_SAME) {
-            sum += m_of(w, st, b->source, i);
+            sum += m[i];
             continue;
         }
         at = b->form == AX_BLOCK_DENSE ? i * cols : b->row_ptr[i];
         end = b->form == AX_BLOCK_DENSE ? at + cols : b->row_ptr[i + 1];
+        if (b->form == AX_BLOCK_DENSE && size && w->few[b->source]) {
+            sum += kernel_magnitude(size + at, m, cols);
+            continue;
+        }
         for (size_t t = at; t < end; t++) {
             size_t j = b->form == AX_BLOCK_DENSE ? t - at : b->col[t];
 
             if (b->form == AX_BLOCK_DENSE && b->w[t] == 0)
                 continue; /* no term */
-            sum += (ax_i128)(weighted ? labs(b->wq[t]) + 1 : 1) *
-                   m_of(w, st, b->source, j);
+            sum += (ax_i128)(weighted ? labs(b->wq[t]) + 1 : 1) * m[j];
         }
     }
     return sum;
+}
+
+/* D of node k, at first as E at scale ERROR_SCALE, and the M in w->m[k],
+ * which is X there. */
+static void bound_errors(struct bwork *w, uint32_t k)
+{
+    const struct bnode *node = &w->net->nodes[k];
+    int64_t *d = w->own_d[k], *m = w->m[k], any = 0;
+    int sh;
+
+    for (uint32_t i = 0; i < node->n; i++) {
+        ax_i128 e = -((-(ax_i128)node->gamma * (m[i] + 1)) >> 24);
+
+        if (e >= (ax_i128)M_LIMIT) {
+            w->bad = true;
+            return;
+        }
+        d[i] = (int64_t)e;
+        m[i] += -(-d[i] >> 24);
+        any |= d[i];
+    }
+    sh = bits128(any) - ERROR_BITS;
+    sh = sh > 0 ? sh : 0;
+    for (uint32_t i = 0; sh && i < node->n; i++)
+        d[i] = -(-d[i] >> sh);
+    w->d[k] = d;
+    w->d_scale[k] = ERROR_SCALE - sh;
+}
+
+/* Which of the sources of node k have small M? */
+static void look_at_sources(struct bwork *w, const struct bstate *st,
+                            uint32_t k)
+{
+    const struct bnode *node = &w->net->nodes[k];
+
+    for (uint32_t n = 0; n < node->n_blocks; n++) {
+        uint32_t s = node->blocks[n].source;
+        const int64_t *m = m_of(w, st, s);
+        int64_t any = 0;
+
+        for (uint32_t j = 0; j < w->net->nodes[s].n; j++)
+            any |= m[j];
+        w->few[s] = any < (int64_t)1 << 26;
+    }
 }
 
 static void bound_linear(struct bwork *w, uint32_t k, struct bstate *st)
 {
     const struct bnode *node = &w->net->nodes[k];
 
-    if (st->sum_m[k] == UINT64_MAX) {
-        st->sum_m[k] = 0;
-        for (uint32_t i = 0; i < node->n && !w->bad; i++) {
-            uint64_t m = ceil_shift(sum_terms(w, st, k, i), node->scale);
-
-            if (node->bq)
-                m += ceil_shift((ax_i128)llabs(node->bq[i]) + 1,
-                                node->b_scale - 16);
-            w->m[k][i] = (int64_t)m;
-            add_m(w, &st->sum_m[k], m);
-        }
+    if (st->sum_m[k] != UINT64_MAX && !w->net->ieee32) {
+        w->sum_m[k] = st->sum_m[k];
+        return;
     }
-    w->sum_m[k] = st->sum_m[k];
+    if (w->net->ieee32)
+        look_at_sources(w, st, k);
+    for (uint32_t i = 0; i < node->n; i++) {
+        uint64_t m = ceil_shift(sum_terms(w, st, k, i), node->scale);
+
+        if (node->bq)
+            m += ceil_shift((ax_i128)llabs(node->bq[i]) + 1,
+                            node->b_scale - 16);
+        w->bad |= m >= M_LIMIT;
+        w->m[k][i] = (int64_t)m;
+    }
+    if (node->errs && !w->bad)
+        bound_errors(w, k);
+    w->sum_m[k] = 0;
+    for (uint32_t i = 0; i < node->n && !w->bad; i++)
+        add_m(w, &w->sum_m[k], (uint64_t)w->m[k][i]);
+    st->sum_m[k] = w->sum_m[k];
 }
 
 bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
@@ -419,6 +481,7 @@ bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
 void bound_keep(const struct bwork *w, struct bbounds *b)
 {
     const struct bnet *net = w->net;
+    int64_t *d = b->d;
 
     b->sum_m0 = w->sum_m[0];
     memset(b->l, 0, net->neurons * sizeof *b->l);
@@ -428,6 +491,11 @@ void bound_keep(const struct bwork *w, struct bbounds *b)
 
         b->sum[k] = w->sum_m[k];
         b->t[k] = rx->t;
+        if (w->d[k]) {
+            memcpy(d, w->d[k], net->nodes[k].n * sizeof *d);
+            b->d_scale[k] = w->d_scale[k];
+            d += net->nodes[k].n8;
+        }
         for (uint32_t i = 0;
              net->nodes[k].kind == AX_NET_SIGMOID && i < rx->n_loose; i++)
             b->smooth[net->first[k] + i] = (struct smooth){
@@ -450,6 +518,7 @@ void bound_use(struct bwork *w, const struct bbounds *b,
                const struct bstate *st)
 {
     const struct bnet *net = w->net;
+    const int64_t *d = b->d;
 
     w->bad = w->late = false;
     w->sum_m[0] = b->sum_m0;
@@ -459,6 +528,11 @@ void bound_use(struct bwork *w, const struct bbounds *b,
 
         w->sum_m[k] = b->sum[k];
         rx->t = b->t[k];
+        if (net->nodes[k].errs) {
+            w->d[k] = d;
+            w->d_scale[k] = b->d_scale[k];
+            d += net->nodes[k].n8;
+        }
         if (net->nodes[k].kind == AX_NET_SIGMOID) {
             rx->n_idx = rx->n_loose = 0;
             for (uint32_t j = 0; j < net->nodes[k].n; j++)

@@ -27,6 +27,7 @@ struct bblock {
     enum ax_block_form form;
     struct packed packed;
     struct csr csr;
+    int32_t *size; /* |W'| + 1 of each term, under ieee32; else NULL */
 };
 
 struct bnode {
@@ -38,6 +39,8 @@ struct bnode {
     int scale;
     int64_t *bq; /* [n8] or NULL */
     int b_scale;
+    bool errs;                /* it has D */
+    int64_t gamma;            /* G, or 0 of the last node */
     uint32_t *arg_node, *arg; /* [n] of a node of neurons: v_i */
     /* Of a curved node: each row's variables of these nodes. */
     uint32_t factor_node[2], *factor[2];
@@ -46,6 +49,8 @@ struct bnode {
 /* The network as the bounds want it. Borrows the ax_net. */
 struct bnet {
     const struct ax_net *net;
+    bool ieee32; /* under these semantics; or over the reals */
+    size_t errs; /* variables of nodes that have D, padded */
     uint32_t n_nodes;
     struct bnode *nodes;
     size_t *first; /* [n_nodes]: index of a node's first neuron */
@@ -56,8 +61,10 @@ struct bnet {
     bool curved;   /* there are products or reciprocals */
 };
 
+/* Under ieee32 the network must have no only_real. */
 ax_status bnet_new(struct bnet **out, const struct ax_net *net,
-                   struct ax_err *err) AX_MUST_CHECK;
+                   enum ax_semantics semantics, struct ax_err *err)
+    AX_MUST_CHECK;
 void bnet_free(struct bnet *b);
 
 /* Room for the state of a box, all in one piece of bstate_bytes; the state
@@ -75,6 +82,8 @@ struct bbounds {
     int *t;                /* [n_nodes] */
     uint64_t *sum;         /* [n_nodes] SM of relu nodes */
     int32_t *l, *u;        /* [neurons]; 0 if stable, and of sigmoids */
+    int64_t *d;            /* [errs] D */
+    int *d_scale;          /* [n_nodes] */
     struct smooth *smooth; /* [neurons] of sigmoids; none if there are none */
 };
 

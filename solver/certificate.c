@@ -21,6 +21,7 @@ struct tree {
 
 struct ax_certifier {
     const struct ax_prop *prop;
+    enum ax_semantics semantics;
     struct tree *trees; /* [n_groups] */
 };
 
@@ -60,7 +61,8 @@ static ax_status varint(struct bytes *b, uint64_t v, struct ax_err *err)
 }
 
 ax_status ax_certifier_new(struct ax_certifier **out,
-                           const struct ax_prop *prop, struct ax_err *err)
+                           const struct ax_prop *prop,
+                           enum ax_semantics semantics, struct ax_err *err)
 {
     struct ax_certifier *c = calloc(1, sizeof *c);
 
@@ -71,6 +73,7 @@ ax_status ax_certifier_new(struct ax_certifier **out,
         return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
     }
     c->prop = prop;
+    c->semantics = semantics;
     *out = c;
     return AX_OK;
 }
@@ -242,11 +245,11 @@ static ax_status put_tree(struct bytes *b, const struct tree *t,
 }
 
 static ax_status put_head(struct bytes *b, const char *magic,
-                          unsigned char version,
+                          unsigned char version, enum ax_semantics semantics,
                           const unsigned char identity[32],
                           const unsigned char digest[32], struct ax_err *err)
 {
-    const unsigned char rest[4] = {version, 1, 0, 0};
+    const unsigned char rest[4] = {version, (unsigned char)semantics, 0, 0};
 
     AX_TRY(put(b, magic, 4, err));
     AX_TRY(put(b, rest, 4, err));
@@ -260,7 +263,8 @@ ax_status ax_certifier_write(unsigned char **out, size_t *n,
                              struct ax_err *err)
 {
     struct bytes b = {0};
-    ax_status st = put_head(&b, "AXCT", 2, identity, c->prop->digest, err);
+    ax_status st = put_head(&b, "AXCT", 2, c->semantics, identity,
+                            c->prop->digest, err);
 
     if (st == AX_OK)
         st = varint(&b, c->prop->n_groups, err);
@@ -286,7 +290,8 @@ ax_status ax_counterexample_write(unsigned char **out, size_t *n,
                                   struct ax_err *err)
 {
     struct bytes b = {0};
-    ax_status st = put_head(&b, "AXCX", 1, identity, digest, err);
+    ax_status st = put_head(&b, "AXCX", 1, AX_SEMANTICS_REAL, identity,
+                            digest, err);
 
     for (uint32_t i = 0; i <= n_x && st == AX_OK; i++) {
         unsigned char le[4];

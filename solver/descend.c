@@ -113,6 +113,9 @@ static void affine(struct bwork *w, uint32_t s, size_t n)
         if (curved)
             add64(w, &w->c[r], between(&w->curve[s], nu, node->n),
                   at->q[r] + w->curve[s].at);
+        if (w->d[s])
+            add64(w, &w->c[r], -kernel_weigh(nu, w->d[s], node->n8),
+                  at->q[r] + w->d_scale[s]);
         if (!weighted && !node->bq)
             continue;
         if (node->bq || !at->counted)

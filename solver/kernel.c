@@ -289,6 +289,42 @@ CLONES int64_t kernel_sums(__int128 *bias, const int64_t *nu, size_t n8,
     return (int64_t)sum_lanes(&abs);
 }
 
+CLONES __int128 kernel_weigh(const int64_t *nu, const int64_t *d, size_t n8)
+{
+    const vec *nuv = (const vec *)nu, *dv = (const vec *)d;
+    size_t nv = n8 / LANES;
+    __int128 all = 0;
+
+    for (size_t v0 = 0; v0 < nv; v0 += 64) {
+        size_t v1 = nv - v0 < 64 ? nv : v0 + 64;
+        vec sum = {0};
+
+        for (size_t v = v0; v < v1; v++) {
+            vec neg = nuv[v] >> 63;
+
+            sum += ((nuv[v] ^ neg) - neg) * dv[v];
+        }
+        all += sum_lanes(&sum);
+    }
+    return all;
+}
+
+/* 32 terms of at most 2^57 are added before their sum goes into 128 bits. */
+CLONES __int128 kernel_magnitude(const int32_t *w, const int64_t *m, size_t n)
+{
+    __int128 all = 0;
+
+    for (size_t from = 0; from < n; from += 32) {
+        size_t end = n - from < 32 ? n : from + 32;
+        int64_t sum = 0;
+
+        for (size_t j = from; j < end; j++)
+            sum += (int64_t)w[j] * m[j];
+        all += sum;
+    }
+    return all;
+}
+
 CLONES void kernel_join(int64_t *sum, int a, const int64_t *add, int b,
                         size_t n8)
 {

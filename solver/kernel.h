@@ -78,6 +78,12 @@ int kernel_narrow(int64_t *e, size_t n8);
 int64_t kernel_sums(__int128 *bias, const int64_t *nu, size_t n8,
                     const int64_t *bq);
 
+/* The sum of |nu_j| d_j, d as b' there but not below 0. */
+__int128 kernel_weigh(const int64_t *nu, const int64_t *d, size_t n8);
+
+/* The sum of w_j m_j over n: 0 <= w_j <= 2^30 + 1, 0 <= m_j < 2^26. */
+__int128 kernel_magnitude(const int32_t *w, const int64_t *m, size_t n);
+
 /* sum = sum shifted right by a, plus add shifted right by b, over n8. */
 void kernel_join(int64_t *sum, int a, const int64_t *add, int b, size_t n8);
 

@@ -244,12 +244,12 @@ static void explain_strategy(struct ax_prove_result *out,
 /* The search, with h hunting if it is not NULL. */
 static ax_status branch(struct ax_prove_result *out, struct search *se,
                         const struct ax_net *net, const struct lane_net *lane,
-                        struct hunt *h, enum ax_strategy asked,
+                        struct hunt *h, const struct ax_prove_options *opt,
                         struct ax_err *err)
 {
-    enum ax_strategy strategy = asked;
+    enum ax_strategy asked = opt->strategy, strategy = asked;
     struct bnet *bnet = NULL;
-    ax_status st = bnet_new(&bnet, net, err);
+    ax_status st = bnet_new(&bnet, net, opt->semantics, err);
 
     if (st != AX_OK)
         return st;
@@ -298,7 +298,8 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
         .progress_self = opt->progress_self,
     };
     struct hunt hunt = {.status = AX_NO};
-    bool hunts = !opt->no_attack && points_bytes(net) <= se.bytes / 4;
+    bool hunts = !opt->no_attack && points_bytes(net) <= se.bytes / 4 &&
+                 opt->semantics != AX_SEMANTICS_IEEE32;
     struct lane_net *lane = NULL;
     ax_status st;
 
@@ -306,6 +307,11 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     out->verdict = AX_UNKNOWN;
     out->engine = prop->n_groups ? "attack" : "empty";
     explain_problem(out, net, prop);
+    if (opt->semantics == AX_SEMANTICS_IEEE32 && *net->only_real) {
+        snprintf(out->reason, sizeof out->reason,
+                 "not covered by ieee32: %.200s", net->only_real);
+        return AX_OK;
+    }
     if (prop->n_groups == 0) {
         explain(out, "decided: the unsafe set is empty as it is written");
         out->verdict = AX_HOLDS;
@@ -325,8 +331,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     if (st == AX_OK && hunts && hunt.large)
         hunt_random(&hunt, 1, SHORT_STEPS, se.deadline);
     if (st == AX_OK && hunt.status == AX_NO)
-        st = branch(out, &se, net, lane, hunts ? &hunt : NULL, opt->strategy,
-                    err);
+        st = branch(out, &se, net, lane, hunts ? &hunt : NULL, opt, err);
     if (st == AX_OK && out->verdict == AX_UNKNOWN && hunts && !hunt.attacked)
         hunt_random(&hunt, 1, 0, se.deadline);
     if (st == AX_OK && hunt.status == AX_OK) {

@@ -30,7 +30,7 @@ size_t bwork_bytes(const struct bnet *net)
     size_t rows = rows_at_once(net), sum = 0;
 
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        sum += net->nodes[k].n8 * (rows * 8 + 7 * 8 + 64);
+        sum += net->nodes[k].n8 * (rows * 8 + 8 * 8 + 64);
     return sum + 2 * rows * net->widest8 * 8 + 3 * LANES * 8 * net->widest8;
 }
 
@@ -58,7 +58,8 @@ static void take_curve(struct bwork *w, struct curve *c, struct relax *rx,
 /* The arrays of node k; at, rx and cv: of all nodes, or one for all while
  * they are counted. */
 static void take_node(struct bwork *w, uint32_t k, struct contribution *at,
-                      struct relax *rx, struct curve *cv, int64_t **m)
+                      struct relax *rx, struct curve *cv, int64_t **m,
+                      int64_t **d)
 {
     size_t n8 = w->net->nodes[k].n8, rows = w->max_rows;
 
@@ -72,6 +73,8 @@ static void take_node(struct bwork *w, uint32_t k, struct contribution *at,
         take_relax(w, rx, n8);
     else
         *m = take(w, n8, sizeof **m);
+    if (w->net->nodes[k].errs)
+        *d = take(w, n8, sizeof **d);
 }
 
 static void take_all(struct bwork *w)
@@ -82,7 +85,7 @@ static void take_all(struct bwork *w)
     struct contribution at;
     struct relax rx;
     struct curve cv;
-    int64_t *m;
+    int64_t *m, *d;
 
     w->taken = 0;
     w->relax = take(w, nn, sizeof *w->relax);
@@ -99,11 +102,27 @@ static void take_all(struct bwork *w)
     w->upper = take(w, widest8, sizeof *w->upper);
     w->sum_m = take(w, nn, sizeof *w->sum_m);
     w->m = take(w, nn, sizeof *w->m);
+    w->own_d = take(w, nn, sizeof *w->own_d);
+    w->d = take(w, nn, sizeof *w->d);
+    w->d_scale = take(w, nn, sizeof *w->d_scale);
+    w->few = take(w, nn, sizeof *w->few);
     for (uint32_t k = 0; k < nn; k++)
         take_node(w, k, counts ? &at : &w->at[k], counts ? &rx : &w->relax[k],
-                  counts ? &cv : &w->curve[k], counts ? &m : &w->m[k]);
+                  counts ? &cv : &w->curve[k], counts ? &m : &w->m[k],
+                  counts ? &d : &w->own_d[k]);
     for (size_t j = 0; !counts && j < widest8; j++)
         w->all[j] = (uint32_t)j;
+}
+
+/* D of the last node, which never changes. */
+static void last_errors(struct bwork *w)
+{
+    uint32_t last = w->net->n_nodes - 1;
+
+    for (uint32_t j = 0; j < w->net->nodes[last].n; j++)
+        w->own_d[last][j] = 1;
+    w->d[last] = w->own_d[last];
+    w->d_scale[last] = ERROR_SCALE;
 }
 
 ax_status bwork_new(struct bwork **out, const struct bnet *net,
@@ -131,6 +150,8 @@ ax_status bwork_new(struct bwork **out, const struct bnet *net,
     }
     w->room = (char *)(((uintptr_t)w->memory + 63) / 64 * 64);
     take_all(w);
+    if (net->ieee32)
+        last_errors(w);
     *out = w;
     return AX_OK;
 }

@@ -38,7 +38,12 @@ struct bwork {
     uint32_t *starts;        /* the variables that they rectify */
     ax_i128 *lower, *upper;  /* their bounds */
     uint64_t *sum_m;         /* [n_nodes] */
-    int64_t **m;             /* [n_nodes] M, of the root alone; or NULL */
+    int64_t **m;             /* [n_nodes] M, of the root alone, but under
+                                ieee32 of the box; or NULL */
+    int64_t **own_d;         /* [n_nodes] room for D, or NULL */
+    const int64_t **d;       /* [n_nodes] D, or NULL */
+    int *d_scale;            /* [n_nodes] */
+    bool *few;               /* [n_nodes] every M is below 2^26 */
     bool bad;                /* a value left its range, or it is late */
     bool late;
     double deadline;
@@ -60,6 +65,9 @@ void work_start(struct bwork *w, uint32_t k, size_t n);
 /* From node k, where the rows are, down to the input: w->c. */
 void work_descend(struct bwork *w, const struct bbox *box, uint32_t k,
                   const struct batch *b);
+
+#define ERROR_SCALE 40 /* of D, at first */
+#define ERROR_BITS  30
 
 #define C_LIMIT ((ax_i128)1 << 120)
 #define M_LIMIT ((uint64_t)1 << 62)

@@ -23,6 +23,8 @@ static void say(const struct job *j, const struct args *a, FILE *f)
     const struct ax_prove_result *r = &d->result;
 
     fprintf(f, "%s\n", ax_verdict_name(r->verdict));
+    if (semantics_of(a) != AX_SEMANTICS_REAL)
+        fprintf(f, "semantics %s\n", ax_semantics_name(semantics_of(a)));
     if (r->verdict == AX_UNKNOWN) {
         fputs("reason: ", f);
         cmd_text(f, r->reason);
@@ -87,11 +89,11 @@ static ax_status say_json(const struct job *j, const struct args *a,
     ax_hex32(digest, d->digest);
     o = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I, s:i, s:f, s:I, s:f}",
-        "verdict", ax_verdict_name(r->verdict), "semantics", "real",
-        "identity", identity, "property", digest, "engine", r->engine,
-        "seconds", s->seconds, "boxes", (json_int_t)s->boxes, "leaves",
-        (json_int_t)s->leaves, "open", (json_int_t)s->open, "depth",
-        (int)s->depth, "proved_volume",
+        "verdict", ax_verdict_name(r->verdict), "semantics",
+        ax_semantics_name(semantics_of(a)), "identity", identity, "property",
+        digest, "engine", r->engine, "seconds", s->seconds, "boxes",
+        (json_int_t)s->boxes, "leaves", (json_int_t)s->leaves, "open",
+        (json_int_t)s->open, "depth", (int)s->depth, "proved_volume",
         r->verdict == AX_HOLDS ? 1.0 : s->done, "points_tried",
         (json_int_t)s->attacks, "attack_seconds", s->attack_seconds);
     if (r->verdict == AX_UNKNOWN)

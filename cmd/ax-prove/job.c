@@ -190,6 +190,13 @@ static ax_status read_strategy(enum ax_strategy *out, const char *text,
                    text);
 }
 
+enum ax_semantics semantics_of(const struct args *a)
+{
+    bool floats = a->semantics && strcmp(a->semantics, "ieee32") == 0;
+
+    return floats ? AX_SEMANTICS_IEEE32 : AX_SEMANTICS_REAL;
+}
+
 static ax_status search(struct job *j, const struct args *a,
                         struct ax_err *err)
 {
@@ -197,6 +204,7 @@ static ax_status search(struct job *j, const struct args *a,
     struct ax_sink sinks[3] = {{0}};
     int n = 0;
     struct ax_prove_options opt = {
+        .semantics = semantics_of(a),
         .threads = (int)a->threads,
         .seconds = a->seconds,
         .bytes = (size_t)a->memory_mib << 20,
@@ -210,7 +218,7 @@ static ax_status search(struct job *j, const struct args *a,
 
     AX_TRY(read_strategy(&opt.strategy, a->strategy, err));
     if (a->cert || a->check) {
-        AX_TRY(ax_certifier_new(&j->certifier, j->prop, err));
+        AX_TRY(ax_certifier_new(&j->certifier, j->prop, opt.semantics, err));
         sinks[n++] = ax_certifier_sink(j->certifier);
     }
     if (a->trace) {

@@ -12,7 +12,7 @@
 #define PROPERTY_MAX ((size_t)1 << 30)
 
 struct args {
-    const char *model, *property, *out, *trace, *strategy;
+    const char *model, *property, *out, *trace, *strategy, *semantics;
     const char *list, *shard, *cert_dir;
     const char *minimise, *precision, *counterexample, *region;
     bool foreign; /* models of other formats, and packed ones, are read */
@@ -81,6 +81,9 @@ struct job {
     struct cmd_out trace;
     double began;
 };
+
+/* What --semantics means. */
+enum ax_semantics semantics_of(const struct args *a);
 
 /* job.c */
 void job_free(struct job *j);

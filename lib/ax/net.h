@@ -70,13 +70,25 @@ struct ax_net_node {
     struct ax_dyadic *bias; /* [n] b_i; NULL: all zero */
     int b_scale;            /* sb_k */
     int32_t *bq;            /* [n] b'_i, or NULL as bias is */
+    bool exact;             /* a unit node of a comparison */
+    uint32_t roundings;     /* r_k of ax-cert(5), EXECUTIONS */
 };
 
 struct ax_net {
     uint32_t n_nodes;
     struct ax_net_node *nodes;
+    char only_real[200]; /* why it has no certificate under ieee32, or "" */
     void *arena;
 };
+
+/* What a certificate speaks of, numbered as there. */
+enum ax_semantics {
+    AX_SEMANTICS_REAL = 1,   /* the function over the reals */
+    AX_SEMANTICS_IEEE32 = 2, /* every execution in binary32 */
+};
+
+/* "real", "ieee32" */
+const char *ax_semantics_name(enum ax_semantics s);
 
 /* Lower a model's graph. AX_EUNSUPPORTED: an operator that
  * ax-cert(5) does not know, or a number outside of its ranges: one sentence

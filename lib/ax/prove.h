@@ -80,6 +80,7 @@ struct ax_prove_stats {
 enum ax_strategy { AX_STRATEGY_AUTO, AX_STRATEGY_INPUT, AX_STRATEGY_NEURON };
 
 struct ax_prove_options {
+    enum ax_semantics semantics; /* 0: the reals */
     enum ax_strategy strategy;
     int threads;        /* 0: 1 */
     double seconds;     /* 0: no limit */
@@ -115,10 +116,12 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
                    const struct ax_prove_options *opt, struct ax_err *err)
     AX_MUST_CHECK;
 
-/* The sink that makes the certificate of ax-cert(5). */
+/* The sink that makes the certificate of ax-cert(5), under the semantics
+ * that the search has. */
 struct ax_certifier;
 ax_status ax_certifier_new(struct ax_certifier **out,
-                           const struct ax_prop *prop, struct ax_err *err)
+                           const struct ax_prop *prop,
+                           enum ax_semantics semantics, struct ax_err *err)
     AX_MUST_CHECK;
 void ax_certifier_free(struct ax_certifier *c);
 struct ax_sink ax_certifier_sink(struct ax_certifier *c);

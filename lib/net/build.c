@@ -79,6 +79,8 @@ static ax_status add_bias(struct lowering *l, double v, double w, bool divide)
         if (!node->bias)
             return net_no_memory(l);
     }
+    if (node->bias[l->row].m)
+        net_only_real(l, "constants of several terms in one sum");
     if (!dyadic_from(&a, v) || !dyadic_from(&b, w) || !dyadic_mul(&a, a, b) ||
         (divide && !dyadic_from(&d, node->div[l->row])) ||
         !dyadic_div(&a, a, d) ||

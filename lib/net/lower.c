@@ -228,6 +228,8 @@ static ax_status read_constant(struct lowering *l, struct array *f,
                               ax_dtype_name(t->dtype));
         finite = in_range(f->value, f->n);
     }
+    if (is_floating(t->dtype) && t->dtype != AX_F32)
+        net_only_real(l, "a constant of type %s", ax_dtype_name(t->dtype));
     if (!finite)
         return net_refuse(l,
                           "a constant is infinite, not a number, or out of "
@@ -372,6 +374,8 @@ static ax_status input_shape(struct lowering *l, struct array *out,
         return net_refuse(l, "'%.100s' has no shape", value->name);
     for (int i = 0; i < value->rank; i++)
         dims[i] = value->dims[i] < 0 ? 1 : value->dims[i];
+    if (value->dtype != AX_F32)
+        net_only_real(l, "the input '%.60s' is not float32", value->name);
     return net_shape(l, out, value->rank, dims);
 }
 
@@ -436,7 +440,8 @@ static ax_status lower(struct lowering *l)
     AX_TRY(lower_nodes(l));
     AX_TRY(lower_outputs(l));
     l->net->n_nodes = l->n_made;
-    return net_quantise(l);
+    AX_TRY(net_quantise(l));
+    return net_roundings(l);
 }
 
 ax_status ax_net_lower(struct ax_net **out, const struct ax_model *m,

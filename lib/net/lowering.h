@@ -183,6 +183,17 @@ ax_status net_enclosed(const struct ax_net *net, const float *x, double *y,
 /* quantise.c */
 ax_status net_quantise(struct lowering *l) AX_MUST_CHECK;
 
+/* roundings.c. The network has no certificate under ieee32: why, with the
+ * node at hand; the first reason stays. */
+void net_only_real(struct lowering *l, const char *fmt, ...) AX_PRINTF(2, 3);
+/* Fill in the roundings of all nodes. */
+ax_status net_roundings(struct lowering *l) AX_MUST_CHECK;
+/* What was made last does no more than compare. */
+static inline void net_exact_node(struct lowering *l)
+{
+    l->net->nodes[l->n_made - 1].exact = true;
+}
+
 /* dyadic.c. Exact or false. */
 bool dyadic_from(struct ax_dyadic *out, double v);
 bool dyadic_add(struct ax_dyadic *out, struct ax_dyadic a,

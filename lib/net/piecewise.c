@@ -11,9 +11,12 @@ static ax_status extreme(struct lowering *l, struct array *out,
 
     AX_TRY(net_alike(l, &a, &b, x, y));
     AX_TRY(net_combine(l, AX_NET_UNIT, &d, &a, 1, &b, -1));
+    net_exact_node(l);
     AX_TRY(net_rectify(l, &r, &d));
-    return max ? net_combine(l, AX_NET_UNIT, out, &b, 1, &r, 1)
-               : net_combine(l, AX_NET_UNIT, out, &a, 1, &r, -1);
+    AX_TRY(
+        net_combine(l, AX_NET_UNIT, out, max ? &b : &a, 1, &r, max ? 1 : -1));
+    net_exact_node(l);
+    return AX_OK;
 }
 
 static ax_status extreme_of_all(struct lowering *l, struct array *out,
@@ -72,7 +75,9 @@ ax_status net_abs(struct lowering *l, struct array *out)
         AX_TRY(net_term(l, x, i, -1));
         net_row(l);
     }
-    return net_end(l, out);
+    AX_TRY(net_end(l, out));
+    net_exact_node(l);
+    return AX_OK;
 }
 
 /* 1 - a; false if a double does not hold it (Knuth's sum with its error). */

@@ -234,6 +234,8 @@ ax_status net_gemm(struct lowering *l, struct array *out)
     struct array bias;
     int64_t dims[2];
 
+    if (p.alpha != 1 || beta != 1)
+        net_only_real(l, "alpha or beta is not 1");
     if (a->rank != 2 || b->rank != 2 || a->dims[!ta] != b->dims[tb])
         return net_refuse(l, "matrices do not fit");
     if (c && !array_constant(c))

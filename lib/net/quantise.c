@@ -7,9 +7,10 @@
 
 #include "lowering.h"
 
-#define BITS_MAX 30
-#define BITS_SUM 36
-#define BITS_MIN 16
+#define BITS_MAX     30
+#define BITS_SUM     36
+#define BITS_MIN     16
+#define EXPONENT_MAX 50 /* under ieee32 */
 
 /* Smallest i with 2^i >= n. */
 static int clog2(uint64_t n)
@@ -241,6 +242,8 @@ static ax_status quantise_weights(struct lowering *l, uint32_t k, int bits)
     for (uint32_t i = 0; i < node->n_blocks; i++)
         largest(l->net, k, &node->blocks[i], &top);
     node->scale = bits - (node->n_blocks ? top : 0);
+    if (node->n_blocks && top > EXPONENT_MAX)
+        net_only_real(l, "node %u of the network: factors of 2^%d", k, top);
     for (uint32_t i = 0; i < node->n_blocks; i++)
         AX_TRY(quantise_block(l, k, &node->blocks[i]));
     return AX_OK;

@@ -214,6 +214,7 @@ static ax_status play(struct lowering *l, struct bouts *t)
             net_row(l);
         }
     AX_TRY(net_end(l, &d));
+    net_exact_node(l);
     AX_TRY(net_rectify(l, &r, &d));
     AX_TRY(net_shape(l, &d, 1, &left));
     AX_TRY(net_begin(l, AX_NET_UNIT, &d, false));
@@ -232,6 +233,7 @@ static ax_status play(struct lowering *l, struct bouts *t)
     }
     t->first[t->n] = (uint64_t)left;
     AX_TRY(net_end(l, &d));
+    net_exact_node(l);
     t->all = d;
     return AX_OK;
 }

@@ -380,7 +380,7 @@ static void test_bounds(void)
     make_net(&net);
     for (int s = 0; s < 2; s++) {
         n = s ? make_sparse(net, was) : 0;
-        OK(bnet_new(&bn[s], net, &err) == AX_OK);
+        OK(bnet_new(&bn[s], net, AX_SEMANTICS_REAL, &err) == AX_OK);
         OK(bwork_new(&w[s], bn[s], (size_t)1 << 30, 0, &err) == AX_OK);
         OK(bound_case(bn[s], w[s], &cases[s], 0.3, NULL));
         sound(net, bn[s], &cases[s]);
@@ -430,7 +430,7 @@ static void test_range(void)
     for (uint32_t k = 0; k < net->n_nodes; k++)
         if (net->nodes[k].kind == AX_NET_WEIGHTED)
             net->nodes[k].scale -= 70;
-    OK(bnet_new(&bn, net, &err) == AX_OK);
+    OK(bnet_new(&bn, net, AX_SEMANTICS_REAL, &err) == AX_OK);
     OK(bwork_new(&w, bn, (size_t)1 << 30, 0, &err) == AX_OK);
     OK(!bound_case(bn, w, &cases[0], 0.3, NULL));
     bwork_free(w);
