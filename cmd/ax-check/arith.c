@@ -28,6 +28,7 @@ struct state {
 struct work {
     struct run *r;
     const struct net *net;
+    bool ieee32;
     struct box *b;       /* the box at hand */
     i128 c;              /* C of the row that goes down */
     struct state *state; /* [n_nodes] */
@@ -43,7 +44,7 @@ struct box box_new(struct run *r, const struct net *net)
 {
     uint64_t n_x = net->nodes[0].n, n = net->n_vars;
     struct box b = {
-        .lo = get(r, up8(2 * n_x) + 5 * n + up8(n) / 8 + 2 * net->n_nodes,
+        .lo = get(r, up8(2 * n_x) + 6 * n + up8(n) / 8 + 3 * net->n_nodes,
                   8)};
     b.hi = b.lo + n_x;
     b.m = b.lo + up8(2 * n_x); /* vectors are aligned */
@@ -51,8 +52,10 @@ struct box box_new(struct run *r, const struct net *net)
     b.u = b.l + n;
     b.below = b.u + n;
     b.above = b.below + n;
-    b.t = b.above + n;
-    b.s = b.t + net->n_nodes;
+    b.d = b.above + n;
+    b.t = b.d + n;
+    b.td = b.t + net->n_nodes;
+    b.s = b.td + net->n_nodes;
     b.status = (uint8_t *)(b.s + net->n_nodes);
     return b;
 }
@@ -66,7 +69,7 @@ void box_copy(const struct net *net, struct box *to, const struct box *from)
     to->tables = from->tables;
 }
 
-struct work *work_new(struct run *r, const struct net *net)
+struct work *work_new(struct run *r, const struct net *net, int semantics)
 {
     struct work *w = get(r, 1, sizeof *w);
     uint64_t most = 8;
@@ -75,6 +78,7 @@ struct work *work_new(struct run *r, const struct net *net)
     *w = (struct work){
         .r = r,
         .net = net,
+        .ieee32 = semantics == IEEE32,
         .state = get(r, net->n_nodes, sizeof *w->state),
         .e = get(r, net->n_vars, sizeof *w->e),
         .part = get(r, net->n_vars, sizeof *w->part),
@@ -250,6 +254,20 @@ CLONES static void totals(const int64_t *nu, const int64_t *b, uint64_t n,
     }
 }
 
+/* The sum of |nu| d over n neurons, d at most 2^30. */
+CLONES static i128 weighed(const int64_t *nu, const int64_t *d, uint64_t n)
+{
+    i128 all = 0;
+    for (uint64_t from = 0; from < n; from += 64) {
+        uint64_t end = n - from < 64 ? n : from + 64;
+        int64_t sum = 0;
+        for (uint64_t j = from; j < end; j++)
+            sum += (nu[j] < 0 ? -nu[j] : nu[j]) * d[j];
+        all += sum;
+    }
+    return all;
+}
+
 /* What lies between the lines of node k, and its contributions, of nu at
  * scale q: each W' has at most K bits. */
 static void bend(struct work *w, uint32_t k, const int64_t *nu, int64_t q)
@@ -302,6 +320,8 @@ static void affine(struct work *w, uint32_t k)
         gain(w, bias, s->q + n->b_scale);
         gain(w, -((a + 1) >> 1), s->q + n->b_scale);
     }
+    if (w->ieee32 && w->b->td[k] > 0)
+        gain(w, -weighed(e, w->b->d + n->base, n->n), s->q + w->b->td[k]);
     contribute(w, k, e, s->q + n->scale);
 }
 
@@ -460,11 +480,13 @@ static i128 unit_row(struct work *w, uint32_t var, int64_t sign,
 }
 
 /* The neuron of a sigmoid, between l and u. */
-static void set_lines(struct box *b, uint64_t j, i128 l, i128 u)
+static void set_lines(const struct work *w, uint64_t j, i128 l, i128 u)
 {
     struct lines y = lines_between(l, u > l ? u : l);
-    b->l[j] = y.low;
-    b->u[j] = y.up;
+    struct box *b = w->b;
+    int64_t off = w->ieee32 ? 1 << 8 : 0; /* of a library's sigmoid */
+    b->l[j] = y.low - off;
+    b->u[j] = y.up + off;
     b->below[j] = y.slope;
     b->above[j] = y.most;
     b->m[j] = 1 << 16;
@@ -532,7 +554,7 @@ static void bound_neurons(struct work *w, struct box *b, uint32_t k,
         up = unit_row(w, n->t[i].var, -1, target + 1);
         up = w->up[i] = minus(w->r, 0, up);
         if (n->kind == SIGMOID) {
-            set_lines(b, n->base + i, low >> 36, -(-up >> 36));
+            set_lines(w, n->base + i, low >> 36, -(-up >> 36));
             continue;
         }
         if (n->kind == HOLD) {
@@ -579,29 +601,83 @@ static i128 shifted_up(struct run *r, i128 v, int64_t by)
     return v;
 }
 
-/* M of the variables of a unit or weighted node, once. */
-static void bound_linear(struct run *r, struct box *b, const struct node *n)
+/* The sum of (|W'| + more) M over some terms of a node; few: every M is below
+ * 2^26, and 32 terms of at most 2^57 are below 2^62. */
+CLONES static i128 magnitude(const struct node *n, uint64_t from,
+                             uint64_t end, const int64_t *m, bool few)
 {
-    bool known = n->n > 0 && b->m[n->base] != INT64_MAX;
-    for (uint64_t i = 0; i < n->n && !known; i++) {
-        i128 sum = 0, m;
-        for (uint64_t k = n->at[i]; k < n->at[i + 1]; k++) {
-            i128 weight = n->w[k] < 0 ? -n->w[k] : n->w[k];
-            weight += n->kind == WEIGHTED;
-            sum = plus(r, sum, weight * b->m[n->var[k]]); /* 2^31 2^62 */
-        }
-        m = shifted_up(r, sum, n->scale);
+    int64_t more = n->kind == WEIGHTED;
+    i128 all = 0;
+    for (uint64_t t; from < end; from = t) {
+        uint64_t to = few && end - from > 32 ? from + 32 : end;
+        int64_t sum = 0;
+        for (t = from; few && t < to; t++)
+            sum += (more + (n->w[t] < 0 ? -n->w[t] : n->w[t])) * m[n->var[t]];
+        for (; t < to; t++) /* 2^31 2^62 each, of at most 2^28 */
+            all += (i128)(more +
+                          (n->w[t] < 0 ? -(int64_t)n->w[t] : n->w[t])) *
+                   m[n->var[t]];
+        all += sum;
+    }
+    return all;
+}
+
+/* D of a node, and M, which is X so far, at most 2^63. */
+static void bound_errors(struct work *w, uint32_t k)
+{
+    const struct node *n = &w->net->nodes[k];
+    int64_t *m = w->b->m + n->base, *d = w->b->d + n->base, any = 0;
+    i128 r = (i128)n->roundings, left = (1 << 24) - r;
+    i128 g = (r * ((i128)1 << 48) + left - 1) / left; /* below 2^45 */
+    int sh;
+    for (uint32_t i = 0; i < n->n; i++) {
+        i128 e = -(-g * ((i128)m[i] + 1) >> 24);
+        if (e >= (i128)1 << 62)
+            refuse(w->r, REJECTED, "variables are too large");
+        d[i] = (int64_t)e;
+        any |= d[i];
+        e = m[i] - (-e >> 24);
+        if (e >= (i128)1 << 62)
+            refuse(w->r, REJECTED, "variables are too large");
+        m[i] = (int64_t)e;
+    }
+    sh = bits(any) > 30 ? bits(any) - 30 : 0;
+    for (uint32_t i = 0; i < n->n; i++)
+        d[i] = -(-d[i] >> sh);
+    w->b->td[k] = 40 - sh;
+}
+
+/* M of the variables of a unit or weighted node, once, or, under ieee32, in
+ * each box. */
+static void bound_linear(struct work *w, uint32_t k)
+{
+    const struct node *n = &w->net->nodes[k];
+    struct box *b = w->b;
+    bool known = n->n > 0 && b->m[n->base] != INT64_MAX, few = true;
+    if (known && !w->ieee32)
+        return;
+    for (uint32_t i = 0; i < n->n_sources; i++) {
+        const struct node *src = &w->net->nodes[n->sources[i]];
+        for (uint32_t j = 0; j < src->n; j++)
+            few &= b->m[src->base + j] < 1 << 26;
+    }
+    for (uint32_t i = 0; i < n->n; i++) {
+        i128 m = magnitude(n, n->at[i], n->at[i + 1], b->m, few);
+        m = shifted_up(w->r, m, n->scale);
         if (n->bq)
-            m += shifted_up(r,
+            m += shifted_up(w->r,
                             (i128)(n->bq[i] < 0 ? -n->bq[i] : n->bq[i]) + 1,
                             n->b_scale - 16);
         b->m[n->base + i] = (int64_t)m; /* below 2^63 - 1 */
     }
+    if (w->ieee32 && n->roundings > 0)
+        bound_errors(w, k);
 }
 
 void box_bounds(struct work *w, struct box *b)
 {
     const struct node *input = &w->net->nodes[0];
+    const struct node *last = input + w->net->n_nodes - 1;
     uint64_t first = 0; /* neuron of a node */
     w->b = b;
     for (uint32_t j = 0; j < input->n && !b->fresh; j++) {
@@ -616,7 +692,7 @@ void box_bounds(struct work *w, struct box *b)
         else if (n->kind >= PRODUCT && !b->fresh)
             curve_bounds(w->r, w->net, b, k);
         else if (k > 0 && !b->fresh)
-            bound_linear(w->r, b, n);
+            bound_linear(w, k);
         for (uint64_t j = n->base; j < n->base + n->n; j++) {
             if (b->status[j] != UNSTABLE) {
                 b->l[j] = b->u[j] = 0;
@@ -630,6 +706,9 @@ void box_bounds(struct work *w, struct box *b)
             refuse(w->r, REJECTED, "variables are too large");
         w->state[k].sum_m = (int64_t)sum;
     }
+    for (uint32_t j = 0; j < last->n; j++)
+        b->d[last->base + j] = 1;
+    b->td[w->net->n_nodes - 1] = 40;
     b->fresh = true;
 }
 

@@ -59,6 +59,20 @@ static void need(struct graph *g, bool ok, const char *what)
                (int)(name.n < 99 ? name.n : 99), (const char *)name.p, what);
 }
 
+/* Under ieee32 too, this must be. */
+static void cover(struct graph *g, bool ok, const char *what)
+{
+    if (!ok && !g->net->only_real)
+        g->net->only_real = what;
+}
+
+/* Does |x| lie from 2^-50 on, below 2^50; or just below? */
+static bool moderate(struct num x, bool from)
+{
+    int64_t e = bits(x.m) + x.e;
+    return e <= 50 && (e > -50 || !from);
+}
+
 /* ---- numbers ---- */
 
 static struct num num_make(struct graph *g, i128 m, int64_t e)
@@ -185,6 +199,7 @@ static struct array *constant(struct graph *g, const struct tensor *t)
     int mant = size == 4 ? 23 : size == 2 ? 10 : 52;
     if (!floats(t->dtype))
         return array_whole(g, t->dims, t->rank, integers(g, t).v);
+    cover(g, t->dtype == 1, "a constant that is not float32");
     a = array_new(g, t->dims, t->rank, NULL);
     for (uint64_t i = 0; i < t->n; i++)
         a->x[i] = num_float(g, little(t->data.p + (size_t)size * i, size),
@@ -632,10 +647,13 @@ static void add(struct graph *g, struct num k, struct num a, struct num b)
         struct num d = n->d ? n->d[g->row] : one, v = num_mul(g, w, x);
         need(g, v.m % d.m == 0, "a constant is not divided exactly");
         v = num_make(g, v.m / d.m, (int64_t)v.e - d.e);
+        cover(g, v.m == 0 || n->b[g->row].m == 0,
+              "constants of several terms in one sum");
         n->b[g->row] = num_add(g, n->b[g->row], v);
     } else if (w.m != 0) {
         need(g, g->n_terms < TERMS_MAX && bits(w.m) <= 53,
              "too many terms, or a weight of more than 53 bits");
+        cover(g, moderate(w, false), "a weight of 2^50 or more");
         n->t = grow(g->r, n->t, g->n_terms, &g->room, sizeof *n->t);
         n->t[g->n_terms++] = (struct term){(int64_t)w.m, w.e, x.var};
     }
@@ -647,6 +665,7 @@ static void divide(struct graph *g, struct num d)
     struct node *n = g->node;
     need(g, d.m != 0 && d.var == 0 && bits(d.m) <= 53,
          "a divisor is 0, not constant or too long");
+    cover(g, moderate(d, true), "a divisor far from 1");
     if (!n->d)
         n->d = get(g->r, n->n, sizeof *n->d);
     n->d[g->row] = d;
@@ -708,6 +727,15 @@ static struct array *sum(struct graph *g, struct array *a, struct num k,
 {
     struct walk w = both(g, a, 2, b, 0);
     return rows(g, UNIT, &w, one, k, SUM);
+}
+
+/* The same, of a comparison. */
+static struct array *compare(struct graph *g, struct array *a, struct num k,
+                             struct array *b)
+{
+    a = sum(g, a, k, b);
+    g->node->exact = true;
+    return a;
 }
 
 /* The array if its elements are variables of one hold node or, if so allowed,
@@ -795,8 +823,8 @@ static struct array *binary(struct graph *g, struct array *a, int what,
         return rows(g, WEIGHTED, &w, one, none, what == '*' ? SUM : QUOTIENT);
     if (what == '+' || what == '-')
         return sum(g, a, what == '+' ? one : minus_one, b);
-    r = each(g, RELU, one, sum(g, a, minus_one, b));
-    return what == '>' ? sum(g, b, one, r) : sum(g, a, minus_one, r);
+    r = each(g, RELU, one, compare(g, a, minus_one, b));
+    return what == '>' ? compare(g, b, one, r) : compare(g, a, minus_one, r);
 }
 
 /* Of all inputs, one after the other. */
@@ -876,7 +904,9 @@ static struct array *op_abs(struct graph *g, struct array *a)
     struct array *r = each(g, RELU, one, a);
     struct walk w = both(g, r, 2, a, 0);
     loop(g, &w, 2, 0, 0, 0, 0);
-    return rows(g, UNIT, &w, one, minus_one, SUM);
+    a = rows(g, UNIT, &w, one, minus_one, SUM);
+    g->node->exact = true;
+    return a;
 }
 
 /* 2 sigmoid(2 a) - 1 */
@@ -925,6 +955,8 @@ static struct array *op_gemm(struct graph *g, struct array *a)
     struct num alpha = attr_num(g, "alpha", ONE);
     struct num beta = attr_num(g, "beta", ONE);
     struct walk w = {.a = {a, b}, .outer = 2};
+    cover(g, alpha.m == 1 && alpha.e == 0 && beta.m == 1 && beta.e == 0,
+          "a Gemm with an alpha or beta");
     need(g, a->rank == 2 && b->rank == 2 && a->dims[!ta] == b->dims[tb],
          shapes);
     loop(g, &w, a->dims[ta], ta, 1, 0, 0);
@@ -1093,11 +1125,11 @@ static struct array *play(struct graph *g, const struct array *all,
                 q[n_pairs++] = all->x[k];
                 won[n_left] = n_pairs;
             }
-    r = sum(g, list_of(g, p, n_pairs), minus_one, list_of(g, q, n_pairs));
+    r = compare(g, list_of(g, p, n_pairs), minus_one, list_of(g, q, n_pairs));
     r = each(g, RELU, one, r);
     for (uint64_t i = 0; i < n_left; i++) /* 0 without a pair */
         p[i] = won[i] ? r->x[won[i] - 1] : none;
-    return sum(g, list_of(g, left, n_left), one, list_of(g, p, n_left));
+    return compare(g, list_of(g, left, n_left), one, list_of(g, p, n_left));
 }
 
 /* The greatest element that the inner loops meet, for each place of the
@@ -1267,6 +1299,7 @@ static void graph_input(struct graph *g, uint32_t at)
          v->rank_plus_1 > 0 && !v->tensor_plus_1 && floats(v->dtype) &&
              !g->values[at],
          "a graph input has no rank, is constant or of another type");
+    cover(g, v->dtype == 1, "an input that is not float32");
     for (uint32_t i = 0; i + 1 < v->rank_plus_1; i++)
         dims[i] = v->dims[i] == -1 ? 1 : (uint64_t)v->dims[i];
     g->values[at] = variables(g, dims, v->rank_plus_1 - 1);

@@ -208,6 +208,8 @@ struct node {
     struct term *t;
     struct num *b, *d; /* [n] what is added; divisors, or NULL */
     bool root;         /* their square roots divide */
+    bool exact;        /* it compares; and r_k: ax-cert(5), EXECUTIONS */
+    uint64_t roundings;
     /* net.c: integer weights. */
     int64_t scale, b_scale, *bq;  /* bq NULL if b is zero; of a curved
                                    * node scale is K */
@@ -222,9 +224,12 @@ struct node {
 struct net { /* arrays over variables have n_vars elements, some unused */
     uint32_t n_nodes, n_vars, n_neurons;
     struct node *nodes;
-    uint32_t *owner;  /* [n_vars] the node of each */
-    uint32_t *neuron; /* [n_neurons] the variable of each */
+    uint32_t *owner;       /* [n_vars] the node of each */
+    uint32_t *neuron;      /* [n_neurons] the variable of each */
+    const char *only_real; /* why it is not certifiable under ieee32 */
 };
+
+enum { REAL = 1, IEEE32 = 2 }; /* semantics */
 
 void graph_read(struct run *r, struct net *net, struct model *m);
 void net_quantise(struct run *r, struct net *net);
@@ -265,7 +270,9 @@ struct box {
     int64_t *m;                     /* [n_vars] M */
     int64_t *l, *u, *below, *above; /* [n_vars], of neurons; l and u are 0 if
                                      * it is not unstable */
+    int64_t *d;                     /* [n_vars] D, under ieee32 */
     int64_t *t;                     /* [n_nodes] the scale of l and u */
+    int64_t *td;                    /* [n_nodes] that of d */
     int64_t *s;                     /* [n_nodes] of W' if there is one */
     uint8_t *status;                /* [n_vars], of neurons */
     struct table *tables;
@@ -296,7 +303,7 @@ struct range range_of(const struct net *net, const struct box *b,
 int64_t curve_scale(const struct net *net, const struct box *b, uint32_t k,
                     uint32_t source);
 
-struct work *work_new(struct run *r, const struct net *net);
+struct work *work_new(struct run *r, const struct net *net, int semantics);
 /* Make a box fresh, and the one that the rows below are bounded in. */
 void box_bounds(struct work *w, struct box *b);
 
@@ -329,12 +336,13 @@ struct claim {
     const unsigned char *identity, *digest; /* [32] of model and property */
     const struct net *net;
     const struct property *pr;
+    int semantics;
     bool is_cex, progress;
     bool in_tree;        /* out: it ended in the tree of a group, */
     uint64_t at, leaves; /* which; and so many leaves before that */
 };
 
-/* What follows magic (8 bytes), identity and digest. */
+/* What follows magic (5 bytes), semantics, identity and digest. */
 struct bytes claim_body(struct run *r, const struct claim *c,
                         const char *magic);
 void certificate_check(struct run *r, struct claim *c);

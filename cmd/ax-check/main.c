@@ -16,6 +16,7 @@
 /* As getopt_long wants them; what they do, and what to print of them. */
 static const struct option options[] = {
     {"certificate", required_argument, NULL, 'c'},
+    {"semantics", required_argument, NULL, 's'},
     {"quiet", no_argument, NULL, 'q'},
     {"json", no_argument, NULL, 'j'},
     {"progress", no_argument, NULL, 'p'},
@@ -25,6 +26,7 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0}};
 static const char *const help[] = {
     "check this certificate, not those attached",
+    "check what is claimed under these alone: real or ieee32",
     "print no verdict, the exit code tells",
     "print one JSON document",
     "show on a terminal how far it is",
@@ -42,7 +44,8 @@ static void print_options(bool list)
                "carries\n\n",
                usage);
     for (int i = 0; options[i].name; i++) {
-        const char *name = options[i].name, *arg = "FILE";
+        const char *name = options[i].name;
+        const char *arg = options[i].val == 's' ? "NAME" : "FILE";
         bool letter = strchr("cq", options[i].val);
         arg = options[i].has_arg ? arg : list ? "-" : "";
         if (list)
@@ -79,6 +82,7 @@ struct task {
     struct claim *claims;
     uint64_t n, n_cex;
     struct net net;
+    int semantics; /* 0: any */
 };
 
 static void read_options(struct task *t, int argc, char **argv)
@@ -86,6 +90,12 @@ static void read_options(struct task *t, int argc, char **argv)
     int got;
     while ((got = getopt_long(argc, argv, "c:q", options, NULL)) != -1) {
         t->certificate = got == 'c' ? optarg : t->certificate;
+        if (got == 's' && strcmp(optarg, "real") == 0)
+            t->semantics = REAL;
+        else if (got == 's' && strcmp(optarg, "ieee32") == 0)
+            t->semantics = IEEE32;
+        else if (got == 's')
+            break;
         t->quiet |= got == 'q';
         t->json |= got == 'j';
         t->progress |= got == 'p' && isatty(2);
@@ -108,6 +118,8 @@ static void read_options(struct task *t, int argc, char **argv)
         fprintf(stderr, "ax-check: %s\n",
                 argv[optind] ? "one operand too many"
                              : "MODEL.axm is missing");
+    if (got == 's')
+        fprintf(stderr, "ax-check: --semantics wants real or ieee32\n");
     fputs(usage, stderr);
     exit(USAGE);
 }
@@ -141,6 +153,9 @@ static void print_verdict(const struct task *t, const struct claim *c,
                        : r->code == REJECTED  ? "rejected"
                        : r->code == UNDECIDED ? "undecided"
                                               : "malformed";
+    const char *semantics = c->semantics == IEEE32 ? "ieee32"
+                            : c->semantics == REAL ? "real"
+                                                   : "unknown";
     unsigned long long leaves = c->leaves;
     char digest[65], at[64] = "";
     hex(digest, c->digest);
@@ -151,8 +166,8 @@ static void print_verdict(const struct task *t, const struct claim *c,
         printf("{\"claim\":\"%s\"", what);
         print_member("property", (const char *)c->name.p, c->name.n);
         print_member("property_digest", digest, 64);
-        printf(",\"semantics\":\"real\",\"verdict\":\"%s\",\"leaves\":%llu",
-               word, leaves);
+        printf(",\"semantics\":\"%s\",\"verdict\":\"%s\",\"leaves\":%llu",
+               semantics, word, leaves);
         if (r->code != ACCEPTED)
             print_member("reason", r->msg, strlen(r->msg));
         if (*at)
@@ -160,7 +175,9 @@ static void print_verdict(const struct task *t, const struct claim *c,
         putchar('}');
         return;
     }
-    printf("%s: %s, %.*s", word, what, c->name.n ? (int)c->name.n : 64,
+    printf("%s: %s%s, %.*s", word, what,
+           c->semantics == IEEE32 ? " under ieee32" : "",
+           c->name.n ? (int)c->name.n : 64,
            c->name.n ? (const char *)c->name.p : digest);
     if (r->code == ACCEPTED && !c->is_cex)
         printf(", %llu leaves", leaves);
@@ -179,8 +196,11 @@ static void add_claim(struct run *r, struct task *t, struct bytes payload,
                         .is_cex = is_cex};
     must(r, payload.n >= 72, "a certificate or counterexample is cut short");
     c->digest = payload.p + 40;
+    c->semantics = payload.p[5];
     if (t->text.p && memcmp(c->digest, t->digest, 32) != 0)
         return; /* of another property */
+    if (t->semantics && t->semantics != c->semantics)
+        return;
     t->n++;
     t->n_cex += is_cex;
 }
@@ -197,8 +217,9 @@ static void find_claims(struct run *r, struct task *t)
             add_claim(r, t, a->payload, is_cex);
     }
     if (t->n == 0)
-        refuse(r, NO_INPUT, "there is nothing to check%s",
-               t->text.p ? " for this property" : "");
+        refuse(r, NO_INPUT, "there is nothing to check%s%s",
+               t->text.p ? " for this property" : "",
+               t->semantics ? " under these semantics" : "");
 }
 
 /* One claim, in a run of its own. */

@@ -103,7 +103,7 @@ static int64_t exponent(const struct node *n)
     return most == INT64_MIN ? 0 : most;
 }
 
-static void quantise(struct run *r, const struct net *net, struct node *n,
+static void quantise(struct run *r, struct net *net, struct node *n,
                      int64_t room)
 {
     uint64_t terms = n->at[n->n], cells = 0;
@@ -115,6 +115,8 @@ static void quantise(struct run *r, const struct net *net, struct node *n,
         n->scale = room < 30 ? room : 30;
     if (weighted)
         n->scale = (room < 30 ? room : 30) - exponent(n);
+    if (weighted && exponent(n) > 50 && !net->only_real)
+        net->only_real = "factors of more than 2^50";
     n->var = get(r, terms, sizeof *n->var);
     n->w = get(r, terms, sizeof *n->w);
     n->stride = up8(src->n);
@@ -137,6 +139,63 @@ static void quantise(struct run *r, const struct net *net, struct node *n,
                 n->dense[row * n->stride + t->var - src->base] = n->w[i];
         }
     quantise_bias(r, n);
+}
+
+/* The largest number of terms in a row, each counted as long[its node]; as 1
+ * without that. */
+static uint64_t longest(const struct net *net, const struct node *n,
+                        const uint64_t *length)
+{
+    uint64_t most = 0;
+    for (uint32_t row = 0; row < n->n; row++) {
+        uint64_t sum = 0; /* 2^28 terms of at most 2^29 */
+        for (uint64_t i = n->at[row]; i < n->at[row + 1]; i++)
+            sum += length ? length[net->owner[n->t[i].var]] : 1;
+        most = sum > most ? sum : most;
+    }
+    return most;
+}
+
+/* L and r of all nodes: ax-cert(5), Roundings. */
+static void count_roundings(struct run *r, struct net *net,
+                            const uint32_t *readers)
+{
+    uint64_t *length = get(r, net->n_nodes, sizeof *length);
+    for (uint32_t k = 0; k < net->n_nodes; k++) {
+        struct node *n = &net->nodes[k];
+        uint64_t most = 1, terms;
+        length[k] = 1;
+        if (n->kind != INPUT && n->kind != UNIT && n->kind != WEIGHTED &&
+            n->kind != RELU && n->kind != SIGMOID && !net->only_real)
+            net->only_real = "products, quotients or exponentials";
+        if ((n->kind != UNIT && n->kind != WEIGHTED) || n->exact)
+            continue;
+        for (uint32_t i = 0; i < n->n_sources; i++)
+            if (length[n->sources[i]] > most)
+                most = length[n->sources[i]];
+        terms = longest(net, n, NULL);
+        if (n->kind == UNIT)
+            length[k] = terms > 1 ? 1 : most + 1;
+        else
+            length[k] = terms > 1 ? terms + 3 : most + (n->root ? 7 : 4);
+        n->roundings = length[k];
+        if (n->kind == UNIT && terms > 1)
+            n->roundings = 1 + longest(net, n, length);
+        if (n->roundings >= 1 << 20 && !net->only_real)
+            net->only_real = "2^20 roundings";
+    }
+    for (uint32_t k = 1; k + 1 < net->n_nodes; k++) {
+        const struct node *n = &net->nodes[k];
+        if (n->kind != UNIT || n->exact || longest(net, n, NULL) > 1)
+            continue;
+        for (uint32_t i = 0; i < n->n_sources; i++) {
+            struct node *src = &net->nodes[n->sources[i]];
+            if (readers[n->sources[i]] == 1 &&
+                src->roundings == length[n->sources[i]])
+                src->roundings = 0; /* k counts them */
+        }
+    }
+    give(r, length);
 }
 
 void net_quantise(struct run *r, struct net *net)
@@ -165,6 +224,7 @@ void net_quantise(struct run *r, struct net *net)
             f = readers[n->sources[i]] > f ? readers[n->sources[i]] : f;
         quantise(r, net, n, 36 - clog2(most[k]) - clog2(f));
     }
+    count_roundings(r, net, readers);
     give(r, most);
     give(r, readers);
     give(r, named);

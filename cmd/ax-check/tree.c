@@ -268,15 +268,18 @@ static void check_group(struct walker *w, const struct group *g)
 
 void certificate_check(struct run *r, struct claim *c)
 {
-    struct bytes body = claim_body(r, c, "AXCT\2\1\0");
+    struct bytes body = claim_body(r, c, "AXCT\2");
     struct walker *w = get(r, 1, sizeof *w);
     uint64_t n = varint(r, &body);
     w->r = r;
     w->c = c;
     w->tree = body;
+    if (c->semantics == IEEE32 && c->net->only_real)
+        refuse(r, MALFORMED, "not certifiable under ieee32: %s",
+               c->net->only_real);
     check(w, n == c->pr->n_groups, "the number of groups is wrong");
     c->in_tree = true;
-    w->work = work_new(r, c->net);
+    w->work = work_new(r, c->net, c->semantics);
     w->clipped = box_new(r, c->net);
     w->all = box_new(r, c->net);
     for (; c->at < n; c->at++)

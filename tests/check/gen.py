@@ -41,6 +41,7 @@ def weights(n, scale=1.0):
 
 
 corpus = {'mlp0-yes', 'residual1-yes', 'op-conv-yes', 'tree1-yes', 'neurons0-yes',
+          'ieee-sums-yes', 'ieee-neurons-yes', 'ieee-sigmoid-yes',
           'conjunctions-yes', 'op-gather-yes', 'op-reduce-yes',
           'cex-tie-yes', 'cex0yes-yes'}
 
@@ -54,7 +55,8 @@ def sample(name, what, data):
 def write(name, model, text, kind, payload):
     if name in corpus:
         part = lambda b: struct.pack('<I', len(b)) + b
-        sample(name, b'x' if kind[1] == 'o' else b't', part(model.stream()) +
+        what = b'x' if kind[1] == 'o' else b't'
+        sample(name, b'i' if payload[5] == 2 else what, part(model.stream()) +
                part(text) + payload[72:])
     data = container(model.stream(), [('property', 'p.vnnlib', text),
                                       (kind, '', payload)])
@@ -65,14 +67,16 @@ def write(name, model, text, kind, payload):
     names.append(name)
 
 
-def head(magic, model, text):
+def head(magic, model, text, ieee=False):
     version = b'\2' if magic == b'AXCT' else b'\1'
-    return magic + version + b'\1\0\0' + identity(model.stream()) + sha(text)
+    return magic + version + bytes([1 + ieee]) + b'\0\0' + \
+        identity(model.stream()) + sha(text)
 
 
-def certificate(model, text, trees):
+def certificate(model, text, trees, ieee=False):
     """One tree for each group."""
-    return head(b'AXCT', model, text) + varint(len(trees)) + b''.join(trees)
+    return head(b'AXCT', model, text, ieee) + varint(len(trees)) + \
+        b''.join(trees)
 
 
 def declare(n_x, n_y):
@@ -107,10 +111,10 @@ def verdict(model, text, payload):
     return R.check(model, identity(model.stream()), text, payload)
 
 
-def tight_root(name, model, use_x=False):
+def tight_root(name, model, use_x=False, ieee=False):
     """One box, one row; the threshold at C of that row."""
     model.canonical()
-    net = R.Net(model)
+    net = R.Net(model, ieee)
     n_x, n_y = net.n[0], net.n[-1]
     start = declare(n_x, n_y) + box(random_box(n_x))
     row = linear(n_x, n_y, use_x)
@@ -124,18 +128,19 @@ def tight_root(name, model, use_x=False):
     c = R.property_row(net, b, 0, r).c.v
     for yes, d in ((True, c - 1), (False, c)):
         text = make(F(d, 2 ** 64) / factor)
-        payload = certificate(model, text, [b'\0'])
+        payload = certificate(model, text, [b'\0'], ieee)
         reason = verdict(model, text, payload)
         assert (reason is None) == yes, (name, reason)
         write('%s-%s' % (name, 'yes' if yes else 'no'), model, text,
               'certificate', payload)
 
 
-def tight_tree(name, model, make, groups):
+def tight_tree(name, model, make, groups, ieee=False):
     """The largest threshold d 2^-64 at which the tree is accepted."""
     def ok(d):
         text = make(F(d, 2 ** 64))
-        return verdict(model, text, certificate(model, text, groups)) is None
+        return verdict(model, text,
+                       certificate(model, text, groups, ieee)) is None
     lo, step = -2 ** 76, 2 ** 76
     assert ok(lo), name
     while step:
@@ -149,7 +154,7 @@ def tight_tree(name, model, make, groups):
     for yes, d in ((True, lo), (False, lo + 1)):
         text = make(F(d, 2 ** 64))
         write('%s-%s' % (name, 'yes' if yes else 'no'), model, text,
-              'certificate', certificate(model, text, groups))
+              'certificate', certificate(model, text, groups, ieee))
 
 
 def unstable(net, text, signs=(), tables=None):
@@ -489,6 +494,22 @@ def soup(kind):
         m.node('Add', ['o', 'c'], ['p'])
         m.node('Add', ['a', 'p'], ['z'])
         return ending(m, 'z', 12)
+    if kind == 'sums':          # that flow into others
+        m.const('w', [2, 2, 2, 1], weights(8))
+        m.const('b', [2], weights(2))
+        for name in 'gemv':
+            m.const(name, [2], weights(2) if name != 'v' else [0.3, 7.0])
+        m.const('c', [2], weights(2))
+        m.node('Conv', ['x', 'w', 'b'], ['a'], pads=[1, 0, 0, 0])
+        m.node('BatchNormalization', ['a', 'g', 'e', 'm', 'v'], ['n'])
+        m.node('Add', ['n', 'c'], ['s'])
+        m.node('Add', ['s', 'x'], ['t'])
+        m.node('Sub', ['c', 't'], ['u'])
+        m.node('Relu', ['u'], ['r'])
+        i64('ax', [3])
+        m.node('ReduceSum', ['a', 'ax'], ['q'], keepdims=1)
+        m.node('Add', ['r', 'q'], ['z'])
+        return ending(m, 'z', 12)
     if kind == 'maxglobal':
         m.node('GlobalMaxPool', ['x'], ['z'])
         return ending(m, 'z', 2)
@@ -611,3 +632,41 @@ print('%d fixtures' % len(names))
 # Those that came later: what is above keeps its random numbers.
 for kind in ('exp', 'softmax', 'shape'):
     tight_root('op-' + kind, soup(kind))
+for kind in ('sums', 'thirds', 'elementwise', 'pad', 'leaky', 'sigmoid',
+             'tanh', 'maxpool', 'abs', 'clip', 'batchnorm'):
+    tight_root('ieee-' + kind, soup(kind), False, True)
+tight_root('ieee-inputs', two_inputs(), True, True)
+tight_root('ieee-large', mlp([3, 4, 4, 2], 1e3), False, True)
+net = mlp([2, 3, 3, 1])
+start = declare(2, 1) + box(random_box(2))
+one = lambda d: (start + '(assert (<= Y_0 %s))\n' % dec(d)).encode()
+tight_tree('ieee-tree', net, one, [varint(1) + leaf + varint(8 + 2) +
+                                   varint(2 * 1000 + 1) + leaf + leaf], True)
+tight_tree('ieee-neurons', net, one, [neuron_tree(net, one)], True)
+# What holds over the reals, but not of all that floats do: the byte alone is
+# another. And the float sums that differ from the real ones.
+text = one(F(0))
+for kind in ('mlp', 'order'):
+    if kind == 'order':
+        net = Model()
+        net.input('x', [1, 1])
+        net.const('w', [1, 3], [2.0 ** 25, 1.0, 2.0 ** 25])
+        net.const('v', [3, 1], [1.0, 1.0, -1.0])
+        net.node('MatMul', ['x', 'w'], ['h'])
+        net.node('Relu', ['h'], ['r'])
+        net.node('MatMul', ['r', 'v'], ['y'])
+        net.output('y')
+        start = declare(1, 1) + box([('1', '1')])
+    net.canonical()
+    R_ = R.Net(net)
+    g = R.read_property(one(F(0)), R_.n[0], 1)[0]
+    b = R.Box(R_, g)
+    R.box_bounds(R_, b)
+    c = R.property_row(R_, b, 0, g.conj[0][0][0]).c.v
+    text = one(F(c - 1, 2 ** 64))
+    for ieee in (False, True):
+        write('ieee-%s-%s' % (('as-' if ieee else 'over-reals-') + kind,
+                              'no' if ieee else 'yes'), net, text,
+              'certificate', certificate(net, text, [leaf], ieee))
+        assert (verdict(net, text, certificate(net, text, [leaf], ieee))
+                is None) == (not ieee)

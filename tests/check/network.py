@@ -33,8 +33,9 @@ class Rows:
     """What an operator computes: for each element of its output (terms, d,
     added), which is (the sum of w v over terms) / d + the sum of added."""
 
-    def __init__(self, kind, dims, rows):
+    def __init__(self, kind, dims, rows, exact=False):
         self.kind, self.dims, self.rows = kind, list(dims), rows
+        self.exact = exact      # it only compares: EXECUTIONS
 
 
 def indexes(dims):
@@ -344,14 +345,15 @@ def maxima(dims, lists, node):
     while max(map(len, lists)) > 1:
         pairs = [(p, q) for w in lists for p, q in zip(w[::2], w[1::2])]
         d = node(Rows('unit', [len(pairs)],
-                      [([(one, p), (-one, q)], one, []) for p, q in pairs]))
+                      [([(one, p), (-one, q)], one, []) for p, q in pairs],
+                      True))
         r = iter(node(rectified(d)).v)
         rows = []
         for w in lists:
             rows += [([(one, q), (one, next(r))], one, []) for q in w[1::2]]
             if len(w) % 2:
                 rows.append(([(one, w[-1])], one, []))
-        new = iter(node(Rows('unit', [len(rows)], rows)).v)
+        new = iter(node(Rows('unit', [len(rows)], rows, True)).v)
         lists = [[next(new) for _ in range((len(w) + 1) // 2)]
                  for w in lists]
     return Array(dims, [w[0] for w in lists])
@@ -366,17 +368,17 @@ def stretched(x, w, b):
                                      for v in x.v])
 
 
-def total(kind, a, wa, b, wb):
+def total(kind, a, wa, b, wb, exact=False):
     dims, both = broadcast(a, b)
     return Rows(kind, dims, [([(wa, u), (wb, v)], F(1), [])
-                             for u, v in both])
+                             for u, v in both], exact)
 
 
 def extreme(op, a, b, node):
     one = F(1)
-    r = node(rectified(node(total('unit', a, one, b, -one))))
-    return node(total('unit', b, one, r, one) if op == 'Max'
-                else total('unit', a, one, r, -one))
+    r = node(rectified(node(total('unit', a, one, b, -one, True))))
+    return node(total('unit', b, one, r, one, True) if op == 'Max'
+                else total('unit', a, one, r, -one, True))
 
 
 def hold(x, node, kinds=('hold', 'reciprocal')):
@@ -477,7 +479,7 @@ def pieces(op, ins, a, ints, n_out, node):
         r = node(rectified(x))
         return node(Rows('unit', x.dims, [
             ([(F(1), u), (F(1), u), (F(-1), v)], F(1), [])
-            for u, v in zip(r.v, x.v)]))
+            for u, v in zip(r.v, x.v)], True))
     if op == 'Exp':
         return exponential(x, node)
     if op == 'Softmax':
@@ -619,6 +621,7 @@ class Node:
         self.scale = 0          # s
         self.bq, self.bscale = None, 0
         self.quant = self.terms
+        self.exact, self.covered = False, True      # under ieee32
 
     def sources(self):
         return sorted({v[0] for row in self.terms for _, v in row})
@@ -629,6 +632,8 @@ class Node:
             if d == 0:
                 raise NotCertifiable('a divisor 0')
             m_d, e_d = in_range(d, 53)
+            if not F(1, 2 ** 50) <= abs(d) < 2 ** 50:
+                self.covered = False
             parts = []
             for w, v in terms:
                 if isinstance(v, F):
@@ -637,6 +642,8 @@ class Node:
                         raise NotCertifiable('a constant that is divided')
                     parts.append(w * v / d)
                 elif w:
+                    if abs(w) >= 2 ** 50:
+                        self.covered = False
                     m, e = in_range(w, 32 if self.root else 53)
                     if self.root:
                         if m_d <= 0:
@@ -651,6 +658,8 @@ class Node:
                     e_max.append(e)
                     self.terms[i].append((w / d, v))
             for p in parts + added:
+                if p and self.b[i]:
+                    self.covered = False
                 in_range(p, 100)
                 self.b[i] += p
                 in_range(self.b[i], 100)
@@ -662,6 +671,11 @@ class Node:
             if self.kind == 'weighted' and len(set(named)) < len(named):
                 raise NotCertifiable('a variable twice in a row')
         self.top = max(e_max) if e_max else 0
+        if self.top > 50:
+            self.covered = False
+
+    def longest(self):
+        return max((len(row) for row in self.terms), default=0)
 
     def quantise(self, readers):
         """readers: for each node, how many nodes have it as a source."""
@@ -695,14 +709,63 @@ class Node:
             self.bq = [half(v, self.bscale) for v in self.b]
 
 
+SUMS = 'unit', 'weighted'
+
+
+def roundings(nodes, readers):
+    """r_k of all nodes, or NotCertifiable."""
+    length, r = [1] * len(nodes), [0] * len(nodes)
+    for k, node in enumerate(nodes):
+        if node.kind not in ('input',) + SUMS + RELAXED or not node.covered:
+            raise NotCertifiable('not under ieee32')
+        if node.kind not in SUMS or node.exact:
+            continue
+        below = max((length[s] for s in node.sources()), default=1)
+        n = node.longest()
+        if node.kind == 'weighted':
+            length[k] = n + 3 if n > 1 else below + (7 if node.root else 4)
+        elif n <= 1:
+            length[k] = below + 1
+        r[k] = length[k]
+        if node.kind == 'unit' and n > 1:
+            r[k] = 1 + max(sum(length[s] for _, (s, _) in row)
+                           for row in node.terms)
+        if r[k] >= 2 ** 20:
+            raise NotCertifiable('too many roundings')
+    out = list(r)
+    for node in nodes[:-1]:
+        if node.kind == 'unit' and node.longest() <= 1 and not node.exact:
+            for s in node.sources():
+                if readers[s] == 1 and r[s] == length[s]:
+                    out[s] = 0
+    return out
+
+
+def check_types(model):
+    """Under ieee32: inputs, and constants of operators, are float32."""
+    named = {name: (dtype, tensor) for name, dtype, _, tensor in model.values}
+    used = {i for _, ins, _, _ in model.nodes for i in ins if i}
+    for i in model.inputs:
+        if model.values[i][1] != 1:
+            raise NotCertifiable('an input that is not float32')
+    for name in used:
+        tensor = named[name][1]
+        if tensor and model.tensors[tensor - 1][0] in (10, 11, 16):
+            raise NotCertifiable('a constant that is not float32')
+    for op, _, _, a in model.nodes:
+        if op == 'Gemm' and (a.get('alpha', 1) != 1 or a.get('beta', 1) != 1):
+            raise NotCertifiable('alpha or beta')
+
+
 class Net:
-    def __init__(self, model):
+    def __init__(self, model, ieee=False):
         n = sum(prod(dims) for _, dims in inputs(model))
         self.nodes = [Node('input', n)]
 
         def make(rows):
             node = Node(rows.kind, len(rows.rows))
             node.fill(rows.rows)
+            node.exact = rows.exact
             self.nodes.append(node)
             k = len(self.nodes) - 1
             return [(k, i) for i in range(node.n)]
@@ -716,6 +779,10 @@ class Net:
                 readers[s] += 1
         for node in self.nodes[1:]:
             node.quantise(readers)
+        self.ieee = ieee
+        if ieee:
+            check_types(model)
+            self.roundings = roundings(self.nodes, readers)
         self.n = [node.n for node in self.nodes]
         self.relus = [k for k, node in enumerate(self.nodes)
                       if node.kind in NEURONS]

@@ -231,10 +231,44 @@ def shaped(_):
     return c
 
 
+def chain(_):
+    """Several, so that sums flow into others: roundings are counted on."""
+    c = Case([1, rnd.randint(2, 3), rnd.choice([2, 3])])
+    r, last, before = rnd.random, 'x', 'x'
+    for i in range(rnd.randint(2, 7)):
+        new = 't%d' % i
+        op = rnd.choice(['Add', 'Sub', 'MatMul', 'Skip', 'Twice', 'Relu',
+                         'Mul', 'Div', 'BatchNormalization', 'Max', 'Abs',
+                         'ReduceSum', 'LeakyRelu', 'Sigmoid', 'Neg'])
+        if op in ('Add', 'Sub', 'Mul', 'Div', 'Max'):
+            ins = [last, c.const([1] if r() < .5 else c.dims)]
+            if r() < .3 and op != 'Div':
+                ins.reverse()
+        elif op == 'MatMul':
+            ins = [last, c.const([c.dims[-1]] * 2)]
+        elif op in ('Skip', 'Twice'):
+            ins = [before if op == 'Skip' else last, last]
+            op = rnd.choice(['Add', 'Sub'])
+        elif op == 'BatchNormalization':
+            n = c.dims[1]
+            ins = [last] + [c.const([n]) for _ in range(3)] + [c.const(
+                [n], [rnd.choice([.25, 1., 3.]) for _ in range(n)])]
+        else:
+            ins = [last]
+        if op == 'ReduceSum':
+            c.m.node(op, [last, c.ints(rnd.choice([1, 2]))], ['r%d' % i])
+            op, ins = 'Add', ['r%d' % i, last]
+        c.m.node(op, ins, [new])
+        before, last = rnd.choice([before, last]), new
+    c.ins = [last]
+    return c
+
+
 makers = ((spatial, 'Conv AveragePool MaxPool GlobalAveragePool '
            'GlobalMaxPool'), (pair, 'Add Sub Mul Div Max Min PRelu'),
           (curved, 'Mul Div Pow MatMul BatchNormalization'),
           (exponential, 'Exp Softmax'), (shaped, 'Shape'),
+          (chain, 'Chain'),
           (single, 'Clip Abs LeakyRelu Neg Relu Sigmoid Tanh'),
           (matmul, 'MatMul'), (gemm, 'Gemm'),
           (reduced, 'ReduceSum ReduceMean'),
@@ -249,8 +283,9 @@ def decimal(v):
     return '%se-%d' % (v * 10 ** k, k)
 
 
-def accepted(check, path, model, text):
-    payload = b'AXCT\2\1\0\0' + identity(model.stream()) + sha(text) + b'\1\0'
+def accepted(check, path, model, text, ieee):
+    payload = b'AXCT\2' + bytes([1 + ieee]) + b'\0\0' + \
+        identity(model.stream()) + sha(text) + b'\1\0'
     with open(path, 'wb') as f:
         f.write(container(model.stream(), [('property', 'p', text),
                                            ('certificate', '', payload)]))
@@ -258,9 +293,14 @@ def accepted(check, path, model, text):
     return r.returncode, (r.stdout + r.stderr).decode()
 
 
-def wrong(check, path, model):
+def wrong(check, path, model, ieee):
     """What ax-check says wrongly, or None."""
     net = R.Net(model)
+    if ieee:
+        try:
+            net = R.Net(model, True)
+        except R.NotCertifiable:
+            ieee = 2
     n_x, n_y = net.n[0], net.n[-1]
     start = ''.join('(declare-const X_%d Real)(assert (>= X_%d %s))'
                     '(assert (<= X_%d %s))' %
@@ -270,17 +310,21 @@ def wrong(check, path, model):
     row = ' '.join('(* %d Y_%d)' % (rnd.randint(1, 9), j) for j in range(n_y))
     make = lambda d: ('%s(assert (<= (+ %s) %s))' %
                       (start, row, decimal(F(d, 2 ** 64)))).encode()
+    if ieee == 2:
+        code, said = accepted(check, path, model, make(-2 ** 99), 1)
+        return None if code == 65 and 'under ieee32' in said else \
+            'exit %d: %s, though it is not covered by ieee32' % (code, said)
     group = R.read_property(make(0), n_x, n_y)[0]
     box = R.Box(net, group)
     try:
         R.box_bounds(net, box)
     except R.Reject as e:
-        code, said = accepted(check, path, model, make(0))
+        code, said = accepted(check, path, model, make(0), ieee)
         return None if code == 1 else 'exit %d, not 1 (%s): %s' % (code, e,
                                                                    said)
     c = R.property_row(net, box, 0, group.conj[0][0][0]).c.v
     for d, want in ((c - 1, 0), (c, 1)):
-        code, said = accepted(check, path, model, make(d))
+        code, said = accepted(check, path, model, make(d), ieee)
         if code != want:
             return 'exit %d, not %d: %s' % (code, want, said)
 
@@ -288,7 +332,7 @@ def wrong(check, path, model):
 def random_model(maker, op):
     c = maker(op)
     out = ['y', 'z'] if op == 'Split' else ['y']
-    c.m.node('Identity' if op == 'Shape' else op, c.ins, out, **c.attrs)
+    c.m.node('Identity' if op in ('Shape', 'Chain') else op, c.ins, out, **c.attrs)
     c.m.output(rnd.choice(out))
     c.m.canonical()
     return c.m
@@ -305,7 +349,7 @@ def main(check, cases=30, seed=20261123):
             while made < cases:
                 m = random_model(maker, op)
                 try:
-                    said = wrong(check, path, m)
+                    said = wrong(check, path, m, made % 2)
                 except (NotCertifiable, IndexError, BadProperty):
                     continue            # nothing is left, or only padding
                 made += 1

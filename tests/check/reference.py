@@ -56,6 +56,9 @@ class Box:
         self.t, self.relax = {}, {}     # t_k; (l, u, c) of unstable neurons
         self.fresh = False
         self.lines = {}             # of the neurons of sigmoid nodes
+        self.d = {}                 # (D_k, td_k), under ieee32
+        if net.ieee:
+            self.d[len(net.nodes) - 1] = [1] * net.n[-1], 40
         self.tables = {}            # target: {neuron: slope}
         self.range = {}             # (l, u, t) of held and curved nodes
         self.curve = {}             # of curved ones
@@ -67,7 +70,7 @@ class Box:
         b.status = {k: list(v) for k, v in self.status.items()}
         b.split, b.m, b.t = list(self.split), dict(self.m), dict(self.t)
         b.relax, b.tables = dict(self.relax), dict(self.tables)
-        b.lines = dict(self.lines)
+        b.lines, b.d = dict(self.lines), dict(self.d)
         b.range, b.curve = dict(self.range), dict(self.curve)
         return b
 
@@ -161,6 +164,10 @@ class Bound:
             self.c.add(to64(sum(v * b for v, b in zip(nu, node.bq)),
                             q + node.bscale))
             self.c.add(to64(-((a + 1) >> 1), q + node.bscale))
+        if s in self.box.d:
+            d, where = self.box.d[s]
+            self.c.add(to64(-sum(abs(v) * e for v, e in zip(nu, d)),
+                            q + where))
 
     def follow(self, s, mu, q):
         """The lines about sigmoids."""
@@ -205,7 +212,7 @@ def box_bounds(net, box):
             neuron_bounds(net, box, k, node)
         elif node.kind in CURVED:
             curve(net, box, k, node)
-        elif k not in box.m:
+        elif k not in box.m or net.ieee:
             more = int(node.kind == 'weighted')
             m = [shift_up(sum((abs(w) + more) * box.m[p][j]
                               for w, (p, j) in row), node.scale, 0)
@@ -213,6 +220,8 @@ def box_bounds(net, box):
             if node.bq:
                 m = [v + shift_up(abs(b) + 1, node.bscale, 16)
                      for v, b in zip(m, node.bq)]
+            if net.ieee and net.roundings[k]:
+                m = errors(box, k, net.roundings[k], m)
             box.set_m(k, m)
     box.fresh = True
 
@@ -225,6 +234,17 @@ def decay(x):
     for _ in range(x >> 28):
         p = (p * 424136118829305329) >> 60
     return p
+
+
+def errors(box, k, r, x):
+    """D of node k, from X and the number of roundings; returns M."""
+    g = ceil(F(r * 2 ** 48, 2 ** 24 - r))
+    e = [ceil(F(g * (v + 1), 2 ** 24)) for v in x]
+    if max(e) >= 2 ** 62:
+        raise Reject('overflow')
+    sh = max(0, max(bits(v) for v in e) - 30)
+    box.d[k] = [ceil(F(v, 2 ** sh)) for v in e], 40 - sh
+    return [v + ceil(F(w, 2 ** 24)) for v, w in zip(x, e)]
 
 
 def sigmoid(x):
@@ -403,7 +423,9 @@ def neuron_bounds(net, box, k, node):
         box.lines[k] = []
         for j in range(node.n):
             lo = low[j] >> 36
-            box.lines[k].append(lines(lo, max(lo, -(-high[j] >> 36))))
+            slope, deep, top, most = lines(lo, max(lo, -(-high[j] >> 36)))
+            off = 2 ** 8 if net.ieee else 0
+            box.lines[k].append((slope, deep - off, top + off, most))
         box.set_m(k, m)
         return
     if node.kind == 'hold':
@@ -634,9 +656,11 @@ def check_body(net, groups, reader):
 def check(model, ident, text, payload):
     """None if the certificate proves the property, else the reason."""
     try:
-        net = Net(model)
+        net = Net(model, payload[5:6] == b'\2')
         groups = read_property(text, net.n[0], net.n[-1])
-        if payload[:72] != b'AXCT\2\1\0\0' + ident + sha(text):
+        if payload[:5] + payload[6:72] != \
+                b'AXCT\2' + b'\0\0' + ident + sha(text) or \
+                payload[5:6] not in (b'\1', b'\2'):
             raise Reject('header')
         check_body(net, groups, Reader(payload[72:]))
     except (Reject, NotCertifiable, BadProperty) as e:

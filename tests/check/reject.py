@@ -493,8 +493,9 @@ for c, words in ((32.5, 'more than 32'), (30.5, 'is not refuted')):
                      TEXT, m=net(op=power))
 certificate_case('another version', LEAF, 'another version', 65,
                  magic=b'AXCT\1\1\0\0')
-certificate_case('other semantics', LEAF, 'semantics', 65,
-                 magic=b'AXCT\2\2\0\0')
+for semantics in (0, 3, 255):
+    certificate_case('semantics %d' % semantics, LEAF, 'semantics', 65,
+                     magic=b'AXCT\2' + bytes([semantics]) + b'\0\0')
 certificate_case('reserved bytes', LEAF, 'another version', 65,
                  magic=b'AXCT\2\1\0\1')
 certificate_case('a short one', b'', 'cut short', 65)

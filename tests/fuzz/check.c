@@ -29,6 +29,7 @@ static void claim(struct run *r, struct bytes b, struct claim *c)
     property_read(r, pr, text, net->nodes[0].n,
                   net->nodes[net->n_nodes - 1].n);
     memcpy(payload, c->is_cex ? "AXCX\1\1\0" : "AXCT\2\1\0", 8);
+    payload[5] = (unsigned char)c->semantics;
     if (b.n)
         memcpy(payload + 72, b.p, b.n);
     c->payload = (struct bytes){payload, 72 + b.n};
@@ -49,6 +50,7 @@ static void run(struct run *r, struct bytes b, struct claim *c)
     struct property *pr = get(r, 1, sizeof *pr);
 
     c->is_cex = what == 'x';
+    c->semantics = what == 'i' ? IEEE32 : REAL;
     if (what == 'c')
         container_read(r, container, b);
     else if (what == 'p')
