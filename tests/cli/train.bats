@@ -221,7 +221,7 @@ residual_arch() {
     # Frozen statistics stay, and normalise.
     ax-train -d images.csv --epochs 1 --freeze batchnorm one.axm >f.axm
     for x in one f; do ax-run --format csv $x.axm in.csv >$x.csv; done
-    ! cmp -s one.csv f.csv
+    run ! cmp -s one.csv f.csv
     refuses 65 "one number has no variance" ax-train -d <(quadrants 3) \
         --batch 2 <(printf 'input 2\ndense 2\nbatchnorm\n')
     refuses 65 "has no bounds in robust training" ax-train -d images.csv \
