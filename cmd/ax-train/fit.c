@@ -4,19 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ax-train/job.h"
+#include "ax-train/watch.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/model.h"
 
 #define TEXT_MAX_BYTES ((size_t)1 << 20)
 #define SHUFFLE        (UINT64_MAX / 2) /* streams of random numbers */
-
-/* What one pass over rows gives. */
-struct result {
-    double loss;
-    size_t right;
-};
 
 void job_free(struct job *j)
 {
@@ -28,6 +22,9 @@ void job_free(struct job *j)
     free(j->values);
     free(j->classes);
     free(j->state);
+    free(j->history);
+    free(j->scores);
+    free(j->labels);
 }
 
 /* -- the start: an architecture or a container ----------------------------
@@ -99,10 +96,11 @@ static size_t count_right(const struct job *j, const float *out, size_t n)
     return right;
 }
 
-static ax_status evaluate(struct job *j, struct result *r, struct ax_err *err)
+ax_status job_measure(struct job *j, const struct data *d, struct result *r,
+                      struct ax_err *err)
 {
     const struct ax_target y = {j->classes, j->values};
-    const struct data *d = &j->test;
+    bool classes = j->args->opt.loss == AX_LOSS_CROSS_ENTROPY;
 
     *r = (struct result){0};
     for (size_t i = 0; i < d->rows; i++)
@@ -114,8 +112,13 @@ static ax_status evaluate(struct job *j, struct result *r, struct ax_err *err)
         data_rows(d, j->order + i, n, j->x, j->classes, j->values);
         out = ax_trainer_forward(j->trainer, j->x, n);
         r->loss += ax_trainer_loss(j->trainer, &y, n) * (double)n;
-        if (j->args->opt.loss == AX_LOSS_CROSS_ENTROPY)
+        if (classes)
             r->right += count_right(j, out, n);
+        if (classes && j->scores) {
+            memcpy(j->scores + i * d->outputs, out,
+                   n * d->outputs * sizeof *out);
+            memcpy(j->labels + i, j->classes, n * sizeof *j->labels);
+        }
     }
     r->loss /= (double)d->rows;
     return isfinite(r->loss) ? AX_OK
@@ -210,43 +213,92 @@ static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
 /* -- saying how it went ---------------------------------------------------
  */
 
-static ax_status say_json(const struct job *j, int64_t epoch,
-                          const struct result *train,
-                          const struct result *test, struct ax_err *err)
+static void add(struct event *e, const char *name, double value)
 {
-    json_t *o = json_pack("{s:I,s:f}", "epoch", (json_int_t)epoch, "loss",
-                          train->loss);
+    e->v[e->n].name = name;
+    e->v[e->n++].value = value;
+}
 
-    if (j->args->test) {
-        cmd_json_put(&o, "test_loss", json_real(test->loss));
-        if (j->args->opt.loss == AX_LOSS_CROSS_ENTROPY)
-            cmd_json_put(
-                &o, "test_accuracy",
-                json_real((double)test->right / (double)j->test.rows));
-    }
+/* What an epoch gave, as all who follow the run get it. */
+static ax_status make_event(const struct job *j, struct event *e,
+                            int64_t epoch, const struct result *train,
+                            const struct result *test, struct ax_err *err)
+{
+    struct scores s = {j->test.rows, j->test.outputs, j->scores, j->labels};
+    double auc;
+
+    *e = (struct event){.epoch = epoch};
+    add(e, "loss", train->loss);
+    if (j->args->test)
+        add(e, "test_loss", test->loss);
+    if (!j->args->test || j->args->opt.loss != AX_LOSS_CROSS_ENTROPY)
+        return AX_OK;
+    add(e, "test_accuracy", (double)test->right / (double)s.rows);
+    if (!j->args->metrics)
+        return AX_OK;
+    if (s.n > 5)
+        add(e, "test_top5", scores_top(&s, 5));
+    add(e, "test_f1", scores_f1(&s));
+    AX_TRY(scores_auc(&auc, &s, err));
+    add(e, "test_auc", auc);
+    return AX_OK;
+}
+
+static ax_status keep_event(struct job *j, const struct event *e,
+                            struct ax_err *err)
+{
+    struct event *more = realloc(j->history,
+                                 (j->n_history + 1) * sizeof *more);
+
+    if (!more)
+        return ax_fail(err, AX_ENOMEM, "no memory for curves");
+    j->history = more;
+    j->history[j->n_history++] = *e;
+    return AX_OK;
+}
+
+static ax_status say_json(const struct event *e, struct ax_err *err)
+{
+    json_t *o = json_pack("{s:I}", "epoch", (json_int_t)e->epoch);
+
+    for (size_t i = 0; i < e->n; i++)
+        cmd_json_put(&o, e->v[i].name, json_real(e->v[i].value));
     AX_TRY(cmd_json("ax.train.epoch/1", o, err));
     fflush(stdout); /* whoever watches wants it now; errors show at the end */
     return AX_OK;
 }
 
-static ax_status say(const struct job *j, int64_t epoch,
-                     const struct result *train, const struct result *test,
-                     struct ax_err *err)
+static void say_text(const struct event *e)
 {
-    if (j->args->quiet)
-        return AX_OK;
-    if (j->args->json)
-        return say_json(j, epoch, train, test, err);
-    if (strcmp(j->args->out, "-") == 0)
-        return AX_OK;
-    printf("epoch %" PRId64 "  loss %.6f", epoch, train->loss);
-    if (j->args->test)
-        printf("  test loss %.6f", test->loss);
-    if (j->args->test && j->args->opt.loss == AX_LOSS_CROSS_ENTROPY)
-        printf("  accuracy %.2f %%",
-               100 * (double)test->right / (double)j->test.rows);
+    printf("epoch %" PRId64, e->epoch);
+    for (size_t i = 0; i < e->n; i++) {
+        const char *name = e->v[i].name;
+
+        if (strcmp(name, "test_accuracy") == 0)
+            printf("  accuracy %.2f %%", 100 * e->v[i].value);
+        else if (strncmp(name, "test_", 5) == 0)
+            printf("  test %s %.6f", name + 5, e->v[i].value);
+        else
+            printf("  %s %.6f", name, e->v[i].value);
+    }
     putchar('\n');
     fflush(stdout);
+}
+
+static ax_status say(struct job *j, int64_t epoch, const struct result *train,
+                     const struct result *test, struct ax_err *err)
+{
+    struct event e;
+
+    if (j->args->quiet)
+        return AX_OK;
+    AX_TRY(make_event(j, &e, epoch, train, test, err));
+    AX_TRY(keep_event(j, &e, err));
+    AX_TRY(track_event(j->track, &e, err));
+    if (j->args->json)
+        return say_json(&e, err);
+    if (strcmp(j->args->out, "-") != 0)
+        say_text(&e);
     return AX_OK;
 }
 
@@ -261,7 +313,7 @@ static ax_status epochs(struct job *j, struct ax_err *err)
         cmd_progress_end(&j->progress);
         AX_TRY(st);
         if (j->args->test)
-            AX_TRY(evaluate(j, &test, err));
+            AX_TRY(job_measure(j, &j->test, &test, err));
         AX_TRY(say(j, e + 1, &r, &test, err));
         AX_TRY(checkpoint_write(j, err));
     }
@@ -293,7 +345,13 @@ static ax_status read_data(struct job *j, struct ax_err *err)
     j->classes = calloc(batch, sizeof *j->classes);
     if (!j->order || !j->values || !j->classes)
         return ax_fail(err, AX_ENOMEM, "no memory for a batch");
-    return AX_OK;
+    if (!want.classes || !(a->metrics || a->report))
+        return AX_OK;
+    j->scores = calloc(rows, want.outputs * sizeof *j->scores);
+    j->labels = calloc(rows, sizeof *j->labels);
+    return j->scores && j->labels
+               ? AX_OK
+               : ax_fail(err, AX_ENOMEM, "no memory for metrics");
 }
 
 ax_status job_open(struct job *j, struct ax_err *err)
@@ -310,6 +368,8 @@ ax_status job_open(struct job *j, struct ax_err *err)
 ax_status job_train(struct job *j, struct ax_err *err)
 {
     AX_TRY(epochs(j, err));
+    if (j->args->report && !j->args->quiet)
+        AX_TRY(report_write(j, err));
     ax_trainer_store(j->trainer);
     return AX_OK;
 }

@@ -3,6 +3,7 @@
 #define AX_TRAIN_JOB_H
 
 #include "ax-train/data.h"
+#include "ax-train/track.h"
 #include "common/progress.h"
 #include "common/run.h"
 
@@ -16,7 +17,15 @@ struct args {
     struct ax_train_options opt;
     const char *checkpoint, *resume, *replay, *folder;
     int64_t every; /* steps between checkpoints; 0: an epoch */
-    bool json, force, quiet;
+    struct opt_list track;
+    const char *report;
+    bool json, force, quiet, plot, metrics;
+};
+
+/* What one pass over rows gives. */
+struct result {
+    double loss;
+    size_t right;
 };
 
 /* Where in its run a job is. */
@@ -42,6 +51,11 @@ struct job {
     struct position at;
     unsigned char *state; /* of a checkpoint that was read, n_state bytes */
     size_t n_state;
+    struct track *track;   /* borrowed, or NULL */
+    struct event *history; /* of the epochs of this process */
+    size_t n_history;
+    float *scores;   /* [rows, outputs] of the last measurement of classes, */
+    int64_t *labels; /* [rows]; kept if somebody looks at them */
 };
 
 /* Read what the arguments name. In fit.c. */
@@ -49,6 +63,11 @@ ax_status job_open(struct job *j, struct ax_err *err) AX_MUST_CHECK;
 /* Train to the end; the weights are then in j->model. */
 ax_status job_train(struct job *j, struct ax_err *err) AX_MUST_CHECK;
 void job_free(struct job *j);
+
+/* Loss, and for classes how many are right, over all rows of D, which is
+ * j->train or j->test. */
+ax_status job_measure(struct job *j, const struct data *d, struct result *r,
+                      struct ax_err *err) AX_MUST_CHECK;
 
 /* Checkpoints, checkpoint.c: a container of the weights so far, with what
  * else the run has to know attached. */

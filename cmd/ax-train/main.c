@@ -1,15 +1,47 @@
 /* ax-train - fit a network to data. See man/ax-train.1. */
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "ax-train/job.h"
+#include "ax-train/watch.h"
 #include "common/file.h"
 #include "common/model.h"
 #include "common/sandbox.h"
 
+/* Does the terminal show more than letters? */
+static bool has_braille(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+
+    for (int i = 0; i < 3; i++) {
+        const char *s = getenv(names[i]);
+
+        if (s && *s)
+            return strstr(s, "UTF-8") || strstr(s, "utf8");
+    }
+    return false;
+}
+
+static ax_status train(struct job *j, struct ax_err *err)
+{
+    struct ax_err ignored = {0};
+    ax_status st = job_open(j, err);
+
+    if (st == AX_OK)
+        st = job_train(j, err);
+    if (st == AX_OK)
+        return track_finish(j->track, true, err);
+    if (track_finish(j->track, false, &ignored) != AX_OK)
+        return st; /* what it died of matters more */
+    return st;
+}
+
 static ax_status run(const struct args *a, struct job *j, struct ax_err *err)
 {
-    AX_TRY(job_open(j, err));
-    AX_TRY(job_train(j, err));
+    AX_TRY(train(j, err));
+    if (a->plot)
+        curves_draw(a->json || strcmp(a->out, "-") == 0 ? stderr : stdout,
+                    j->history, j->n_history, has_braille());
     AX_TRY(cmd_model_record(j->model, a->cmd,
                             j->had_identity ? j->identity : NULL, j->files.v,
                             j->files.n, err));
@@ -59,9 +91,46 @@ static ax_status settle(struct args *a, char **operands, struct ax_err *err)
                        "--checkpoint-every without --checkpoint");
     if (a->checkpoint && strcmp(a->checkpoint, "-") == 0)
         return ax_fail(err, AX_EUSAGE, "a checkpoint must be a file");
+    if (a->metrics && (!a->test || a->opt.loss != AX_LOSS_CROSS_ENTROPY))
+        return ax_fail(err, AX_EUSAGE, "--metrics wants --test and classes");
+    if (a->report && strcmp(a->report, "-") == 0)
+        return ax_fail(err, AX_EUSAGE, "a report must be a file");
     if (a->rate <= 0)
         a->rate = a->opt.optimiser == AX_OPTIMISER_SGD ? 0.05 : 0.001;
     return AX_OK;
+}
+
+/* What is written of a run where it is followed. */
+static json_t *config_of(const struct args *a)
+{
+    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:f,s:f,s:f}", "start",
+                     cmd_in_name(a->start), "loss", a->loss, "optimiser",
+                     a->optimiser, "schedule", a->schedule, "epochs",
+                     (json_int_t)a->epochs, "batch", (json_int_t)a->batch,
+                     "seed", (json_int_t)a->seed, "lr", a->rate,
+                     "weight_decay", a->opt.decay, "clip_norm", a->opt.clip,
+                     "robust", a->robust);
+}
+
+/* Before the sandbox: it has no network, and its folders must be there. */
+static ax_status follow(const struct args *a, struct job *j,
+                        struct track **track, struct ax_err *err)
+{
+    const char *fixed = getenv("SOURCE_DATE_EPOCH");
+    const char *name = strrchr(a->start, '/');
+    struct track_run run = {.name = name ? name + 1 : a->start};
+    ax_status st;
+
+    if (a->track.n == 0)
+        return AX_OK;
+    run.time = fixed ? strtod(fixed, NULL) : (double)time(NULL);
+    run.config = config_of(a);
+    st = run.config
+             ? track_open(track, a->track.v, a->track.n, &run, err)
+             : ax_fail(err, AX_ENOMEM, "no memory, or a name is no UTF-8");
+    json_decref(run.config);
+    j->track = *track;
+    return st;
 }
 
 static const struct args defaults = {
@@ -76,7 +145,7 @@ static const struct args defaults = {
     .robust_ramp = 0.5,
     .opt = {.momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}};
 
-#define OPTIONS_MAX 40
+#define OPTIONS_MAX 48
 
 /* Options that fill A. */
 static void list_options(struct opt out[OPTIONS_MAX], struct args *a)
@@ -135,6 +204,12 @@ static void list_options(struct opt out[OPTIONS_MAX], struct args *a)
          .str = &a->opt.freeze},
         {0, "scale", "X", "multiply the input; default 1/255 for uint8",
          .real = &a->scale, .min = 0, .max = 1000000},
+        {0, "metrics", NULL, "measure top-5 accuracy, F1 and AUC, too",
+         .flag = &a->metrics},
+        {0, "track", "KIND:PLACE", "jsonl, mlflow, tensorboard or wandb",
+         .list = &a->track},
+        {0, "plot", NULL, "draw curves at the end", .flag = &a->plot},
+        {0, "report", "FILE", "write a report as HTML", .str = &a->report},
         {0, "json", NULL, "print a line of JSON an epoch", .flag = &a->json},
         {'f', "force", NULL, "write binary even to a terminal",
          .flag = &a->force},
@@ -163,16 +238,17 @@ static ax_status read_record(struct args *a, int argc, char **argv,
     list_options(opts, a);
     cmd.opts = opts;
     AX_TRY(cmd_options(&cmd, &argc, &argv, err));
-    if (a->replay)
-        return ax_fail(err, AX_EFORMAT, "the record is one of --replay");
+    if (a->replay || a->track.n || a->report)
+        return ax_fail(err, AX_EFORMAT,
+                       "the record has --replay, --track or --report");
     return settle(a, argv, err);
 }
 
 static ax_status start(struct args *a, char **argv, struct job *j,
-                       struct ax_err *err)
+                       struct track **track, struct ax_err *err)
 {
     struct cmd_sandbox box = {.cmd = a->cmd,
-                              .writes = {a->out, a->checkpoint}};
+                              .writes = {a->out, a->checkpoint, a->report}};
 
     if (!a->replay && a->folder)
         return ax_fail(err, AX_EUSAGE, "--folder without --replay");
@@ -180,8 +256,10 @@ static ax_status start(struct args *a, char **argv, struct job *j,
         return ax_fail(err, AX_EUSAGE,
                        "--replay takes all but --folder and --threads from "
                        "the record");
-    if (!a->replay)
+    if (!a->replay) {
         AX_TRY(settle(a, argv, err));
+        AX_TRY(follow(a, j, track, err));
+    }
     AX_TRY(cmd_sandbox_enter(&box, err));
     return a->replay ? replay(a, read_record, err) : run(a, j, err);
 }
@@ -192,6 +270,7 @@ int main(int argc, char **argv)
     struct opt opts[OPTIONS_MAX];
     struct cmd cmd = command;
     struct job j = {.args = &a};
+    struct track *track = NULL;
     struct ax_err err = {0};
     ax_status st;
 
@@ -200,7 +279,8 @@ int main(int argc, char **argv)
     a.cmd = &cmd;
     st = cmd_options(&cmd, &argc, &argv, &err);
     if (st == AX_OK)
-        st = start(&a, argv, &j, &err);
+        st = start(&a, argv, &j, &track, &err);
     job_free(&j);
+    track_free(track);
     return cmd_finish(&cmd, st, &err);
 }

@@ -47,7 +47,7 @@ static ax_status find(struct record *r, const struct ax_model *m,
 static bool left_out(const char *word, bool *pair, bool *bad)
 {
     static const char *const apart[] = {"--checkpoint", "--checkpoint-every",
-                                        "--resume"};
+                                        "--resume", "--track", "--report"};
 
     *bad = strcmp(word, "--help") == 0 || strcmp(word, "--version") == 0 ||
            strcmp(word, "--list-options") == 0;

@@ -43,6 +43,8 @@ ax-bench --problems
 ax-train -d rows.csv --epochs 1 two.arch
 ax-train -d rows.csv --epochs 1 --checkpoint state.axm two.arch
 ax-train --replay trained.axm
+ax-train -d rows.csv --test rows.csv --metrics --epochs 1 --report r.html --track jsonl:log --track tensorboard:tb --track wandb:wb two.arch
+ax-train -d images.csv --epochs 1 image.arch
 END
 }
 
@@ -59,6 +61,9 @@ prepare() {
     printf '1,0,0\n0,1,1\n' >rows.csv
     printf '1,0\n0,1\n' >rows2.csv
     printf 'input 2\ndense 2\nrelu\ndense 2\n' >two.arch
+    printf '1,0,0,1,2,3,4,5,6,0\n0,1,1,1,1,1,1,1,1,1\n' >images.csv
+    printf 'input 1x3x3\nconv 2x2 groups=1\nbatchnorm\nflatten\ndense 2\n' \
+        >image.arch
     # As many inputs as the text of a property has to grow for.
     printf 'input 200\ndense 2\n' >wide.arch
     seq -s, 200 >wide.csv

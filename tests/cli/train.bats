@@ -349,3 +349,119 @@ kill_and_resume() { # COMMAND
     refuses 64 "--test-labels without --test" \
         ax-train --test-labels train.csv -d train.csv net.arch
 }
+
+@test "a run is followed in files, and they are no part of it" {
+    small
+    export SOURCE_DATE_EPOCH=1700000000
+    local run=(ax-train -d train.csv --test train.csv --epochs 3 --metrics)
+    "${run[@]}" -o plain.axm --json net.arch >log
+    "${run[@]}" --track jsonl:sub/log.jsonl --track tensorboard:tb \
+        --track wandb:wb -o followed.axm net.arch >/dev/null
+    [ "$(ax-show -i plain.axm)" = "$(ax-show -i followed.axm)" ]
+    diff <(jq -cS . log) <(jq -cS . sub/log.jsonl)
+    jq -s -e '.[-1] | .test_auc > 0.5 and .test_auc <= 1 and .test_f1 > 0.3' log
+    grep -aq 'brain.Event:2' tb/events.out.tfevents.1700000000.*
+    [ "$(head -c 4 wb/wandb/offline-run-*/run-*.wandb)" = ':W&B' ]
+    jq -e '._step == 3' wb/wandb/offline-run-*/files/wandb-summary.json
+    grep -q optimiser wb/wandb/offline-run-*/files/config.yaml
+    gives 0 "the same identity: $(ax-show -i plain.axm)" \
+        ax-train --replay followed.axm
+    [ "$(wc -l <sub/log.jsonl)" -eq 3 ]
+    refuses 64 "--track nothing:x: wants" ax-train --track nothing:x \
+        -d train.csv net.arch
+    refuses 64 "wants http://" ax-train --track mlflow:ftp://x \
+        -d train.csv net.arch
+    refuses 64 "--metrics wants" ax-train --metrics -d train.csv net.arch
+    refuses 74 "jsonl:/dev/full: the file: cannot be written" \
+        ax-train --track jsonl:/dev/full -d train.csv -o x.axm net.arch
+    [ ! -e x.axm ]
+}
+
+# A server that knows the calls of MLflow, writes them down, and goes away
+# after so many of them.
+server() { # CALLS
+    cat >server.py <<'END'
+import http.server, json, sys
+left = int(sys.argv[1])
+class H(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        global left
+        call = self.path.split('/mlflow/')[1]
+        body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))
+        print(call, json.dumps(body), flush=True)
+        said = {'experiments/create': {'experiment_id': '7'},
+                'runs/create': {'run': {'info': {'run_id': 'r1'}}}}
+        text = json.dumps(said.get(call, {})).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text)
+        left -= 1
+    def log_message(self, *a):
+        pass
+s = http.server.HTTPServer(('127.0.0.1', 0), H)
+open('port', 'w').write(str(s.server_port))
+while left:
+    s.handle_request()
+END
+    rm -f port
+    python3 server.py "$1" >calls 3>&- &
+    server=$!
+    while [ ! -s port ]; do sleep 0.05; done
+    url=http://127.0.0.1:$(cat port)
+}
+
+@test "a run is followed on a server, which may go away" {
+    small
+    server 6
+    ax-train -d train.csv --epochs 2 --track "mlflow:$url/trial" -o a.axm \
+        net.arch
+    wait $server
+    cut -d' ' -f1 calls >have
+    printf '%s\n' experiments/create runs/create runs/log-batch \
+        runs/log-batch runs/log-batch runs/update | diff - have
+    sed -n 1p calls | grep -q '"name": "trial"'
+    sed -n 5p calls | cut -d' ' -f2- | jq -e '.run_id == "r1" and
+        .metrics[0].key == "loss" and .metrics[0].step == 2'
+    sed -n 6p calls | grep -q FINISHED
+    server 4
+    run --separate-stderr ax-train -d train.csv --epochs 3 \
+        --track "mlflow:$url" -o b.axm net.arch
+    [ "$status" -eq 0 ]
+    [ "$(grep -c 'going on without it' <<<"$stderr")" -eq 1 ]
+    wait $server
+    [ "$(wc -l <calls)" -eq 4 ]
+    refuses 69 "no server answers" ax-train -d train.csv \
+        --track "mlflow:$url" -o c.axm net.arch
+    [ ! -e c.axm ]
+}
+
+@test "curves are drawn, and a report needs no other file" {
+    small
+    ax-train -d train.csv --test train.csv --epochs 4 --plot -o a.axm \
+        net.arch >text
+    [ "$(grep -c '|' text)" -eq 18 ]
+    grep -q '^loss, epochs 1 to 4' text
+    grep -q '[*]' text
+    LC_ALL=C.UTF-8 ax-train -d train.csv --epochs 4 --plot net.arch \
+        2>dots >/dev/null
+    grep -q $'\xe2\xa0' dots
+    ax-train -d train.csv --test train.csv --epochs 1 --report r.html \
+        -o a.axm net.arch
+    for word in '<svg' Confusion 'What went wrong' 'test_accuracy' \
+        "$(sha256sum train.csv | cut -d' ' -f1)" 'given'; do
+        grep -q -e "$word" r.html
+    done
+    run ! grep -E 'src="http|href=' r.html
+    # The matrix counts every row once.
+    [ "$(sed -n '/Confusion/,/wrong/p' r.html | grep -o '">[0-9]*' |
+        tr -d '">' | awk '{ n += $1 } END { print n }')" -eq 400 ]
+    images 20 >images.csv
+    windows_arch >net.arch
+    ax-train -d images.csv --epochs 1 --lr 0.001 --report r.html -o a.axm \
+        net.arch
+    grep -o 'data:image/bmp;base64,[^"]*' r.html | head -1 | cut -d, -f2 |
+        base64 -d | head -c 2 | grep -q BM
+    refuses 64 "a report must be a file" ax-train --report - -d images.csv \
+        net.arch
+    refuses 74 "/dev/full" ax-train --report /dev/full -d images.csv net.arch
+}
