@@ -8,25 +8,44 @@
 
 /* ---- inputs ---- */
 
-static bool wanted(const struct hf *h, const char *name)
+/* What the option --inputs lists; *types is whether there may be types. */
+static ax_status read_inputs(const struct hf *h, bool *mask, bool *types,
+                             struct ax_err *err)
 {
-    const char *list = h->opt->inputs, *p;
-    size_t n = strlen(name);
+    const char *p = h->opt->inputs;
+    bool may = *types;
 
-    for (p = list ? strstr(list, name) : NULL; p; p = strstr(p + n, name))
-        if ((p == list || p[-1] == ',') && (!p[n] || p[n] == ','))
-            return true;
-    return false;
+    *mask = *types = false;
+    while (p && *p) {
+        size_t n = strcspn(p, ",");
+
+        if (n == 14 && memcmp(p, "attention_mask", n) == 0)
+            *mask = true;
+        else if (may && n == 14 && memcmp(p, "token_type_ids", n) == 0)
+            *types = true;
+        else
+            return ax_fail(err, AX_EUSAGE, "this network has no input '%.*s'",
+                           n > 40 ? 40 : (int)n, p);
+        p += n + (p[n] == ',');
+    }
+    return AX_OK;
 }
 
-static ax_status number(struct hf *h, uint32_t *v, const char *what,
-                        int64_t i, struct ax_err *err)
+ax_status hf_no_text(const struct hf *h, struct ax_err *err)
 {
-    struct ax_tensor t;
+    if (h->opt->seq || h->opt->inputs)
+        return ax_fail(err, AX_EUSAGE,
+                       "--seq and --inputs are for models of language");
+    return AX_OK;
+}
 
-    AX_TRY(ax_tensor_new(&t, AX_I64, 0, NULL, err));
-    ax_put_i64(AX_I64, t.data, 0, &i, 1);
-    return arch_constant(&h->a, v, h->a.name, what, &t, err);
+ax_status hf_check_heads(int64_t hidden, int64_t heads, struct ax_err *err)
+{
+    if (hidden % heads)
+        return ax_fail(err, AX_EFORMAT,
+                       "%lld heads do not divide %lld numbers",
+                       (long long)heads, (long long)hidden);
+    return AX_OK;
 }
 
 static ax_status need_shape(struct hf *h, struct ax_err *err)
@@ -53,9 +72,9 @@ static ax_status positions(struct hf *h, struct ax_err *err)
     }
     AX_TRY(need_shape(h, err));
     AX_TRY(hf_at(h, "", err, "positions"));
-    AX_TRY(number(h, &in[0], "first", 0, err));
-    AX_TRY(number(h, &axis, "axis", 1, err));
-    AX_TRY(number(h, &in[2], "step", 1, err));
+    AX_TRY(hf_integer(h, &in[0], "first", 0, err));
+    AX_TRY(hf_integer(h, &axis, "axis", 1, err));
+    AX_TRY(hf_integer(h, &in[2], "step", 1, err));
     AX_TRY(hf_op2(h, &in[1], AX_OP_Gather, "end", h->shape, axis, err));
     return arch_node(&h->a, &h->positions, AX_OP_Range, "", in, 3, err);
 }
@@ -75,7 +94,7 @@ static ax_status mask(struct hf *h, bool causal, struct ax_err *err)
                          err));
     }
     if (h->padding != AX_NONE) {
-        AX_TRY(number(h, &zero, "zero", 0, err));
+        AX_TRY(hf_integer(h, &zero, "zero", 0, err));
         AX_TRY(arch_ints(&h->a, &axes, "axes", one, 2, err));
         AX_TRY(
             hf_op2(h, &there, AX_OP_Equal, "padded", h->padding, zero, err));
@@ -90,16 +109,19 @@ static ax_status mask(struct hf *h, bool causal, struct ax_err *err)
     return arch_node(&h->a, &h->mask, AX_OP_Where, "", in, 3, err);
 }
 
-ax_status hf_text_inputs(struct hf *h, bool causal, struct ax_err *err)
+ax_status hf_text_inputs(struct hf *h, bool causal, bool types,
+                         struct ax_err *err)
 {
     static const char *const names[] = {"batch", "sequence"};
     const int64_t dims[] = {h->batch, h->seq};
+    bool masked;
 
+    AX_TRY(read_inputs(h, &masked, &types, err));
     AX_TRY(hf_input(h, &h->ids, "input_ids", AX_I64, 2, dims, names, err));
-    if (wanted(h, "attention_mask"))
+    if (masked)
         AX_TRY(hf_input(h, &h->padding, "attention_mask", AX_I64, 2, dims,
                         names, err));
-    if (wanted(h, "token_type_ids"))
+    if (types)
         AX_TRY(hf_input(h, &h->types, "token_type_ids", AX_I64, 2, dims,
                         names, err));
     AX_TRY(positions(h, err));

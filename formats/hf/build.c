@@ -127,6 +127,16 @@ ax_status hf_vector(struct hf *h, uint32_t *v, const char *what, int64_t n,
 
 /* ---- nodes ---- */
 
+ax_status hf_integer(struct hf *h, uint32_t *v, const char *what, int64_t i,
+                     struct ax_err *err)
+{
+    struct ax_tensor t;
+
+    AX_TRY(ax_tensor_new(&t, AX_I64, 0, NULL, err));
+    ax_put_i64(AX_I64, t.data, 0, &i, 1);
+    return arch_constant(&h->a, v, h->a.name, what, &t, err);
+}
+
 ax_status hf_op1(struct hf *h, uint32_t *out, ax_op op, const char *what,
                  uint32_t x, struct ax_err *err)
 {
@@ -215,14 +225,52 @@ ax_status hf_conv1d(struct hf *h, uint32_t *out, uint32_t x, const char *what,
     return product(h, out, x, what, dims, n_out, false, err);
 }
 
+ax_status hf_convolution(struct hf *h, uint32_t *out, uint32_t x,
+                         const char *what, int64_t n_in, int64_t n_out,
+                         const int64_t *kernel, const int64_t *stride,
+                         bool padded, bool bias, struct ax_err *err)
+{
+    const int64_t dims[] = {n_out, n_in, kernel[0], kernel[1]},
+                  pads[] = {kernel[0] / 2, kernel[1] / 2, kernel[0] / 2,
+                            kernel[1] / 2};
+    uint32_t in[3] = {x, AX_NONE, AX_NONE};
+
+    AX_TRY(hf_weight(h, &in[1], hf_part(what, "weight").s, 4, dims, err));
+    if (bias)
+        AX_TRY(hf_vector(h, &in[2], hf_part(what, "bias").s, n_out, err));
+    AX_TRY(arch_node(&h->a, out, AX_OP_Conv, what, in, 3, err));
+    AX_TRY(arch_attr_ints(&h->a, "kernel_shape", kernel, 2, err));
+    if (stride[0] != 1 || stride[1] != 1)
+        AX_TRY(arch_attr_ints(&h->a, "strides", stride, 2, err));
+    return padded && (pads[0] || pads[1])
+               ? arch_attr_ints(&h->a, "pads", pads, 4, err)
+               : AX_OK;
+}
+
+ax_status hf_batch_norm(struct hf *h, uint32_t *out, uint32_t x,
+                        const char *what, int64_t n, struct ax_err *err)
+{
+    static const char *const names[] = {"weight", "bias", "running_mean",
+                                        "running_var"};
+    uint32_t in[5] = {x};
+
+    for (int i = 0; i < 4; i++)
+        AX_TRY(hf_vector(h, &in[1 + i], hf_part(what, names[i]).s, n, err));
+    return arch_node(&h->a, out, AX_OP_BatchNormalization, what, in, 5, err);
+}
+
+/* Old files call scale and shift gamma and beta. */
 ax_status hf_layer_norm(struct hf *h, uint32_t *out, uint32_t x,
                         const char *what, int64_t n, double eps,
                         struct ax_err *err)
 {
+    bool old = hf_has(h, hf_part(what, "gamma").s);
     uint32_t in[3] = {x};
 
-    AX_TRY(hf_vector(h, &in[1], hf_part(what, "weight").s, n, err));
-    AX_TRY(hf_vector(h, &in[2], hf_part(what, "bias").s, n, err));
+    AX_TRY(hf_vector(h, &in[1], hf_part(what, old ? "gamma" : "weight").s, n,
+                     err));
+    AX_TRY(
+        hf_vector(h, &in[2], hf_part(what, old ? "beta" : "bias").s, n, err));
     AX_TRY(arch_node(&h->a, out, AX_OP_LayerNormalization, what, in, 3, err));
     return (float)eps == 1e-5f ? AX_OK
                                : arch_attr_float(&h->a, "epsilon", eps, err);
@@ -332,19 +380,26 @@ ax_status hf_activation(struct hf *h, uint32_t *out, uint32_t x,
                    "the activation '%.40s' is not supported", name);
 }
 
-ax_status hf_embed(struct hf *h, uint32_t *out, uint32_t ids,
-                   const char *what, int64_t n, int64_t width,
-                   struct ax_err *err)
+ax_status hf_embed_again(struct hf *h, uint32_t *out, uint32_t ids,
+                         const char *what, const char *as, int64_t n,
+                         int64_t width, struct ax_err *err)
 {
     const int64_t dims[] = {n, width};
     uint32_t w;
 
     AX_TRY(hf_raw(h, &w, hf_part(what, "weight").s, 2, dims, err));
     if (h->a.g->values[w].dtype == AX_F32)
-        return hf_op2(h, out, AX_OP_Gather, what, w, ids, err);
+        return hf_op2(h, out, AX_OP_Gather, as, w, ids, err);
     AX_TRY(
-        hf_op2(h, out, AX_OP_Gather, hf_part(what, "picked").s, w, ids, err));
-    return to_float(h, out, what, *out, err);
+        hf_op2(h, out, AX_OP_Gather, hf_part(as, "picked").s, w, ids, err));
+    return to_float(h, out, as, *out, err);
+}
+
+ax_status hf_embed(struct hf *h, uint32_t *out, uint32_t ids,
+                   const char *what, int64_t n, int64_t width,
+                   struct ax_err *err)
+{
+    return hf_embed_again(h, out, ids, what, what, n, width, err);
 }
 
 /* ---- inputs and outputs ---- */

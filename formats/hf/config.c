@@ -65,6 +65,8 @@ static const char *const harmless[] = {
     "suppress_tokens",
     "task_specific_params",
     "temperature",
+    "tie_weights_",
+    "max_sequence_length",
     "tf_legacy_loss",
     "tie_encoder_decoder",
     "tokenizer_class",
@@ -124,6 +126,26 @@ ax_status hf_count(struct hf_config *c, int64_t *out, const char *key,
         return ax_fail(err, AX_EFORMAT,
                        "'%s' is no whole number from 1 to %d", key,
                        INT32_MAX);
+    return AX_OK;
+}
+
+ax_status hf_pair(struct hf_config *c, int64_t out[2], const char *key,
+                  int64_t otherwise, struct ax_err *err)
+{
+    const json_t *x = hf_get(c, key);
+
+    if (x && json_is_array(x) && json_array_size(x) != 2)
+        return ax_fail(err, AX_EFORMAT, "'%s' has %zu numbers, wants 2", key,
+                       json_array_size(x));
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *k = json_is_array(x) ? json_array_get(x, i) : x;
+
+        out[i] = k ? json_integer_value(k) : otherwise;
+        if ((k && !json_is_integer(k)) || out[i] < 1 || out[i] > 1 << 20)
+            return ax_fail(err, AX_EFORMAT,
+                           "'%s' is no whole number from 1 to %d", key,
+                           1 << 20);
+    }
     return AX_OK;
 }
 

@@ -48,30 +48,51 @@ static ax_status check_tied(const struct ax_weight *a,
     return st;
 }
 
+ax_status hf_tie(struct hf *h, const char *shared, const char *own,
+                 struct ax_err *err)
+{
+    struct arch_entry *a = arch_find(&h->a, shared),
+                      *b = arch_find(&h->a, own);
+
+    if (!a || !b || a == b)
+        return AX_OK;
+    AX_TRY(check_tied(b->w, a->w, err));
+    b->used = true;
+    return AX_OK;
+}
+
 ax_status hf_language_head(struct hf *h, uint32_t x, bool tied,
                            const char *head, const char *embed,
-                           int64_t vocabulary, int64_t hidden,
-                           struct ax_err *err)
+                           const char *bias, int64_t vocabulary,
+                           int64_t hidden, struct ax_err *err)
 {
     const int64_t dims[] = {vocabulary, hidden};
-    struct arch_entry *own, *shared;
-    uint32_t in[2] = {x, AX_NONE};
+    uint32_t in[3] = {x, AX_NONE, AX_NONE};
 
     AX_TRY(hf_at(h, tied ? h->base : "", err, "%s", tied ? embed : head));
     AX_TRY(hf_weight(h, &in[1], "weight", 2, dims, err));
-    if (tied) {
-        own = arch_find(&h->a, hf_part(head, "weight").s);
-        shared = arch_find(&h->a, hf_part(h->path, "weight").s);
-        if (own && own != shared) {
-            AX_TRY(check_tied(own->w, shared->w, err));
-            own->used = true;
-        }
+    if (tied)
+        AX_TRY(hf_tie(h, hf_part(h->path, "weight").s,
+                      hf_part(head, "weight").s, err));
+    if (bias) {
+        AX_TRY(hf_at(h, "", err, "%s", ""));
+        AX_TRY(hf_vector(h, &in[2], bias, vocabulary, err));
     }
     AX_TRY(hf_at(h, "", err, "%s", head));
-    AX_TRY(arch_node(&h->a, &x, AX_OP_Gemm, "", in, 2, err));
+    AX_TRY(arch_node(&h->a, &x, AX_OP_Gemm, "", in, 3, err));
     AX_TRY(arch_attr_int(&h->a, "transB", 1, err));
     AX_TRY(hf_unfold(h, &x, "tokens", x, 0, vocabulary, err));
     return hf_output(h, "logits", x, err);
+}
+
+ax_status hf_first(struct hf *h, uint32_t *out, uint32_t x,
+                   struct ax_err *err)
+{
+    uint32_t index;
+
+    AX_TRY(hf_integer(h, &index, "index", 0, err));
+    AX_TRY(hf_op2(h, out, AX_OP_Gather, "token", x, index, err));
+    return arch_attr_int(&h->a, "axis", 1, err);
 }
 
 ax_status hf_hidden(struct hf *h, uint32_t x, int64_t n, struct ax_err *err)

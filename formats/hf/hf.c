@@ -8,6 +8,34 @@
 static const struct hf_kind kinds[] = {
     {"LlamaForCausalLM", "llama", "model.", hf_llama, HF_LANGUAGE, ""},
     {"LlamaModel", "llama", "model.", hf_llama, HF_NO_HEAD, ""},
+    {"GPT2LMHeadModel", "gpt2", "transformer.", hf_gpt2, HF_LANGUAGE, ""},
+    {"GPT2Model", "gpt2", "transformer.", hf_gpt2, HF_NO_HEAD, ""},
+    {"BertModel", "bert", "bert.", hf_bert, HF_NO_HEAD, "cls."},
+    {"BertForMaskedLM", "bert", "bert.", hf_bert, HF_MASKED_LANGUAGE,
+     "bert.pooler. cls.seq_relationship. cls.predictions.bias"},
+    {"BertForSequenceClassification", "bert", "bert.", hf_bert,
+     HF_SEQUENCE_LABEL, ""},
+    {"BertForTokenClassification", "bert", "bert.", hf_bert, HF_TOKEN_LABEL,
+     "bert.pooler."},
+    {"BertForQuestionAnswering", "bert", "bert.", hf_bert, HF_ANSWER,
+     "bert.pooler."},
+    {"DistilBertModel", "distilbert", "distilbert.", hf_distilbert,
+     HF_NO_HEAD, "vocab_"},
+    {"DistilBertForMaskedLM", "distilbert", "distilbert.", hf_distilbert,
+     HF_MASKED_LANGUAGE, ""},
+    {"DistilBertForSequenceClassification", "distilbert", "distilbert.",
+     hf_distilbert, HF_SEQUENCE_LABEL, ""},
+    {"DistilBertForTokenClassification", "distilbert", "distilbert.",
+     hf_distilbert, HF_TOKEN_LABEL, ""},
+    {"DistilBertForQuestionAnswering", "distilbert", "distilbert.",
+     hf_distilbert, HF_ANSWER, ""},
+    {"ViTModel", "vit", "vit.", hf_vit, HF_NO_HEAD,
+     "vit.embeddings.mask_token embeddings.mask_token"},
+    {"ViTForImageClassification", "vit", "vit.", hf_vit, HF_IMAGE_LABEL,
+     "vit.pooler. vit.embeddings.mask_token"},
+    {"ResNetModel", "resnet", "resnet.", hf_resnet, HF_NO_HEAD, ""},
+    {"ResNetForImageClassification", "resnet", "resnet.", hf_resnet,
+     HF_IMAGE_LABEL, ""},
 };
 
 /* ---- which network ---- */
@@ -19,6 +47,8 @@ static ax_status find_kind(struct hf *h, const struct hf_kind **out,
     const char *name = json_string_value(json_array_get(all, 0)), *type;
 
     AX_TRY(hf_text(&h->config, &type, "model_type", "", err));
+    (void)hf_get(&h->config, "id2label"); /* many have it for no reason */
+    (void)hf_get(&h->config, "num_labels");
     if (!name || json_array_size(all) != 1)
         return ax_fail(err, AX_EFORMAT,
                        "wants one name in 'architectures', which says what "

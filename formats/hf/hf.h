@@ -31,6 +31,9 @@ const json_t *hf_get(struct hf_config *c, const char *key);
  * is missing; with 0 it must not be missing. */
 ax_status hf_count(struct hf_config *c, int64_t *out, const char *key,
                    int64_t otherwise, struct ax_err *err) AX_MUST_CHECK;
+/* Two counts, or one for both. */
+ax_status hf_pair(struct hf_config *c, int64_t out[2], const char *key,
+                  int64_t otherwise, struct ax_err *err) AX_MUST_CHECK;
 ax_status hf_bool(struct hf_config *c, bool *out, const char *key,
                   bool otherwise, struct ax_err *err) AX_MUST_CHECK;
 /* A positive, finite number. */
@@ -165,6 +168,16 @@ ax_status hf_linear(struct hf *h, uint32_t *out, uint32_t x, const char *what,
 ax_status hf_conv1d(struct hf *h, uint32_t *out, uint32_t x, const char *what,
                     int64_t n_in, int64_t n_out, struct ax_err *err)
     AX_MUST_CHECK;
+/* A window over an image: WHAT.weight [n_out, n_in, kernel], padded on all
+ * sides by half of the kernel or not at all. */
+ax_status hf_convolution(struct hf *h, uint32_t *out, uint32_t x,
+                         const char *what, int64_t n_in, int64_t n_out,
+                         const int64_t *kernel, const int64_t *stride,
+                         bool padded, bool bias, struct ax_err *err)
+    AX_MUST_CHECK;
+ax_status hf_batch_norm(struct hf *h, uint32_t *out, uint32_t x,
+                        const char *what, int64_t n, struct ax_err *err)
+    AX_MUST_CHECK;
 ax_status hf_layer_norm(struct hf *h, uint32_t *out, uint32_t x,
                         const char *what, int64_t n, double eps,
                         struct ax_err *err) AX_MUST_CHECK;
@@ -179,6 +192,16 @@ ax_status hf_activation(struct hf *h, uint32_t *out, uint32_t x,
 ax_status hf_embed(struct hf *h, uint32_t *out, uint32_t ids,
                    const char *what, int64_t n, int64_t width,
                    struct ax_err *err) AX_MUST_CHECK;
+/* The same once more, for other ids; values are called AS. */
+ax_status hf_embed_again(struct hf *h, uint32_t *out, uint32_t ids,
+                         const char *what, const char *as, int64_t n,
+                         int64_t width, struct ax_err *err) AX_MUST_CHECK;
+/* A constant: one int64. */
+ax_status hf_integer(struct hf *h, uint32_t *v, const char *what, int64_t i,
+                     struct ax_err *err) AX_MUST_CHECK;
+/* The first of the tokens X [batch, tokens, n]. */
+ax_status hf_first(struct hf *h, uint32_t *out, uint32_t x,
+                   struct ax_err *err) AX_MUST_CHECK;
 
 /* Rows of what was [batch, seq, n]. */
 ax_status hf_rows(struct hf *h, uint32_t *x, int64_t n, struct ax_err *err)
@@ -187,11 +210,16 @@ ax_status hf_rows(struct hf *h, uint32_t *x, int64_t n, struct ax_err *err)
 ax_status hf_labels(struct hf *h, int64_t *n, struct ax_err *err)
     AX_MUST_CHECK;
 /* Scores of a vocabulary for each row, as output "logits": by HEAD.weight,
- * or by that of the embedding EMBED if they are tied. */
+ * or by that of the embedding EMBED if they are tied, and BIAS, a tensor, or
+ * NULL. */
 ax_status hf_language_head(struct hf *h, uint32_t x, bool tied,
                            const char *head, const char *embed,
-                           int64_t vocabulary, int64_t hidden,
-                           struct ax_err *err) AX_MUST_CHECK;
+                           const char *bias, int64_t vocabulary,
+                           int64_t hidden, struct ax_err *err) AX_MUST_CHECK;
+/* Two tensors that are said to be one have to have the same bytes; the second
+ * is used from now on. AX_EFORMAT. */
+ax_status hf_tie(struct hf *h, const char *shared, const char *own,
+                 struct ax_err *err) AX_MUST_CHECK;
 /* Rows as output "last_hidden_state". */
 ax_status hf_hidden(struct hf *h, uint32_t x, int64_t n, struct ax_err *err)
     AX_MUST_CHECK;
@@ -215,8 +243,15 @@ ax_status hf_check_unused(struct hf *h, const struct hf_kind *kind,
 /* ---- attention.c ---- */
 
 /* Inputs of a language model: the ids, positions, and a mask if there is one
- * to be: of what comes later (CAUSAL), of the input attention_mask. */
-ax_status hf_text_inputs(struct hf *h, bool causal, struct ax_err *err)
+ * to be: of what comes later (CAUSAL), of the input attention_mask. TYPES:
+ * token_type_ids would mean something. AX_EUSAGE for inputs that it does not
+ * have. */
+ax_status hf_text_inputs(struct hf *h, bool causal, bool types,
+                         struct ax_err *err) AX_MUST_CHECK;
+/* AX_EUSAGE if inputs or a length were asked for. */
+ax_status hf_no_text(const struct hf *h, struct ax_err *err) AX_MUST_CHECK;
+/* HEADS divide HIDDEN; AX_EFORMAT. */
+ax_status hf_check_heads(int64_t hidden, int64_t heads, struct ax_err *err)
     AX_MUST_CHECK;
 /* Rows [batch * seq, n] as [batch, seq, n], or as [batch, seq, HEADS, n]. */
 ax_status hf_unfold(struct hf *h, uint32_t *out, const char *what, uint32_t x,

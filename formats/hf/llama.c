@@ -231,7 +231,7 @@ ax_status hf_llama(struct hf *h, enum hf_head head, struct ax_err *err)
     AX_TRY(read_shape(h, &s, err));
     AX_TRY(read_rope(h, &r, err));
     AX_TRY(hf_bool(&h->config, &tied, "tie_word_embeddings", false, err));
-    AX_TRY(hf_text_inputs(h, true, err));
+    AX_TRY(hf_text_inputs(h, true, false, err));
     AX_TRY(rotary(h, &s.attention, &r, err));
     AX_TRY(hf_at(h, h->base, err, "%s", "embed_tokens"));
     AX_TRY(hf_embed(h, &x, h->ids, "", s.vocabulary, s.hidden, err));
@@ -243,7 +243,7 @@ ax_status hf_llama(struct hf *h, enum hf_head head, struct ax_err *err)
     AX_TRY(hf_at(h, h->base, err, "norm"));
     AX_TRY(hf_rms_norm(h, &x, x, "", s.hidden, s.eps, err));
     return head == HF_LANGUAGE
-               ? hf_language_head(h, x, tied, "lm_head", "embed_tokens",
+               ? hf_language_head(h, x, tied, "lm_head", "embed_tokens", NULL,
                                   s.vocabulary, s.hidden, err)
                : hf_hidden(h, x, s.hidden, err);
 }

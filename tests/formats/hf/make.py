@@ -9,6 +9,7 @@ import shutil
 import sys
 
 import numpy as np
+import safetensors.torch
 import torch
 import transformers as T
 
@@ -103,6 +104,103 @@ def llama_bf16(name):
     state = {k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}
     torch.save(state, to + '/pytorch_model.bin')
     os.remove(to + '/model.safetensors')
+
+
+@sample
+def gpt2(name):
+    write(name, stir(T.GPT2LMHeadModel(T.GPT2Config(
+        vocab_size=13, n_embd=8, n_layer=2, n_head=2, n_positions=8,
+        n_inner=12, scale_attn_by_inverse_layer_idx=True))),
+        {'input_ids': ids(13, 2, 5)})
+
+
+def small_bert(**more):
+    return T.BertConfig(vocab_size=13, hidden_size=8, num_hidden_layers=1,
+                        num_attention_heads=2, intermediate_size=12,
+                        max_position_embeddings=8, **more)
+
+
+@sample
+def bert(name):
+    mask = torch.ones(2, 5, dtype=torch.int64)
+    mask[1, 3:] = 0
+    write(name, stir(T.BertForSequenceClassification(
+        small_bert(num_labels=3))),
+        {'input_ids': ids(13, 2, 5), 'attention_mask': mask,
+         'token_type_ids': ids(2, 2, 5)},
+        '--inputs attention_mask,token_type_ids')
+
+
+@sample
+def bert_words(name):
+    """With names as they were, and parts that it does not use."""
+    to = write(name, stir(T.BertForMaskedLM(small_bert())),
+               {'input_ids': ids(13, 2, 5)}, '--seq 5')
+    state = safetensors.torch.load_file(to + '/model.safetensors')
+    state = {k.replace('LayerNorm.weight', 'LayerNorm.gamma')
+              .replace('LayerNorm.bias', 'LayerNorm.beta'): v
+             for k, v in state.items()}
+    state['cls.seq_relationship.weight'] = torch.zeros(2, 8)
+    state['bert.pooler.dense.bias'] = torch.zeros(8)
+    state['bert.embeddings.position_ids'] = torch.arange(8).reshape(1, 8)
+    state['cls.predictions.decoder.bias'] = \
+        state['cls.predictions.bias'].clone()
+    safetensors.torch.save_file(state, to + '/model.safetensors')
+
+
+@sample
+def bert_bare(name):
+    write(name, stir(T.BertModel(small_bert(type_vocab_size=1))),
+          {'input_ids': ids(13, 1, 4)})
+
+
+@sample
+def distilbert(name):
+    write(name, stir(T.DistilBertForQuestionAnswering(T.DistilBertConfig(
+        vocab_size=13, dim=8, n_layers=1, n_heads=2, hidden_dim=12,
+        max_position_embeddings=8))), {'input_ids': ids(13, 2, 5)})
+
+
+def image(*shape):
+    torch.manual_seed(2)
+    return torch.rand(*shape) * 2 - 1
+
+
+def small_vit(**more):
+    return T.ViTConfig(hidden_size=8, num_hidden_layers=1,
+                       num_attention_heads=2, intermediate_size=12,
+                       image_size=10, patch_size=3, **more)
+
+
+@sample
+def vit(name):
+    write(name, stir(T.ViTForImageClassification(small_vit(num_labels=3))),
+          {'pixel_values': image(2, 3, 10, 10)})
+
+
+@sample
+def vit_bare(name):
+    write(name, stir(T.ViTModel(small_vit(qkv_bias=False))),
+          {'pixel_values': image(1, 3, 10, 10)}, '--batch 1')
+
+
+def small_resnet(**more):
+    return T.ResNetConfig(embedding_size=4, hidden_sizes=[4, 8],
+                          depths=[1, 2], num_channels=2, **more)
+
+
+@sample
+def resnet(name):
+    write(name, stir(T.ResNetForImageClassification(
+        small_resnet(num_labels=3, hidden_act='silu'))),
+        {'pixel_values': image(2, 2, 16, 19)})
+
+
+@sample
+def resnet_basic(name):
+    write(name, stir(T.ResNetModel(small_resnet(
+        layer_type='basic', downsample_in_first_stage=True))),
+        {'pixel_values': image(1, 2, 16, 16)})
 
 
 for name in sys.argv[1:] or samples:
