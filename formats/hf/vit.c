@@ -14,6 +14,29 @@ struct shape {
     const char *activation, *pooling;
 };
 
+/* What the parts of a layer are called: as files have it, and as
+ * transformers 5 has it in memory. */
+struct names {
+    const char *layer, *part[3], *out, *up, *down;
+};
+
+static const struct names usual = {
+    .layer = "encoder.layer.",
+    .part = {"attention.attention.query", "attention.attention.key",
+             "attention.attention.value"},
+    .out = "attention.output.dense",
+    .up = "intermediate.dense",
+    .down = "output.dense",
+};
+
+static const struct names newer = {
+    .layer = "layers.",
+    .part = {"attention.q_proj", "attention.k_proj", "attention.v_proj"},
+    .out = "attention.o_proj",
+    .up = "mlp.fc1",
+    .down = "mlp.fc2",
+};
+
 static ax_status read_shape(struct hf *h, struct shape *s, struct ax_err *err)
 {
     struct hf_config *c = &h->config;
@@ -79,40 +102,35 @@ static ax_status embed(struct hf *h, uint32_t *out, const struct shape *s,
 }
 
 static ax_status layer(struct hf *h, uint32_t *x, const struct shape *s,
-                       struct ax_err *err)
+                       const struct names *n, struct ax_err *err)
 {
     struct hf_attention a = {.heads = s->heads,
                              .kv_heads = s->heads,
                              .dim = s->hidden / s->heads,
                              .cos = AX_NONE,
                              .sin = AX_NONE};
-    static const char *const names[] = {"attention.attention.query",
-                                        "attention.attention.key",
-                                        "attention.attention.value"};
     uint32_t v[3], y;
 
     a.scale = 1 / sqrt((double)a.dim);
     AX_TRY(
         hf_layer_norm(h, &y, *x, "layernorm_before", s->hidden, s->eps, err));
     for (int i = 0; i < 3; i++)
-        AX_TRY(hf_linear(h, &v[i], y, names[i], s->hidden, s->hidden, s->bias,
-                         err));
+        AX_TRY(hf_linear(h, &v[i], y, n->part[i], s->hidden, s->hidden,
+                         s->bias, err));
     AX_TRY(hf_attend(h, &y, v[0], v[1], v[2], &a, err));
-    AX_TRY(hf_linear(h, &y, y, "attention.output.dense", s->hidden, s->hidden,
-                     true, err));
+    AX_TRY(hf_linear(h, &y, y, n->out, s->hidden, s->hidden, true, err));
     AX_TRY(hf_op2(h, x, AX_OP_Add, "attended", *x, y, err));
     AX_TRY(
         hf_layer_norm(h, &y, *x, "layernorm_after", s->hidden, s->eps, err));
-    AX_TRY(hf_linear(h, &y, y, "intermediate.dense", s->hidden, s->inner,
-                     true, err));
+    AX_TRY(hf_linear(h, &y, y, n->up, s->hidden, s->inner, true, err));
     AX_TRY(hf_activation(h, &y, y, "activation", s->activation, err));
-    AX_TRY(
-        hf_linear(h, &y, y, "output.dense", s->inner, s->hidden, true, err));
+    AX_TRY(hf_linear(h, &y, y, n->down, s->inner, s->hidden, true, err));
     return hf_op2(h, x, AX_OP_Add, "sum", *x, y, err);
 }
 
 ax_status hf_vit(struct hf *h, enum hf_head head, struct ax_err *err)
 {
+    const struct names *n = &usual;
     struct shape s = {0};
     int64_t labels = 0;
     uint32_t x, y;
@@ -123,9 +141,11 @@ ax_status hf_vit(struct hf *h, enum hf_head head, struct ax_err *err)
     AX_TRY(hf_no_text(h, err));
     h->seq = s.tokens;
     AX_TRY(embed(h, &x, &s, err));
+    if (hf_any(h, *h->base ? "vit.layers." : "layers."))
+        n = &newer;
     for (int64_t i = 0; i < s.layers; i++) {
-        AX_TRY(hf_at(h, h->base, err, "encoder.layer.%lld", (long long)i));
-        AX_TRY(layer(h, &x, &s, err));
+        AX_TRY(hf_at(h, h->base, err, "%s%lld", n->layer, (long long)i));
+        AX_TRY(layer(h, &x, &s, n, err));
     }
     AX_TRY(hf_at(h, h->base, err, "layernorm"));
     AX_TRY(hf_layer_norm(h, &x, x, "", s.hidden, s.eps, err));
