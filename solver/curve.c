@@ -140,7 +140,7 @@ static int64_t where_steep(i128 slope)
 {
     int64_t p = -AX_EXP_MOST;
 
-    for (int b = 33; b >= 0; b--) {
+    for (int b = 33; b >= 16; b--) { /* 2^-12 is near enough */
         int64_t to = p + ((int64_t)1 << b);
 
         if (to <= AX_EXP_MOST && ax_exp(to) <= slope)

@@ -2,6 +2,7 @@
  * makes one copy for each kind of processor, and the loader picks one. */
 #include "kernel.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "clones.h"
@@ -133,12 +134,43 @@ CLONES static void sparse8(vec *et, const vec *nut, const struct csr *w,
     }
 }
 
+#define FEW 4 /* terms a row */
+
+INLINE bool is_zero(const int64_t *v)
+{
+    int64_t any = 0;
+
+    for (int l = 0; l < LANES; l++)
+        any |= v[l];
+    return !any;
+}
+
+/* One row, most of which is zero, by a matrix with few terms a row. */
+CLONES static void scatter(int64_t *e, const int64_t *nu, const struct csr *w)
+{
+    memset(e, 0, PAD(w->cols) * sizeof *e);
+    for (size_t from = 0; from < w->rows; from += LANES) {
+        size_t end = w->rows - from < LANES ? w->rows : from + LANES;
+
+        if (is_zero(nu + from))
+            continue;
+        for (size_t i = from; i < end; i++)
+            for (uint64_t k = w->ptr[i]; k < w->ptr[i + 1]; k++)
+                e[w->col[k]] += nu[i] * (int64_t)w->val[k];
+    }
+}
+
 void kernel_sparse(int64_t *e, size_t lde, const int64_t *nu, size_t ldn,
                    size_t n, const struct csr *w, const uint32_t *idx,
                    size_t n_idx, int64_t *tmp)
 {
     int64_t *nut = tmp, *et = tmp + LANES * (size_t)w->rows;
 
+    if (w->ptr[w->rows] <= (uint64_t)FEW * w->rows) {
+        for (size_t r = 0; r < n; r++)
+            scatter(e + r * lde, nu + r * ldn, w);
+        return;
+    }
     for (size_t r0 = 0; r0 < n; r0 += LANES) {
         size_t m = n - r0 < LANES ? n - r0 : LANES;
 

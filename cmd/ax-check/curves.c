@@ -183,7 +183,7 @@ static int64_t touch(const struct ends *v)
     int64_t d = -farthest;
     if (v->p < v->r)
         slope = (greater(0, v->last - v->first) << 28) / (v->r - v->p);
-    for (int b = 33; b >= 0; b--)
+    for (int b = 33; b >= 16; b--)
         if (d + (1ll << b) <= farthest &&
             exponential(d + (1ll << b)) <= slope)
             d += 1ll << b;

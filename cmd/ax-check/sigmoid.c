@@ -9,7 +9,7 @@ static i128 decay(int64_t x)
 {
     i128 p = (i128)1 << 60, f = (i128)(x % unit) << 32;
     for (int k = 16; k > 0; k--)
-        p = ((i128)1 << 60) - ((f * p) >> 60) / k;
+        p = ((i128)1 << 60) - (int64_t)((f * p) >> 60) / k;
     for (int64_t n = x / unit; n > 0; n--)
         p = (p * 424136118829305329) >> 60; /* 2^60 / e */
     return p;

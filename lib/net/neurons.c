@@ -23,8 +23,8 @@ static ax_i128 decay(int64_t x)
 {
     ax_i128 f = (ax_i128)(x & (AX_SIGMOID_ONE - 1)) << (SCALE - 28), p = ONE;
 
-    for (int k = TERMS; k > 0; k--)
-        p = ONE - ((f * p) >> SCALE) / k;
+    for (int k = TERMS; k > 0; k--) /* the quotient is below 2^60 */
+        p = ONE - (int64_t)((f * p) >> SCALE) / k;
     for (int64_t n = x >> 28; n > 0; n--)
         p = (p * INV_E) >> SCALE;
     return p;

@@ -301,7 +301,7 @@ def exponentials(box, node):
         slope = exp(r)
         if p < r:
             slope = (max(0, slope - first) << 28) // (r - p)
-        for b in range(33, -1, -1):
+        for b in range(33, 15, -1):
             if d + 2 ** b <= 2 ** 33 and exp(d + 2 ** b) <= slope:
                 d += 2 ** b
         of.append((p, r, d, first))
