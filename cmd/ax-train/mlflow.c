@@ -216,7 +216,7 @@ static ax_status post(struct mlflow *m, const char *call, json_t *body,
     st = deliver(m, &request, &answer, err);
     free(request.p);
     if (st == AX_OK && answer && strncmp(answer, "HTTP/1.", 7) == 0) {
-        status = atoi(answer + 8);
+        status = (int)strtol(answer + 8, NULL, 10);
         end = strstr(answer, "\r\n\r\n");
         said = end ? json_loads(end + 4, 0, NULL) : NULL;
     }
