@@ -5,16 +5,41 @@
 
 #include "ax/checkpoint.h"
 #include "ax/format.h"
+#include "formats/aten/aten.h"
 
-static ax_status no_graph(struct ax_model **out, const unsigned char *data,
+/* An archive with a program in it. *has is false if it has none. */
+static ax_status read_archive(struct ax_model **out, bool *has,
+                              const unsigned char *data, size_t n,
+                              struct ax_err *err)
+{
+    struct torch_zip zip = {0};
+    ax_status st;
+
+    *has = false;
+    if (n < 4 || memcmp(data, "PK", 2) != 0)
+        return AX_OK;
+    st = torch_zip_open(&zip, data, n, err);
+    if (st == AX_OK && aten_is_export(&zip)) {
+        *has = true;
+        st = aten_read_export(out, &zip, data, n, err);
+    }
+    torch_zip_free(&zip);
+    return st;
+}
+
+static ax_status read(struct ax_model **out, const unsigned char *data,
                           size_t n, const struct ax_format_options *opt,
                           struct ax_err *err)
 {
     struct ax_checkpoint c;
-    ax_status st = ax_checkpoint_read(&c, data, n, err);
+    bool has;
+    ax_status st;
 
-    (void)out;
     (void)opt;
+    AX_TRY(read_archive(out, &has, data, n, err));
+    if (has)
+        return AX_OK;
+    st = ax_checkpoint_read(&c, data, n, err);
     if (st == AX_OK)
         st = ax_fail(err, AX_EUNSUPPORTED,
                      "has %zu tensors and no graph: describe it with --arch, "
@@ -28,7 +53,7 @@ const struct ax_format ax_format_checkpoint = {
     .name = "checkpoint",
     .summary = "PyTorch checkpoints and safetensors, with --arch",
     .sniff = ax_checkpoint_sniff,
-    .read = no_graph,
+    .read = read,
 };
 
 static bool sniff(const unsigned char *head, size_t n)

@@ -29,6 +29,27 @@ ax_status ax_model_infer(struct ax_model *m, struct ax_err *err)
  * Includes ax_model_infer, and fails as it does. */
 ax_status ax_model_fold(struct ax_model *m, struct ax_err *err) AX_MUST_CHECK;
 
+/* The same for a graph that is still built, node by node, so that what makes
+ * a node can ask for the shapes that it works on.
+ *
+ * Made for a model whose graph has all its inputs, and no nodes: *out is new;
+ * free it with ax_growth_free, also after failure, before the model. Values
+ * and nodes may be added to the graph, and none changed or removed.
+ * AX_ENOMEM. */
+struct ax_growth;
+ax_status ax_growth_new(struct ax_growth **out, struct ax_model *m,
+                        struct ax_err *err) AX_MUST_CHECK;
+void ax_growth_free(struct ax_growth *w); /* NULL is harmless */
+/* Infer what the nodes make that were added since the last call; fails as
+ * ax_model_infer.
+ * Cost  linear in what was added. */
+ax_status ax_growth_infer(struct ax_growth *w, struct ax_err *err)
+    AX_MUST_CHECK;
+/* Dimension I of a value, from 0, is k N^power with N the one free dimension
+ * of the inputs; power is below 0 if it is not known. */
+void ax_growth_dim(const struct ax_growth *w, uint32_t v, int i, int64_t *k,
+                   int *power);
+
 AX_END_API
 
 #endif

@@ -337,6 +337,89 @@ ax_status infer_graph(struct infer *s, struct ax_model *m, struct ax_err *err)
     return st;
 }
 
+/* ---- a graph that grows ---- */
+
+struct ax_growth {
+    struct infer s;
+    uint32_t values, nodes, cap; /* known so far; room for facts */
+    char *name;
+};
+
+static ax_status more_facts(struct ax_growth *w, struct ax_err *err)
+{
+    struct infer *s = &w->s;
+    struct infer_fact *more;
+
+    if (s->g->n_values > w->cap) {
+        w->cap = 2 * s->g->n_values + 64;
+        more = ax_arena_alloc(s->arena, w->cap, sizeof *more);
+        if (!more)
+            return ax_fail(err, AX_ENOMEM, "no memory for shape inference");
+        if (w->values)
+            memcpy(more, s->facts, w->values * sizeof *more);
+        s->facts = more;
+    }
+    for (; w->values < s->g->n_values; w->values++) {
+        const struct ax_value *v = &s->g->values[w->values];
+
+        s->facts[w->values] = (struct infer_fact){.rank = -1};
+        if (v->tensor != AX_NONE)
+            AX_TRY(constant_fact(s, &s->facts[w->values],
+                                 &s->m->tensors[v->tensor], err));
+    }
+    return AX_OK;
+}
+
+ax_status ax_growth_new(struct ax_growth **out, struct ax_model *m,
+                        struct ax_err *err)
+{
+    struct ax_growth *w = *out = calloc(1, sizeof *w);
+    const struct ax_graph *g = m->graph;
+    const char *borrowed;
+    bool one = one_free(g, &borrowed);
+
+    if (w)
+        w->s = (struct infer){
+            .m = m, .g = m->graph, .arena = ax_arena_new()};
+    if (w && one && borrowed)
+        w->s.free_name = w->name = strdup(borrowed);
+    if (!w || !w->s.arena || (one && borrowed && !w->name))
+        return ax_fail(err, AX_ENOMEM, "no memory for shape inference");
+    AX_TRY(more_facts(w, err));
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        input_fact(&w->s.facts[g->inputs[i]], &g->values[g->inputs[i]], one);
+    return AX_OK;
+}
+
+void ax_growth_free(struct ax_growth *w)
+{
+    if (!w)
+        return;
+    ax_arena_free(w->s.arena);
+    free(w->name);
+    free(w);
+}
+
+ax_status ax_growth_infer(struct ax_growth *w, struct ax_err *err)
+{
+    AX_TRY(more_facts(w, err));
+    for (; w->nodes < w->s.g->n_nodes; w->nodes++) {
+        w->s.node = &w->s.g->nodes[w->nodes];
+        if (infer_node(&w->s, err) != AX_OK)
+            return ax_fail_in(err, "%s", ax_op_name(w->s.node->op));
+    }
+    return AX_OK;
+}
+
+void ax_growth_dim(const struct ax_growth *w, uint32_t v, int i, int64_t *k,
+                   int *power)
+{
+    const struct infer_fact *f = &w->s.facts[v];
+
+    *k = i < f->rank ? f->d[i].k : -1;
+    *power = i < f->rank ? f->d[i].p : -1;
+}
+
 /* ---- graphs inside ---- */
 
 struct infer_name {
