@@ -28,8 +28,8 @@ static ax_status read_archive(struct ax_model **out, bool *has,
 }
 
 static ax_status read(struct ax_model **out, const unsigned char *data,
-                          size_t n, const struct ax_format_options *opt,
-                          struct ax_err *err)
+                      size_t n, const struct ax_format_options *opt,
+                      struct ax_err *err)
 {
     struct ax_checkpoint c;
     bool has;

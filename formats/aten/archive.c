@@ -122,8 +122,7 @@ static ax_status open_old(struct export *x, const struct torch_member *m,
 {
     const struct torch_member *state = find(x, "", "serialized_state_dict",
                                             ".pt"),
-                              *constants = find(x, "",
-                                                "serialized_constants",
+                              *constants = find(x, "", "serialized_constants",
                                                 ".pt");
 
     AX_TRY(read_json(&x->program, x, m, err));
@@ -145,10 +144,9 @@ ax_status export_open(struct export *x, struct ax_err *err)
         if (!this)
             continue;
         if (m)
-            return ax_fail(err, AX_EUNSUPPORTED,
-                           "has several models, '%s' and '%s'",
-                           torch_show(m->name).s,
-                           torch_show(x->zip->v[i].name).s);
+            return ax_fail(
+                err, AX_EUNSUPPORTED, "has several models, '%s' and '%s'",
+                torch_show(m->name).s, torch_show(x->zip->v[i].name).s);
         m = &x->zip->v[i];
         at = this;
     }
@@ -161,8 +159,8 @@ ax_status export_open(struct export *x, struct ax_err *err)
 
 bool aten_is_export(const struct torch_zip *zip)
 {
-    static const struct torch_text old = {
-        "serialized_exported_program.json", 32};
+    static const struct torch_text old = {"serialized_exported_program.json",
+                                          32};
 
     for (size_t i = 0; i < zip->n; i++)
         if (model_at(zip->v[i].name))
@@ -237,8 +235,7 @@ ax_status export_weight(struct ax_weight *w, struct export *x,
 {
     const struct export_source *first = constant ? &x->constants
                                                  : &x->weights,
-                               *then = constant ? &x->weights
-                                                : &x->constants;
+                               *then = constant ? &x->weights : &x->constants;
 
     for (int i = 0; i < 2; i++) {
         const struct export_source *s = i ? then : first;

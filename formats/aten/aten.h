@@ -69,7 +69,7 @@ struct aten {
     struct aten_state {
         uint32_t now;
         bool shared;
-    } *state;
+    } * state;
     uint32_t n_state;
 };
 
@@ -199,9 +199,8 @@ ax_status aten_sizes(struct aten *a, uint32_t *out,
 
 ax_status aten_cast(struct aten *a, uint32_t *v, ax_dtype dtype,
                     struct ax_err *err) AX_MUST_CHECK;
-ax_status aten_transpose(struct aten *a, uint32_t *out, uint32_t x,
-                         int64_t i, int64_t k, struct ax_err *err)
-    AX_MUST_CHECK;
+ax_status aten_transpose(struct aten *a, uint32_t *out, uint32_t x, int64_t i,
+                         int64_t k, struct ax_err *err) AX_MUST_CHECK;
 ax_status aten_reshape(struct aten *a, uint32_t *out, uint32_t x,
                        const struct aten_value *dims, uint32_t n,
                        struct ax_err *err) AX_MUST_CHECK;

@@ -129,8 +129,7 @@ ax_status aten_output(struct aten *a, struct aten_value v, const char *name,
     for (uint32_t i = 0; i < g->n_outputs; i++)
         twice |= g->outputs[i] == value;
     if (!made || twice) {
-        snprintf(
-            a->name, sizeof a->name, "output:%u", g->n_outputs);
+        snprintf(a->name, sizeof a->name, "output:%u", g->n_outputs);
         a->named = false;
         AX_TRY(aten_emit(a, &value, AX_OP_Identity, value, AX_NONE, AX_NONE,
                          err));
@@ -532,8 +531,8 @@ ax_status aten_cast(struct aten *a, uint32_t *v, ax_dtype dtype,
     return arch_attr_int(&a->b, "to", dtype, err);
 }
 
-ax_status aten_transpose(struct aten *a, uint32_t *out, uint32_t x,
-                         int64_t i, int64_t k, struct ax_err *err)
+ax_status aten_transpose(struct aten *a, uint32_t *out, uint32_t x, int64_t i,
+                         int64_t k, struct ax_err *err)
 {
     int64_t perm[AX_RANK_MAX];
     int rank;
@@ -619,9 +618,7 @@ ax_status aten_get_list(int64_t *out, size_t *n, size_t max,
                         struct aten_value list, const char *what,
                         struct ax_err *err)
 {
-    *n = list.kind == ATEN_INT    ? 1
-         : list.kind == ATEN_NONE ? 0
-                                  : list.n;
+    *n = list.kind == ATEN_INT ? 1 : list.kind == ATEN_NONE ? 0 : list.n;
     if (*n > max)
         return ax_fail(err, AX_EUNSUPPORTED,
                        "'%s' has %zu numbers, at most %zu are supported",
@@ -636,18 +633,16 @@ ax_status aten_get_list(int64_t *out, size_t *n, size_t max,
 /* bool, integers, reals */
 static int category(ax_dtype t)
 {
-    return t == AX_BOOL                             ? 0
-           : ax_dtype_class(t) != AX_CLASS_REAL ? 1
-                                                    : 2;
+    return t == AX_BOOL ? 0 : ax_dtype_class(t) != AX_CLASS_REAL ? 1 : 2;
 }
 
 /* How much an operand has to say: a tensor with dimensions more than one
  * without, that more than a number. */
 static int weight_of(const struct aten *a, struct aten_value x)
 {
-    return x.kind != ATEN_TENSOR                    ? 0
+    return x.kind != ATEN_TENSOR               ? 0
            : a->b.g->values[x.value].rank == 0 ? 1
-                                                    : 2;
+                                               : 2;
 }
 
 static ax_status type_of(struct aten *a, ax_dtype *out, struct aten_value x,

@@ -119,9 +119,9 @@ static bool all_of(struct aten_value x, char type)
 static const char *kind_name(struct aten_value x)
 {
     static const char *const names[] = {
-        "None",      "a truth value", "an integer", "a number", "text",
-        "a list",    "a tuple",       "a tensor",   "an object",
-        "a function", "a device"};
+        "None",      "a truth value", "an integer", "a number",
+        "text",      "a list",        "a tuple",    "a tensor",
+        "an object", "a function",    "a device"};
 
     return x.kind == ATEN_INT && x.power ? "a size that is not fixed"
                                          : names[x.kind];

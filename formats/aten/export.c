@@ -16,8 +16,8 @@ enum { NODES_MAX = 1 << 20 };
 ax_dtype export_type(const json_t *number)
 {
     static const ax_dtype types[] = {
-        [1] = AX_U8,   [2] = AX_I8,  [3] = AX_I16,   [4] = AX_I32,
-        [5] = AX_I64,  [6] = AX_F16, [7] = AX_F32,   [8] = AX_F64,
+        [1] = AX_U8,    [2] = AX_I8,    [3] = AX_I16, [4] = AX_I32,
+        [5] = AX_I64,   [6] = AX_F16,   [7] = AX_F32, [8] = AX_F64,
         [12] = AX_BOOL, [13] = AX_BF16, [28] = AX_U16};
     json_int_t n = json_integer_value(number);
 
@@ -28,7 +28,7 @@ ax_dtype export_type(const json_t *number)
 
 /* Sizes or strides: *free_at is the first that is no number, or -1. */
 ax_status export_dims(int64_t *dims, int *rank, int *free_at,
-                           const json_t *list, struct ax_err *err)
+                      const json_t *list, struct ax_err *err)
 {
     size_t n = json_array_size(list);
 
@@ -39,8 +39,8 @@ ax_status export_dims(int64_t *dims, int *rank, int *free_at,
                        AX_RANK_MAX);
     *rank = (int)n;
     for (int i = 0; i < *rank; i++) {
-        const json_t *size = json_object_get(
-            json_array_get(list, (size_t)i), "as_int");
+        const json_t *size = json_object_get(json_array_get(list, (size_t)i),
+                                             "as_int");
 
         dims[i] = size ? json_integer_value(size) : -1;
         if (size && (!json_is_integer(size) || dims[i] < 0))
@@ -85,8 +85,8 @@ static ax_status find_value(struct aten_value *out, const struct export *x,
     const json_t *at = s ? json_object_get(x->names, s) : NULL;
 
     if (!at)
-        return ax_fail(err, AX_EFORMAT, "no value before it is called '%.80s'",
-                       s ? s : "");
+        return ax_fail(err, AX_EFORMAT,
+                       "no value before it is called '%.80s'", s ? s : "");
     *out = x->values[json_integer_value(at)];
     return AX_OK;
 }
@@ -105,9 +105,8 @@ static ax_status read_float(struct aten_value *out, const json_t *v,
     out->kind = ATEN_FLOAT;
     if (!s) {
         out->f = json_number_value(v);
-        return json_is_number(v)
-                   ? AX_OK
-                   : ax_fail(err, AX_EFORMAT, "is no number");
+        return json_is_number(v) ? AX_OK
+                                 : ax_fail(err, AX_EFORMAT, "is no number");
     }
     out->f = strcmp(s, "Infinity") == 0    ? INFINITY
              : strcmp(s, "-Infinity") == 0 ? -INFINITY
@@ -174,8 +173,8 @@ static const struct {
     {"as_device", FORM_OTHER, false},
 };
 
-static ax_status one(struct aten_value *out, struct export *x,
-                     enum form form, const json_t *v, struct ax_err *err)
+static ax_status one(struct aten_value *out, struct export *x, enum form form,
+                     const json_t *v, struct ax_err *err)
 {
     ax_dtype type;
 
@@ -190,9 +189,8 @@ static ax_status one(struct aten_value *out, struct export *x,
                    : ax_fail(err, AX_EFORMAT, "is no truth value");
     case FORM_INT:
         *out = aten_int(json_integer_value(v));
-        return json_is_integer(v)
-                   ? AX_OK
-                   : ax_fail(err, AX_EFORMAT, "is no integer");
+        return json_is_integer(v) ? AX_OK
+                                  : ax_fail(err, AX_EFORMAT, "is no integer");
     case FORM_FLOAT:
         return read_float(out, v, err);
     case FORM_TEXT:
@@ -247,11 +245,11 @@ static ax_status argument(struct aten_value *out, struct export *x,
         }
         if (!json_is_array(v) || json_array_size(v) > NODES_MAX)
             return ax_fail(err, AX_EFORMAT, "is no list");
-        AX_TRY(aten_list(&x->a, out, ATEN_LIST,
-                         (uint32_t)json_array_size(v), err));
+        AX_TRY(aten_list(&x->a, out, ATEN_LIST, (uint32_t)json_array_size(v),
+                         err));
         for (uint32_t k = 0; k < out->n; k++)
-            AX_TRY(one(&out->v[k], x, forms[i].form, json_array_get(v, k),
-                       err));
+            AX_TRY(
+                one(&out->v[k], x, forms[i].form, json_array_get(v, k), err));
         x->depth--;
         return AX_OK;
     }
@@ -275,7 +273,7 @@ static ax_status agree(struct export *x, const char *name,
     if (!said || v.kind != ATEN_TENSOR)
         return AX_OK;
     AX_TRY(export_dims(dims, &rank, &free_at, json_object_get(said, "sizes"),
-                     err));
+                       err));
     is = &x->a.b.g->values[v.value];
     same = (!type || !is->dtype || type == is->dtype) &&
            (is->rank < 0 || is->rank == rank);
@@ -574,8 +572,8 @@ static ax_status read_input(struct export *x, const json_t *spec,
             return ax_fail(err, AX_EFORMAT, "an input has no name");
         /* Buffers that are not saved with the others are constants. */
         if (weight(x, &v, fqn,
-                   kinds[i].constant || json_is_false(json_object_get(
-                                            body, "persistent")),
+                   kinds[i].constant ||
+                       json_is_false(json_object_get(body, "persistent")),
                    err) != AX_OK)
             return ax_fail_in(err, "tensor '%.80s'", fqn);
         return name_value(x, arg, v, err);

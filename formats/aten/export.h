@@ -15,13 +15,14 @@ struct export_source {
     struct ax_checkpoint pickled;
 };
 
-struct export {
+struct export
+{
     struct aten a;
     const struct torch_zip *zip;
     size_t budget; /* bytes that may still be decompressed */
     json_t *program;
-    const json_t *said;  /* "tensor_values" */
-    const char *symbol;  /* of the free dimension, or NULL */
+    const json_t *said;     /* "tensor_values" */
+    const char *symbol;     /* of the free dimension, or NULL */
     struct torch_text root; /* folder of the archive, with its slash */
     struct export_source weights, constants;
     json_t *names; /* of values, to their index */
@@ -31,7 +32,7 @@ struct export {
     struct export_tied {
         struct ax_weight w;
         struct aten_value v;
-    } *tied;
+    } * tied;
     size_t n_tied;
 };
 

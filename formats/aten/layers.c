@@ -39,10 +39,10 @@ static ax_status want_rank(struct aten *a, uint32_t v, int rank,
     int is;
 
     AX_TRY(aten_rank(a, &is, v, err));
-    return is == rank ? AX_OK
-                      : ax_fail(err, AX_ESHAPE,
-                                "'%s' has %d dimensions, wants %d", what, is,
-                                rank);
+    return is == rank
+               ? AX_OK
+               : ax_fail(err, AX_ESHAPE, "'%s' has %d dimensions, wants %d",
+                         what, is, rank);
 }
 
 static ax_status linear(struct aten *a, struct aten_value *out,
@@ -152,8 +152,8 @@ static ax_status softmax(struct aten *a, struct aten_value *out,
     AX_TRY(aten_rank(a, &rank, x, err));
     AX_TRY(aten_axis(&axis, arg[1].i, rank, err));
     out->kind = ATEN_TENSOR;
-    AX_TRY(aten_emit(a, &out->value, (ax_op)number, x, AX_NONE, AX_NONE,
-                     err));
+    AX_TRY(
+        aten_emit(a, &out->value, (ax_op)number, x, AX_NONE, AX_NONE, err));
     return aten_attr(a, "axis", axis == rank - 1 ? -1 : axis, -1, err);
 }
 
@@ -194,8 +194,7 @@ static ax_status batch_norm(struct aten *a, struct aten_value *out,
     in[3] = arg[3].value;
     in[4] = arg[4].value;
     out->kind = ATEN_TENSOR;
-    AX_TRY(
-        aten_emit_n(a, &out->value, AX_OP_BatchNormalization, in, 5, err));
+    AX_TRY(aten_emit_n(a, &out->value, AX_OP_BatchNormalization, in, 5, err));
     return aten_attr_real(a, "epsilon", aten_real(arg[6]), 1e-5, err);
 }
 
@@ -251,8 +250,7 @@ static ax_status layer_norm(struct aten *a, struct aten_value *out,
     if (arg[3].kind == ATEN_TENSOR)
         in[2] = arg[3].value;
     out->kind = ATEN_TENSOR;
-    AX_TRY(
-        aten_emit_n(a, &out->value, AX_OP_LayerNormalization, in, 3, err));
+    AX_TRY(aten_emit_n(a, &out->value, AX_OP_LayerNormalization, in, 3, err));
     AX_TRY(aten_attr(a, "axis", -(int64_t)n, -1, err));
     AX_TRY(aten_attr_real(a, "epsilon", aten_real(arg[4]), 1e-5, err));
     return number ? first_of(a, out, (uint32_t)number, err) : AX_OK;
@@ -575,9 +573,8 @@ const struct aten_op aten_layers[] = {
      layer_norm, 0},
     {"native_layer_norm", NULL,
      "input:T normalized_shape:I weight:O bias:O eps:s", layer_norm, 3},
-    {"rms_norm", NULL,
-     "input:T normalized_shape:I weight:O=None eps:S=None", rms_norm,
-     AX_OP_RMSNormalization},
+    {"rms_norm", NULL, "input:T normalized_shape:I weight:O=None eps:S=None",
+     rms_norm, AX_OP_RMSNormalization},
     {"group_norm", NULL,
      "input:T num_groups:i weight:O=None bias:O=None eps:s=1e-5 "
      "cudnn_enabled:*=None",

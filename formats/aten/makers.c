@@ -200,8 +200,7 @@ static ax_status scalar(struct aten *a, struct aten_value *out,
 {
     ax_dtype type;
 
-    AX_TRY(named_type(&type, arg[1],
-                      number ? natural(arg[0]) : AX_F32, err));
+    AX_TRY(named_type(&type, arg[1], number ? natural(arg[0]) : AX_F32, err));
     out->kind = ATEN_TENSOR;
     return aten_number(a, &out->value, type, aten_real(arg[0]), err);
 }
@@ -301,8 +300,7 @@ const struct aten_op aten_makers[] = {
     {"to", "other", "self:T other:T " COPY, type_as, 0},
     {"to", "device prim_Device", "self:T device:* dtype:d=None " COPY,
      to_device, 0},
-    {"to", "dtype_layout",
-     "self:T dtype:d=None " REST " " COPY, to_type, 0},
+    {"to", "dtype_layout", "self:T dtype:d=None " REST " " COPY, to_type, 0},
     {"_to_copy", NULL,
      "self:T dtype:d=None " REST " non_blocking:*=False "
      "memory_format:*=None",

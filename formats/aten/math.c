@@ -94,17 +94,26 @@ static ax_status glu(struct aten *a, struct aten_value *out,
                      err);
 }
 
-/* ELU of slopes, where the form of three is alpha, scale, input_scale. */
+/* scale ELU(x), which is SELU for certain numbers. */
 static ax_status elu(struct aten *a, struct aten_value *out,
                      const struct aten_value *arg, int number,
                      struct ax_err *err)
 {
-    if (aten_real(arg[2]) != 1 || aten_real(arg[3]) != 1)
+    ax_dtype type;
+    uint32_t scale;
+
+    if (aten_real(arg[3]) != 1)
         return ax_fail(err, AX_EUNSUPPORTED,
-                       "arguments 'scale' and 'input_scale' other than 1 are "
-                       "not supported");
+                       "argument 'input_scale' other than 1 is not "
+                       "supported");
     AX_TRY(unary(a, out, arg, number, err));
-    return aten_attr_real(a, "alpha", aten_real(arg[1]), 1, err);
+    AX_TRY(aten_attr_real(a, "alpha", aten_real(arg[1]), 1, err));
+    if (aten_real(arg[2]) == 1)
+        return AX_OK;
+    AX_TRY(aten_type(a, &type, arg[0].value, err));
+    AX_TRY(aten_number(a, &scale, type, aten_real(arg[2]), err));
+    return aten_emit(a, &out->value, AX_OP_Mul, out->value, scale, AX_NONE,
+                     err);
 }
 
 static ax_status celu(struct aten *a, struct aten_value *out,
@@ -170,8 +179,8 @@ static ax_status prelu(struct aten *a, struct aten_value *out,
         AX_TRY(aten_fixed(a, &n, slope, 0, err));
         for (int i = 0; i < rank - 1; i++)
             shape[i] = aten_int(i ? 1 : n);
-        AX_TRY(aten_reshape(a, &slope, slope, shape, (uint32_t)rank - 1,
-                            err));
+        AX_TRY(
+            aten_reshape(a, &slope, slope, shape, (uint32_t)rank - 1, err));
     }
     out->kind = ATEN_TENSOR;
     return aten_emit(a, &out->value, (ax_op)number, arg[0].value, slope,
@@ -424,8 +433,8 @@ static ax_status addc(struct aten *a, struct aten_value *out,
 {
     struct aten_value t = {0};
 
-    AX_TRY(two(a, &t, arg[1], arg[2], number == AX_OP_Div, (ax_op)number,
-               err));
+    AX_TRY(
+        two(a, &t, arg[1], arg[2], number == AX_OP_Div, (ax_op)number, err));
     if (aten_real(arg[3]) != 1)
         AX_TRY(two(a, &t, t, arg[3], false, AX_OP_Mul, err));
     return two(a, out, arg[0], t, false, AX_OP_Add, err);
@@ -692,13 +701,11 @@ const struct aten_op aten_math[] = {
     {"clip", "default", "self:T min:S=None max:S=None", clamp, 0},
     {"clamp_min", "default", "self:T min:s", clamp, AX_OP_Max},
     {"clamp_max", "default", "self:T max:s", clamp, AX_OP_Min},
-    {"threshold", NULL, "self:T threshold:s value:s", threshold,
-     AX_OP_Relu},
+    {"threshold", NULL, "self:T threshold:s value:s", threshold, AX_OP_Relu},
 
     {"add", "Tensor Scalar", "self:x other:x alpha:s=1", scaled, AX_OP_Add},
     {"sub", "Tensor Scalar", "self:x other:x alpha:s=1", scaled, AX_OP_Sub},
-    {"rsub", "Tensor Scalar", "self:x other:x alpha:s=1", scaled,
-     -AX_OP_Sub},
+    {"rsub", "Tensor Scalar", "self:x other:x alpha:s=1", scaled, -AX_OP_Sub},
     {"mul", "Tensor Scalar", "self:x other:x", binary, AX_OP_Mul},
     {"div", "Tensor Scalar Tensor_mode Scalar_mode",
      "self:x other:x rounding_mode:t=None", divide, 0},
@@ -755,20 +762,16 @@ const struct aten_op aten_math[] = {
      AX_OP_ReduceMin},
     {"max", "default", "self:T", reduce_all, AX_OP_ReduceMax},
     {"min", "default", "self:T", reduce_all, AX_OP_ReduceMin},
-    {"max", "dim", "self:T dim:i keepdim:b=False", max_dim,
-     AX_OP_ReduceMax},
-    {"min", "dim", "self:T dim:i keepdim:b=False", max_dim,
-     AX_OP_ReduceMin},
+    {"max", "dim", "self:T dim:i keepdim:b=False", max_dim, AX_OP_ReduceMax},
+    {"min", "dim", "self:T dim:i keepdim:b=False", max_dim, AX_OP_ReduceMin},
     {"argmax", NULL, "self:T dim:d=None keepdim:b=False", arg_max,
      AX_OP_ArgMax},
     {"argmin", NULL, "self:T dim:d=None keepdim:b=False", arg_max,
      AX_OP_ArgMin},
     {"any", "default", "self:T", any, AX_OP_ReduceMax},
     {"all", "default", "self:T", any, AX_OP_ReduceMin},
-    {"any", "dim dims", "self:T dim:Y keepdim:b=False", any,
-     AX_OP_ReduceMax},
-    {"all", "dim dims", "self:T dim:Y keepdim:b=False", any,
-     AX_OP_ReduceMin},
+    {"any", "dim dims", "self:T dim:Y keepdim:b=False", any, AX_OP_ReduceMax},
+    {"all", "dim dims", "self:T dim:Y keepdim:b=False", any, AX_OP_ReduceMin},
     {"var", "default", "self:T unbiased:b=True", var_all, 0},
     {"std", "default", "self:T unbiased:b=True", var_all, 1},
     {"var", "dim", "self:T dim:Y unbiased:b=True keepdim:b=False", var, 0},

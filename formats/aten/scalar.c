@@ -10,14 +10,22 @@ enum op { ADD, SUB, MUL, DIV, FLOORDIV, MOD, POW, EQ, NE, LT, LE, GT, GE };
 static const struct {
     const char *name;
     enum op op;
-} names[] = {{"add", ADD},           {"sub", SUB},
-             {"mul", MUL},           {"div", DIV},
-             {"truediv", DIV},       {"floordiv", FLOORDIV},
-             {"floor_divide", FLOORDIV}, {"mod", MOD},
-             {"remainder", MOD},     {"pow", POW},
-             {"eq", EQ},             {"ne", NE},
-             {"lt", LT},             {"le", LE},
-             {"gt", GT},             {"ge", GE}};
+} names[] = {{"add", ADD},
+             {"sub", SUB},
+             {"mul", MUL},
+             {"div", DIV},
+             {"truediv", DIV},
+             {"floordiv", FLOORDIV},
+             {"floor_divide", FLOORDIV},
+             {"mod", MOD},
+             {"remainder", MOD},
+             {"pow", POW},
+             {"eq", EQ},
+             {"ne", NE},
+             {"lt", LT},
+             {"le", LE},
+             {"gt", GT},
+             {"ge", GE}};
 
 static int64_t floor_of(int64_t x, int64_t y)
 {
@@ -141,8 +149,7 @@ ax_status aten_arithmetic(struct aten_value *out, const char *name,
             return ax_fail(err, AX_EUNSUPPORTED,
                            "depends on the shape of the input, which is not "
                            "fixed");
-        *out = (struct aten_value){.kind = ATEN_BOOL,
-                                   .i = compare(op, 0, 0)};
+        *out = (struct aten_value){.kind = ATEN_BOOL, .i = compare(op, 0, 0)};
         return AX_OK;
     }
     if (op >= EQ) {
@@ -150,7 +157,11 @@ ax_status aten_arithmetic(struct aten_value *out, const char *name,
 
         *out = (struct aten_value){
             .kind = ATEN_BOOL,
-            .i = whole ? compare(op, x.i > y.i ? 1 : x.i < y.i ? -1 : 0, 0)
+            .i = whole ? compare(op,
+                                 x.i > y.i   ? 1
+                                 : x.i < y.i ? -1
+                                             : 0,
+                                 0)
                        : compare(op, aten_real(x), aten_real(y))};
         return AX_OK;
     }

@@ -150,8 +150,7 @@ static ax_status squeeze(struct aten *a, struct aten_value *out,
     for (size_t i = 0; i < (number ? n : (size_t)rank); i++) {
         struct aten_value d;
 
-        AX_TRY(aten_axis(&list[i], number ? list[i] : (int64_t)i, rank,
-                         err));
+        AX_TRY(aten_axis(&list[i], number ? list[i] : (int64_t)i, rank, err));
         if (!rank)
             continue;
         AX_TRY(aten_dim(a, &d, arg[0].value, (int)list[i], err));
@@ -384,8 +383,8 @@ static ax_status select_one(struct aten *a, uint32_t *out, uint32_t x,
 }
 
 static ax_status select_at(struct aten *a, struct aten_value *out,
-                        const struct aten_value *arg, int number,
-                        struct ax_err *err)
+                           const struct aten_value *arg, int number,
+                           struct ax_err *err)
 {
     int64_t axis;
     int rank;
@@ -412,17 +411,16 @@ static ax_status narrow(struct aten *a, struct aten_value *out,
     if (from < 0 || arg[3].i < 0 || arg[3].i > INT32_MAX || from > INT32_MAX)
         return ax_fail(err, AX_ESHAPE, "a part that is not there");
     out->kind = ATEN_TENSOR;
-    return slice_of(a, &out->value, arg[0].value, axis, from,
-                    from + arg[3].i, 1, err);
+    return slice_of(a, &out->value, arg[0].value, axis, from, from + arg[3].i,
+                    1, err);
 }
 
 enum { PARTS_MAX = 4096 };
 
 /* Parts of sizes SIZE, the last of what is left; NULL: of the sizes V. */
 static ax_status parts(struct aten *a, struct aten_value *out, uint32_t x,
-                       int64_t axis, int64_t size,
-                       const struct aten_value *v, uint32_t n,
-                       struct ax_err *err)
+                       int64_t axis, int64_t size, const struct aten_value *v,
+                       uint32_t n, struct ax_err *err)
 {
     int64_t from = 0, all;
 
@@ -667,8 +665,8 @@ static ax_status shuffle(struct aten *a, struct aten_value *out,
 
     AX_TRY(aten_rank(a, &rank, arg[0].value, err));
     if (rank != 4 || r < 1 || r > 1 << 12)
-        return ax_fail(err, AX_EUNSUPPORTED, "of rank %d by %" PRId64
-                       " is not supported", rank, r);
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "of rank %d by %" PRId64 " is not supported", rank, r);
     out->kind = ATEN_TENSOR;
     if (number) {
         AX_TRY(aten_emit(a, &out->value, AX_OP_DepthToSpace, arg[0].value,
@@ -687,8 +685,8 @@ static ax_status shuffle(struct aten *a, struct aten_value *out,
     to[4] = aten_int(d[3].i / r);
     AX_TRY(aten_reshape(a, &x, arg[0].value, to, 6, err));
     AX_TRY(aten_emit(a, &x, AX_OP_Transpose, x, AX_NONE, AX_NONE, err));
-    AX_TRY(arch_attr_ints(&a->b, "perm",
-                          (const int64_t[]){0, 1, 3, 5, 2, 4}, 6, err));
+    AX_TRY(arch_attr_ints(&a->b, "perm", (const int64_t[]){0, 1, 3, 5, 2, 4},
+                          6, err));
     to[1] = product(d[1], aten_int(r * r));
     to[3] = to[4];
     return aten_reshape(a, &out->value, x, to, 4, err);
@@ -745,8 +743,8 @@ const struct aten_op aten_shapes[] = {
     {"expand", NULL, "self:T size:Z implicit:*=False", expand, 0},
     {"expand_as", NULL, "self:T other:T", expand_as, 0},
     {"repeat", NULL, "self:T repeats:Z", repeat, AX_OP_Tile},
-    {"slice", "Tensor",
-     "self:T dim:i=0 start:n=None end:n=None step:i=1", slice, 0},
+    {"slice", "Tensor", "self:T dim:i=0 start:n=None end:n=None step:i=1",
+     slice, 0},
     {"select", "int", "self:T dim:i index:i", select_at, 0},
     {"narrow", "default", "self:T dim:i start:i length:i", narrow, 0},
     {"split", "Tensor", "self:T split_size:i dim:i=0", split, 0},
@@ -762,8 +760,8 @@ const struct aten_op aten_shapes[] = {
     {"stack", NULL, "tensors:L dim:i=0", cat, 1},
     {"index_select", NULL, "self:T dim:i index:T", index_select,
      AX_OP_Gather},
-    {"gather", NULL, "self:T dim:i index:T sparse_grad:*=False",
-     index_select, AX_OP_GatherElements},
+    {"gather", NULL, "self:T dim:i index:T sparse_grad:*=False", index_select,
+     AX_OP_GatherElements},
     {"index", "Tensor", "self:T indices:N", index_one, AX_OP_Gather},
     {"tril", NULL, "self:T diagonal:i=0", triangle, 0},
     {"triu", NULL, "self:T diagonal:i=0", triangle, 1},

@@ -79,13 +79,11 @@ static ax_status convolve(struct aten *a, struct aten_value *out,
 
     AX_TRY(spatial(a, &w.n, arg[0].value, number, err));
     for (size_t i = 0; i < w.n; i++)
-        AX_TRY(
-            aten_fixed(a, &w.kernel[i], arg[1].value, (int)i + 2, err));
+        AX_TRY(aten_fixed(a, &w.kernel[i], arg[1].value, (int)i + 2, err));
     AX_TRY(aten_get_ints(w.stride, w.n, arg[3], "stride", 1, 1, err));
     AX_TRY(aten_get_ints(w.dilation, w.n, arg[5], "dilation", 1, 1, err));
     AX_TRY(conv_pads(&w, arg[4], err));
-    AX_TRY(
-        aten_get_ints(more, w.n, arg[7], "output_padding", 0, 0, err));
+    AX_TRY(aten_get_ints(more, w.n, arg[7], "output_padding", 0, 0, err));
     AX_TRY(aten_value_of(a, &b, arg[2], AX_F32, err));
     out->kind = ATEN_TENSOR;
     AX_TRY(aten_emit(a, &out->value,
@@ -130,15 +128,14 @@ static ax_status pool_window(struct window *w, struct aten_value kernel,
     struct aten_value none = {0};
 
     AX_TRY(aten_get_ints(w->kernel, w->n, kernel, "kernel_size", 0, 1, err));
-    AX_TRY(aten_get_ints(w->stride, w->n,
-                         stride.kind == ATEN_LIST && !stride.n ? none
-                                                               : stride,
-                         "stride", 1, 1, err));
+    AX_TRY(
+        aten_get_ints(w->stride, w->n,
+                      stride.kind == ATEN_LIST && !stride.n ? none : stride,
+                      "stride", 1, 1, err));
     if (stride.kind == ATEN_NONE || (stride.kind == ATEN_LIST && !stride.n))
         memcpy(w->stride, w->kernel, sizeof w->stride);
     AX_TRY(aten_get_ints(w->pads, w->n, padding, "padding", 0, 0, err));
-    AX_TRY(aten_get_ints(w->dilation, w->n, dilation, "dilation", 1, 1,
-                         err));
+    AX_TRY(aten_get_ints(w->dilation, w->n, dilation, "dilation", 1, 1, err));
     for (size_t i = 0; i < w->n; i++)
         if (2 * w->pads[i] > w->kernel[i])
             return ax_fail(err, AX_EFORMAT,
@@ -207,8 +204,8 @@ static ax_status avg_pool(struct aten *a, struct aten_value *out,
     if (arg[4].i)
         AX_TRY(no_overhang(a, arg[0].value, &w, err));
     out->kind = ATEN_TENSOR;
-    AX_TRY(aten_emit(a, &out->value, AX_OP_AveragePool, arg[0].value,
-                     AX_NONE, AX_NONE, err));
+    AX_TRY(aten_emit(a, &out->value, AX_OP_AveragePool, arg[0].value, AX_NONE,
+                     AX_NONE, err));
     AX_TRY(window_attrs(a, &w, true, err));
     return aten_attr(a, "count_include_pad", arg[5].i, 0, err);
 }
@@ -225,8 +222,8 @@ static ax_status adaptive_pool(struct aten *a, struct aten_value *out,
 
     AX_TRY(spatial(a, &w.n, arg[0].value, most ? -number : number, err));
     if (arg[1].kind != ATEN_INT && arg[1].n != w.n)
-        return ax_fail(err, AX_EFORMAT, "'output_size' has %" PRIu32
-                       " numbers", arg[1].n);
+        return ax_fail(err, AX_EFORMAT,
+                       "'output_size' has %" PRIu32 " numbers", arg[1].n);
     for (size_t i = 0; i < w.n; i++) {
         size[i] = arg[1].kind == ATEN_INT ? arg[1] : arg[1].v[i];
         one &= size[i].kind == ATEN_INT && size[i].i == 1;
@@ -248,15 +245,13 @@ static ax_status adaptive_pool(struct aten *a, struct aten_value *out,
     }
     *out = arg[0];
     if (one)
-        return aten_emit(
-            a, &out->value,
-            most ? AX_OP_GlobalMaxPool : AX_OP_GlobalAveragePool,
-            arg[0].value, AX_NONE, AX_NONE, err);
+        return aten_emit(a, &out->value,
+                         most ? AX_OP_GlobalMaxPool : AX_OP_GlobalAveragePool,
+                         arg[0].value, AX_NONE, AX_NONE, err);
     if (same)
         return AX_OK;
-    AX_TRY(aten_emit(a, &out->value,
-                     most ? AX_OP_MaxPool : AX_OP_AveragePool, arg[0].value,
-                     AX_NONE, AX_NONE, err));
+    AX_TRY(aten_emit(a, &out->value, most ? AX_OP_MaxPool : AX_OP_AveragePool,
+                     arg[0].value, AX_NONE, AX_NONE, err));
     return window_attrs(a, &w, true, err);
 }
 
@@ -391,16 +386,17 @@ static ax_status nearest(struct aten *a, struct aten_value *out,
                          const struct aten_value *arg, int number,
                          struct ax_err *err)
 {
-    return resize(a, out, arg[0], arg[1], number ? arg[2] : (struct aten_value){0},
-                  -1, err);
+    return resize(a, out, arg[0], arg[1],
+                  number ? arg[2] : (struct aten_value){0}, -1, err);
 }
 
 static ax_status bilinear(struct aten *a, struct aten_value *out,
                           const struct aten_value *arg, int number,
                           struct ax_err *err)
 {
-    return resize(a, out, arg[0], arg[1], number ? arg[3] : (struct aten_value){0},
-                  arg[2].i != 0, err);
+    return resize(a, out, arg[0], arg[1],
+                  number ? arg[3] : (struct aten_value){0}, arg[2].i != 0,
+                  err);
 }
 
 #define CONV   "input:T weight:T bias:O=None stride:I=1 "
@@ -429,12 +425,12 @@ const struct aten_op aten_windows[] = {
     {"max_pool1d", NULL, POOL "dilation:I=1 ceil_mode:b=False", max_pool, 1},
     {"max_pool2d", NULL, POOL "dilation:I=1 ceil_mode:b=False", max_pool, 2},
     {"max_pool3d", NULL, POOL "dilation:I=1 ceil_mode:b=False", max_pool, 3},
-    {"max_pool1d_with_indices", NULL,
-     POOL "dilation:I=1 ceil_mode:b=False", max_pool_pair, 1},
-    {"max_pool2d_with_indices", NULL,
-     POOL "dilation:I=1 ceil_mode:b=False", max_pool_pair, 2},
-    {"max_pool3d_with_indices", NULL,
-     POOL "dilation:I=1 ceil_mode:b=False", max_pool_pair, 3},
+    {"max_pool1d_with_indices", NULL, POOL "dilation:I=1 ceil_mode:b=False",
+     max_pool_pair, 1},
+    {"max_pool2d_with_indices", NULL, POOL "dilation:I=1 ceil_mode:b=False",
+     max_pool_pair, 2},
+    {"max_pool3d_with_indices", NULL, POOL "dilation:I=1 ceil_mode:b=False",
+     max_pool_pair, 3},
     {"avg_pool1d", NULL, POOL FLAGS, avg_pool, 1},
     {"avg_pool2d", NULL, POOL FLAGS " divisor_override:d=None", avg_pool, 2},
     {"avg_pool3d", NULL, POOL FLAGS " divisor_override:d=None", avg_pool, 3},
@@ -451,10 +447,10 @@ const struct aten_op aten_windows[] = {
     {"reflection_pad2d", NULL, "self:T padding:I", pad_as, 1},
     {"replication_pad1d", NULL, "self:T padding:I", pad_as, 2},
     {"replication_pad2d", NULL, "self:T padding:I", pad_as, 2},
-    {"upsample_nearest1d", "vec",
-     "input:T output_size:Y scale_factors:F", nearest, 1},
-    {"upsample_nearest2d", "vec",
-     "input:T output_size:Y scale_factors:F", nearest, 1},
+    {"upsample_nearest1d", "vec", "input:T output_size:Y scale_factors:F",
+     nearest, 1},
+    {"upsample_nearest2d", "vec", "input:T output_size:Y scale_factors:F",
+     nearest, 1},
     {"upsample_nearest1d", "default", "self:T output_size:I scales:*=None",
      nearest, 0},
     {"upsample_nearest2d", "default",

@@ -60,25 +60,19 @@ ax_status infer_gather_elements(struct infer *s, struct ax_err *err)
 
 ax_status infer_tile(struct infer *s, struct ax_err *err)
 {
-    const struct infer_fact *x = infer_in(s, 0);
+    const struct infer_fact *x = infer_in(s, 0), *times = infer_in(s, 1);
     struct infer_fact *out = infer_out(s, 0);
-    const int64_t *times;
-    bool known;
-    uint32_t n;
 
     out->dtype = x->dtype;
-    if (x->rank < 0)
-        return AX_OK;
-    AX_TRY(infer_numbers(s, 1, &known, &times, &n, err));
-    if (known && n != (uint32_t)x->rank)
-        return ax_fail(err, AX_ESHAPE, "repeats has %u numbers, wants %d", n,
-                       x->rank);
     out->rank = x->rank;
+    if (x->rank >= 0 && times->v && times->n_v != (uint32_t)x->rank)
+        return ax_fail(err, AX_ESHAPE, "repeats has %u numbers, wants %d",
+                       times->n_v, x->rank);
     for (int i = 0; i < x->rank; i++) {
-        if (known && times[i] < 0)
+        if (times->v && times->v[i].p == 0 && times->v[i].k < 0)
             return ax_fail(err, AX_ESHAPE, "repeats may not be negative");
-        out->d[i] = known ? infer_mul(x->d[i], infer_number(times[i]))
-                          : infer_unknown();
+        out->d[i] = times->v ? infer_mul(x->d[i], times->v[i])
+                             : infer_unknown();
     }
     return AX_OK;
 }
@@ -176,10 +170,9 @@ ax_status infer_depth_to_space(struct infer *s, struct ax_err *err)
     out->rank = 4;
     out->d[0] = x->d[0];
     for (int i = 1; i < 4; i++)
-        out->d[i] = (i == 1) == (s->node->op == AX_OP_DepthToSpace)
-                        ? infer_div(x->d[i],
-                                    i == 1 ? infer_number(b * b) : side)
-                        : infer_mul(x->d[i],
-                                    i == 1 ? infer_number(b * b) : side);
+        out->d[i] =
+            (i == 1) == (s->node->op == AX_OP_DepthToSpace)
+                ? infer_div(x->d[i], i == 1 ? infer_number(b * b) : side)
+                : infer_mul(x->d[i], i == 1 ? infer_number(b * b) : side);
     return AX_OK;
 }

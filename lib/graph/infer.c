@@ -379,8 +379,7 @@ ax_status ax_growth_new(struct ax_growth **out, struct ax_model *m,
     bool one = one_free(g, &borrowed);
 
     if (w)
-        w->s = (struct infer){
-            .m = m, .g = m->graph, .arena = ax_arena_new()};
+        w->s = (struct infer){.m = m, .g = m->graph, .arena = ax_arena_new()};
     if (w && one && borrowed)
         w->s.free_name = w->name = strdup(borrowed);
     if (!w || !w->s.arena || (one && borrowed && !w->name))

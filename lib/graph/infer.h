@@ -99,7 +99,8 @@ infer_rule infer_reduce, infer_squeeze, infer_unsqueeze; /* axes.c */
 infer_rule infer_concat, infer_flatten, infer_gather, infer_pad, /* move.c */
     infer_reshape, infer_slice, infer_split, infer_transpose;
 
-infer_rule infer_arg, infer_conv_transpose, infer_depth_to_space, /* further.c */
+infer_rule infer_arg, infer_conv_transpose,
+    infer_depth_to_space, /* further.c */
     infer_gather_elements, infer_layer_norm, infer_resize, infer_tile;
 
 infer_rule infer_if, infer_loop, infer_scan;     /* control.c */

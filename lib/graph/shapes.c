@@ -462,6 +462,7 @@ static infer_rule *const rules[AX_OP_COUNT] = {
     [AX_OP_InstanceNormalization] = infer_like,
     [AX_OP_LRN] = infer_like,
     [AX_OP_LayerNormalization] = infer_layer_norm,
+    [AX_OP_Mod] = broadcast,
     [AX_OP_RMSNormalization] = infer_like,
     [AX_OP_Resize] = infer_resize,
     [AX_OP_SpaceToDepth] = infer_depth_to_space,

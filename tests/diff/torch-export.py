@@ -366,7 +366,8 @@ def main():
                 except StopIteration:
                     break
                 except Exception as e:  # PyTorch itself does not make it
-                    print("skip %-12s %s" % (name, str(e).split("\n")[0]))
+                    print("skip %-12s %s" % (name, str(e).strip().split(
+                        "\n")[0]))
                     skipped += 1
                     break
                 why = compare(run(path, args, folder), want)
