@@ -38,7 +38,7 @@ void cpu_out_done(struct ax_call *c, const float *from);
 /* Loops in the widest instructions there are, chosen when the program
  * starts. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CPU_CLONES \
     __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

@@ -42,12 +42,15 @@ static void digest_of_run(unsigned char out[32], const struct job *j)
 
     snprintf(text, TEXT,
              "ax-train 1 %d %d %s %" PRId64 " %" PRId64 " %" PRId64
-             " %a %a %a %a %a %a %d %a %a %a %a %a %a %d",
+             " %a %a %a %a %a %a %d %a %a %a %a %a %a %d %a %a %a %" PRId64
+             " %zu %d %a",
              (int)o->loss, (int)o->optimiser, a->schedule, a->epochs, a->seed,
              a->batch, a->rate, a->scale, a->robust, a->robust_share,
              a->robust_ramp, o->momentum, (int)o->nesterov, o->beta1,
              o->beta2, o->epsilon, o->decay, o->clip, o->smoothing,
-             o->freeze != NULL);
+             o->freeze != NULL, o->average, a->warm_up, a->step_factor,
+             a->step_epochs, a->augment.crop, (int)a->augment.flip,
+             a->augment.noise);
     ax_sha256(frozen, freeze, strlen(freeze));
     add_digest(text, frozen);
     if (j->had_identity)

@@ -23,6 +23,7 @@ void job_free(struct job *j)
     free(j->classes);
     free(j->state);
     free(j->history);
+    free(j->room);
     free(j->scores);
     free(j->labels);
 }
@@ -143,25 +144,45 @@ static void shuffle(struct job *j, uint64_t epoch)
     }
 }
 
-/* cos(pi t) for t in [0, 1], by its series around 1/2. */
-static double half_turn(double t)
+/* From FROM to TO as half a cosine, at a part T of the way. */
+static double ease(double from, double to, double t)
 {
-    double x = 3.14159265358979312 * (t - 0.5), term = x, sum = 0;
+    return to + (from - to) * 0.5 * (1 + half_turn(t));
+}
 
-    for (int k = 1; k < 24; k += 2) {
-        sum += term;
-        term *= -x * x / ((k + 1) * (k + 2));
-    }
-    return -sum;
+/* Smith, Topin: Super-Convergence, 2018; numbers as PyTorch's. */
+static double one_cycle(double rate, double done)
+{
+    const double up = 0.3, start = rate / 25;
+
+    return done < up ? ease(start, rate, done / up)
+                     : ease(rate, start / 1e4, (done - up) / (1 - up));
+}
+
+static double steps_down(const struct args *a, double done)
+{
+    int64_t every = a->step_epochs ? a->step_epochs : (a->epochs + 2) / 3;
+    int64_t epoch = (int64_t)(done * (double)a->epochs + 1e-9);
+    double rate = a->rate;
+
+    for (int64_t k = epoch / every; k > 0 && rate > 0; k--)
+        rate *= a->step_factor;
+    return rate;
 }
 
 /* The rate at a part DONE of the whole, 0 to 1. */
 static double rate_at(const struct args *a, double done)
 {
+    if (done < a->warm_up)
+        return a->rate * done / a->warm_up;
     if (strcmp(a->schedule, "cosine") == 0)
         return a->rate * 0.5 * (1 + half_turn(done));
     if (strcmp(a->schedule, "linear") == 0)
         return a->rate * (1 - done);
+    if (strcmp(a->schedule, "one-cycle") == 0)
+        return one_cycle(a->rate, done);
+    if (strcmp(a->schedule, "step") == 0)
+        return steps_down(a, done);
     return a->rate;
 }
 
@@ -174,6 +195,18 @@ static void ramp(struct job *j, double done)
     if (a->opt.robust)
         ax_trainer_robust(j->trainer, a->robust * part,
                           a->robust_share * part);
+}
+
+/* Change the N rows of a batch that begins at FIRST of the order. */
+static void augment(struct job *j, uint64_t epoch, size_t first, size_t n)
+{
+    const struct ax_graph *g = j->model->graph;
+    const struct ax_value *in = &g->values[g->inputs[0]];
+
+    for (size_t i = 0; j->room && i < n; i++)
+        augment_row(&j->args->augment, j->x + i * j->train.inputs, j->room,
+                    in->rank - 1, in->dims + 1, (uint64_t)j->args->seed,
+                    epoch, j->order[first + i]);
 }
 
 static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
@@ -194,6 +227,7 @@ static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
         n = at_most(rows - i, (size_t)a->batch);
         ramp(j, done);
         data_rows(&j->train, j->order + i, n, j->x, j->classes, j->values);
+        augment(j, (uint64_t)epoch, i, n);
         if (ax_trainer_step(j->trainer, &loss, j->x, &y, n, rate_at(a, done),
                             err) != AX_OK)
             return ax_fail_in(err, "epoch %" PRId64, epoch + 1);
@@ -312,8 +346,11 @@ static ax_status epochs(struct job *j, struct ax_err *err)
 
         cmd_progress_end(&j->progress);
         AX_TRY(st);
-        if (j->args->test)
+        if (j->args->test) {
+            ax_trainer_averaged(j->trainer, j->args->opt.average > 0);
             AX_TRY(job_measure(j, &j->test, &test, err));
+            ax_trainer_averaged(j->trainer, false);
+        }
         AX_TRY(say(j, e + 1, &r, &test, err));
         AX_TRY(checkpoint_write(j, err));
     }
@@ -322,6 +359,18 @@ static ax_status epochs(struct job *j, struct ax_err *err)
 
 /* -- all of it ------------------------------------------------------------
  */
+
+static ax_status prepare_augment(struct job *j, struct ax_err *err)
+{
+    const struct ax_graph *g = j->model->graph;
+    const struct ax_value *in = &g->values[g->inputs[0]];
+
+    if (!j->args->augment_text)
+        return AX_OK;
+    AX_TRY(augment_check(&j->args->augment, in->rank - 1, in->dims + 1, err));
+    j->room = calloc(j->train.inputs, sizeof *j->room);
+    return j->room ? AX_OK : ax_fail(err, AX_ENOMEM, "no memory to augment");
+}
 
 static ax_status read_data(struct job *j, struct ax_err *err)
 {
@@ -345,6 +394,7 @@ static ax_status read_data(struct job *j, struct ax_err *err)
     j->classes = calloc(batch, sizeof *j->classes);
     if (!j->order || !j->values || !j->classes)
         return ax_fail(err, AX_ENOMEM, "no memory for a batch");
+    AX_TRY(prepare_augment(j, err));
     if (!want.classes || !(a->metrics || a->report))
         return AX_OK;
     j->scores = calloc(rows, want.outputs * sizeof *j->scores);
@@ -368,6 +418,7 @@ ax_status job_open(struct job *j, struct ax_err *err)
 ax_status job_train(struct job *j, struct ax_err *err)
 {
     AX_TRY(epochs(j, err));
+    ax_trainer_averaged(j->trainer, j->args->opt.average > 0);
     if (j->args->report && !j->args->quiet)
         AX_TRY(report_write(j, err));
     ax_trainer_store(j->trainer);

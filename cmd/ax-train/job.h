@@ -2,6 +2,7 @@
 #ifndef AX_TRAIN_JOB_H
 #define AX_TRAIN_JOB_H
 
+#include "ax-train/augment.h"
 #include "ax-train/data.h"
 #include "ax-train/track.h"
 #include "common/progress.h"
@@ -12,11 +13,14 @@ struct args {
     const char *start, *data, *labels, *test, *test_labels, *out;
     const char *loss, *optimiser, *schedule;
     int64_t epochs, seed, batch, threads;
-    double rate, scale;
+    double rate, scale, warm_up, step_factor;
+    int64_t step_epochs;
     double robust, robust_share, robust_ramp;
     struct ax_train_options opt;
     const char *checkpoint, *resume, *replay, *folder;
     int64_t every; /* steps between checkpoints; 0: an epoch */
+    const char *augment_text;
+    struct augment augment;
     struct opt_list track;
     const char *report;
     bool json, force, quiet, plot, metrics;
@@ -46,6 +50,7 @@ struct job {
     struct data_files files;
     size_t *order;     /* [the larger number of rows] */
     float *x, *values; /* x is borrowed */
+    float *room;       /* [inputs] to augment in, or NULL */
     int64_t *classes;
     struct cmd_progress progress;
     struct position at;

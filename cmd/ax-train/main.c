@@ -63,7 +63,8 @@ static ax_status settle(struct args *a, char **operands, struct ax_err *err)
 {
     static const char *const losses[] = {"cross-entropy", "mse", "mae",
                                          "huber", "bce"};
-    static const char *const optimisers[] = {"sgd", "adam", "adamw"};
+    static const char *const optimisers[] = {"sgd", "adam", "adamw",
+                                             "rmsprop", "lion"};
 
     a->start = operands[0];
     if (!a->start)
@@ -91,12 +92,19 @@ static ax_status settle(struct args *a, char **operands, struct ax_err *err)
                        "--checkpoint-every without --checkpoint");
     if (a->checkpoint && strcmp(a->checkpoint, "-") == 0)
         return ax_fail(err, AX_EUSAGE, "a checkpoint must be a file");
+    AX_TRY(augment_read(&a->augment, a->augment_text, err));
     if (a->metrics && (!a->test || a->opt.loss != AX_LOSS_CROSS_ENTROPY))
         return ax_fail(err, AX_EUSAGE, "--metrics wants --test and classes");
     if (a->report && strcmp(a->report, "-") == 0)
         return ax_fail(err, AX_EUSAGE, "a report must be a file");
     if (a->rate <= 0)
-        a->rate = a->opt.optimiser == AX_OPTIMISER_SGD ? 0.05 : 0.001;
+        a->rate = a->opt.optimiser == AX_OPTIMISER_SGD    ? 0.05
+                  : a->opt.optimiser == AX_OPTIMISER_LION ? 0.0001
+                                                          : 0.001;
+    /* Defaults as those of PyTorch, and of Lion's authors. */
+    if (a->opt.optimiser == AX_OPTIMISER_RMSPROP ||
+        a->opt.optimiser == AX_OPTIMISER_LION)
+        a->opt.beta2 = 0.99;
     return AX_OK;
 }
 
@@ -141,6 +149,7 @@ static const struct args defaults = {
     .epochs = 10,
     .batch = 64,
     .threads = 1,
+    .step_factor = 0.1,
     .robust_share = 0.5,
     .robust_ramp = 0.5,
     .opt = {.momentum = 0.9, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8}};
@@ -165,16 +174,27 @@ static void list_options(struct opt out[OPTIONS_MAX], struct args *a)
          .min = 1, .max = 1 << 20},
         {0, "seed", "N", "of weights and order; default 0", .num = &a->seed,
          .min = 0, .max = INT64_MAX},
-        {0, "lr", "X", "rate; default 0.05 for sgd, else 0.001",
+        {0, "lr", "X",
+         "rate; default 0.05 for sgd, 0.0001 for lion, or 0.001",
          .real = &a->rate, .min = 0, .max = 1000},
-        {0, "schedule", "KIND", "constant (default), linear or cosine",
-         .str = &a->schedule, .one_of = "constant linear cosine"},
+        {0, "schedule", "KIND",
+         "constant (default), linear, cosine, one-cycle, step",
+         .str = &a->schedule,
+         .one_of = "constant linear cosine one-cycle step"},
+        {0, "step-epochs", "N", "between steps; default a third of all",
+         .num = &a->step_epochs, .min = 0, .max = 1000000},
+        {0, "step-factor", "X", "what a step leaves; default 0.1",
+         .real = &a->step_factor, .min = 0, .max = 1},
+        {0, "warm-up", "X", "part of the run in which the rate rises",
+         .real = &a->warm_up, .min = 0, .max = 1},
         {0, "loss", "KIND", "cross-entropy (default), mse, mae, huber or bce",
          .str = &a->loss, .one_of = "cross-entropy mse mae huber bce"},
         {0, "label-smoothing", "X", "of cross-entropy; default 0",
          .real = &a->opt.smoothing, .min = 0, .max = 1},
-        {0, "optimiser", "KIND", "sgd (default), adam or adamw",
-         .str = &a->optimiser, .one_of = "sgd adam adamw"},
+        {0, "optimiser", "KIND", "sgd (default), adam, adamw, rmsprop, lion",
+         .str = &a->optimiser, .one_of = "sgd adam adamw rmsprop lion"},
+        {0, "ema", "X", "keep a mean of the weights; 0: none",
+         .real = &a->opt.average, .min = 0, .max = 1},
         {0, "momentum", "X", "of sgd; default 0.9", .real = &a->opt.momentum,
          .min = 0, .max = 1},
         {0, "nesterov", NULL, "Nesterov's momentum",
@@ -189,6 +209,8 @@ static void list_options(struct opt out[OPTIONS_MAX], struct args *a)
          .real = &a->robust_share, .min = 0, .max = 1},
         {0, "robust-ramp", "X", "when all of it counts; default 0.5",
          .real = &a->robust_ramp, .min = 0, .max = 1},
+        {0, "augment", "LIST", "crop=N, flip, noise=X: change rows anew",
+         .str = &a->augment_text},
         {0, "threads", "N", "that compute; default 1", .num = &a->threads,
          .min = 1, .max = 256},
         {0, "checkpoint", "FILE", "write the state here after each epoch",

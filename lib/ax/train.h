@@ -37,6 +37,8 @@ typedef enum ax_optimiser {
     AX_OPTIMISER_SGD,
     AX_OPTIMISER_ADAM,
     AX_OPTIMISER_ADAMW,
+    AX_OPTIMISER_RMSPROP, /* beta2 is of the squares; no momentum */
+    AX_OPTIMISER_LION,
 } ax_optimiser;
 
 struct ax_train_options {
@@ -47,11 +49,13 @@ struct ax_train_options {
     ax_optimiser optimiser;
     double momentum; /* SGD */
     bool nesterov;
-    double beta1, beta2, epsilon; /* Adam, AdamW */
+    double beta1, beta2, epsilon; /* Adam, AdamW, Lion, RMSProp */
     double decay;                 /* of weights */
     double clip;                  /* largest norm of the gradient; 0: any */
-    int threads;                  /* below 2: the caller alone */
-    bool robust;                  /* ax_trainer_robust will be called */
+    double average; /* keep a mean of the weights, of which a step leaves this
+                       much, and less in the beginning; 0: none */
+    int threads;    /* below 2: the caller alone */
+    bool robust;    /* ax_trainer_robust will be called */
 };
 
 struct ax_trainer;
@@ -99,6 +103,11 @@ ax_status ax_trainer_step(struct ax_trainer *t, double *loss, const float *x,
  * logits that interval bounds allow for inputs off by up to EPSILON, and the
  * rest the usual one. For options with robust set. */
 void ax_trainer_robust(struct ax_trainer *t, double epsilon, double share);
+
+/* From here on compute with the mean of the weights, or with the weights
+ * again. No step, and nothing that reads or stores weights but
+ * ax_trainer_store, while it is on. For options with average set. */
+void ax_trainer_averaged(struct ax_trainer *t, bool on);
 
 /* Weights, in the order of the model's tensors: how many are trained, and
  * each with its gradient of the last step, before decay and clipping. */

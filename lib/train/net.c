@@ -50,6 +50,7 @@ void ax_trainer_free(struct ax_trainer *t)
         free(t->weights[k].g);
         free(t->weights[k].first);
         free(t->weights[k].second);
+        free(t->weights[k].mean);
     }
     for (size_t k = 0; k < t->n_kept; k++)
         free(t->kept[k].w);
@@ -193,6 +194,20 @@ double ax_trainer_loss(struct ax_trainer *t, const struct ax_target *y,
 {
     return train_loss(NULL, t->output->x[PLANE_EXACT], y, rows,
                       t->output->width, 1, &t->opt);
+}
+
+void ax_trainer_averaged(struct ax_trainer *t, bool on)
+{
+    if (on == t->averaged)
+        return;
+    t->averaged = on;
+    for (size_t k = 0; k < t->n_weights; k++) {
+        struct weight *w = &t->weights[k];
+        float *swap = w->w;
+
+        w->w = w->mean;
+        w->mean = swap;
+    }
 }
 
 void ax_trainer_robust(struct ax_trainer *t, double epsilon, double share)

@@ -68,6 +68,7 @@ struct ax_trainer {
     size_t n_weights;
     struct weight *kept; /* change with the data, without a gradient */
     size_t n_kept;
+    bool averaged; /* means and weights have changed places */
     bool learning; /* in a step, not in ax_trainer_forward */
     struct value *input, *output;
     struct train_pool *pool;

@@ -172,9 +172,13 @@ ax_status train_param(struct ax_trainer *t, struct step *s, uint32_t i,
     w->g = train_floats(w->n);
     w->first = train_floats(w->n);
     w->second = train_floats(w->n);
-    if (!w->w || !w->g || !w->first || !w->second)
+    w->mean = t->opt.average > 0 ? train_floats(w->n) : NULL;
+    if (!w->w || !w->g || !w->first || !w->second ||
+        (t->opt.average > 0 && !w->mean))
         return ax_fail(err, AX_ENOMEM, "no memory for %zu weights", w->n);
     memcpy(w->w, c->data, c->nbytes);
+    if (w->mean)
+        memcpy(w->mean, c->data, c->nbytes);
     return AX_OK;
 }
 

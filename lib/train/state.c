@@ -65,7 +65,8 @@ ax_status ax_trainer_publish(struct ax_trainer *t, struct ax_err *err)
     return AX_OK;
 }
 
-/* The number of steps, then of each weight its size and both moments. */
+/* The number of steps, then of each weight its size, both moments, and the
+ * mean if there is one. */
 
 #define WORD sizeof(uint64_t)
 
@@ -84,12 +85,17 @@ static uint64_t get_word(const unsigned char *in)
     return v;
 }
 
+static size_t arrays(const struct ax_trainer *t)
+{
+    return t->opt.average > 0 ? 3 : 2;
+}
+
 size_t ax_trainer_state_size(const struct ax_trainer *t)
 {
     size_t n = WORD;
 
     for (size_t k = 0; k < t->n_weights; k++)
-        n += WORD + 2 * t->weights[k].n * sizeof(float);
+        n += WORD + arrays(t) * t->weights[k].n * sizeof(float);
     return n;
 }
 
@@ -104,7 +110,9 @@ void ax_trainer_state_get(const struct ax_trainer *t, unsigned char *out)
         put_word(out, w->n);
         memcpy(out + WORD, w->first, bytes);
         memcpy(out + WORD + bytes, w->second, bytes);
-        out += WORD + 2 * bytes;
+        if (w->mean)
+            memcpy(out + WORD + 2 * bytes, w->mean, bytes);
+        out += WORD + arrays(t) * bytes;
     }
 }
 
@@ -127,7 +135,9 @@ ax_status ax_trainer_state_set(struct ax_trainer *t, const unsigned char *in,
                            get_word(in), w->n);
         memcpy(w->first, in + WORD, bytes);
         memcpy(w->second, in + WORD + bytes, bytes);
-        in += WORD + 2 * bytes;
+        if (w->mean)
+            memcpy(w->mean, in + WORD + 2 * bytes, bytes);
+        in += WORD + arrays(t) * bytes;
     }
     return AX_OK;
 }

@@ -95,6 +95,7 @@ struct weight {
     uint32_t tensor; /* of the model */
     size_t n;
     float *w, *g, *first, *second; /* weights, gradient, moments */
+    float *mean;                   /* of weights, or NULL */
     bool fresh;                    /* g holds nothing of this step yet */
 };
 

@@ -7,6 +7,7 @@
 struct rates {
     float rate, decay, scale; /* scale: of the gradient, for clipping */
     float beta1, beta2, epsilon, first, second; /* Adam's corrections */
+    float average;
     bool nesterov, coupled;
 };
 
@@ -41,6 +42,46 @@ static void adam(float *restrict w, const float *restrict g,
     }
 }
 
+/* Tieleman, Hinton: RMSProp, 2012. */
+TRAIN_CLONES
+static void rmsprop(float *restrict w, const float *restrict g,
+                    float *restrict v, size_t n,
+                    const struct rates *restrict r)
+{
+    for (size_t i = 0; i < n; i++) {
+        float d = g[i] * r->scale + r->decay * w[i];
+
+        v[i] = r->beta2 * v[i] + (1 - r->beta2) * d * d;
+        w[i] -= r->rate * (d / (sqrtf(v[i]) + r->epsilon));
+    }
+}
+
+/* Chen et al.: Symbolic Discovery of Optimization Algorithms, 2023. */
+TRAIN_CLONES
+static void lion(float *restrict w, const float *restrict g,
+                 float *restrict m, size_t n, const struct rates *restrict r)
+{
+    float keep = 1 - r->rate * r->decay;
+
+    for (size_t i = 0; i < n; i++) {
+        float d = g[i] * r->scale;
+        float to = r->beta1 * m[i] + (1 - r->beta1) * d;
+
+        w[i] = keep * w[i] - r->rate * (to > 0   ? 1.0f
+                                        : to < 0 ? -1.0f
+                                                 : 0.0f);
+        m[i] = r->beta2 * m[i] + (1 - r->beta2) * d;
+    }
+}
+
+TRAIN_CLONES
+static void average(float *restrict mean, const float *restrict w, size_t n,
+                    float keep)
+{
+    for (size_t i = 0; i < n; i++)
+        mean[i] = keep * mean[i] + (1 - keep) * w[i];
+}
+
 /* x to the power of N, by squaring. */
 static double power(double x, uint64_t n)
 {
@@ -67,7 +108,7 @@ static double norm(const struct weight *w, size_t n_weights)
 struct job {
     const struct weight *w;
     const struct rates *rates;
-    bool adam;
+    ax_optimiser optimiser;
 };
 
 /* The Ith part of all weights, counted through. */
@@ -81,11 +122,22 @@ static void update_part(void *arg, size_t i)
         i -= (w++->n + PART - 1) / PART;
     at = i * PART;
     n = w->n - at < PART ? w->n - at : PART;
-    if (job->adam)
+    switch (job->optimiser) {
+    case AX_OPTIMISER_SGD:
+        sgd(w->w + at, w->g + at, w->first + at, n, job->rates);
+        break;
+    case AX_OPTIMISER_RMSPROP:
+        rmsprop(w->w + at, w->g + at, w->second + at, n, job->rates);
+        break;
+    case AX_OPTIMISER_LION:
+        lion(w->w + at, w->g + at, w->first + at, n, job->rates);
+        break;
+    default:
         adam(w->w + at, w->g + at, w->first + at, w->second + at, n,
              job->rates);
-    else
-        sgd(w->w + at, w->g + at, w->first + at, n, job->rates);
+    }
+    if (w->mean)
+        average(w->mean + at, w->w + at, n, job->rates->average);
 }
 
 void train_update(struct weight *w, size_t n_weights, double rate,
@@ -98,19 +150,22 @@ void train_update(struct weight *w, size_t n_weights, double rate,
                       .beta1 = (float)opt->momentum,
                       .nesterov = opt->nesterov,
                       .coupled = opt->optimiser == AX_OPTIMISER_ADAM};
-    struct job job = {w, &r, opt->optimiser != AX_OPTIMISER_SGD};
+    struct job job = {w, &r, opt->optimiser};
     double length = opt->clip > 0 ? norm(w, n_weights) : 0;
     size_t parts = 0;
 
     if (length > opt->clip)
         r.scale = (float)(opt->clip / length);
-    if (job.adam) {
+    if (opt->optimiser != AX_OPTIMISER_SGD) {
         r.beta1 = (float)opt->beta1;
         r.beta2 = (float)opt->beta2;
         r.epsilon = (float)opt->epsilon;
         r.first = (float)(1 / (1 - power(opt->beta1, count)));
         r.second = (float)(1 / (1 - power(opt->beta2, count)));
     }
+    /* The first steps, from weights that were drawn, count for less. */
+    r.average = (float)fmin(opt->average,
+                            (1 + (double)count) / (10 + (double)count));
     for (size_t k = 0; k < n_weights; k++)
         parts += (w[k].n + PART - 1) / PART;
     train_parallel(pool, parts, update_part, &job);

@@ -45,7 +45,10 @@ END
 @test "the same command gives the same bytes, another seed others" {
     small
     for o in "" "--optimiser adam" "--optimiser adamw --weight-decay 0.1" \
-        "--nesterov --clip-norm 0.5 --label-smoothing 0.1"; do
+        "--nesterov --clip-norm 0.5 --label-smoothing 0.1" \
+        "--optimiser rmsprop --ema 0.9 --augment noise=0.1" \
+        "--optimiser lion --schedule one-cycle" "--schedule step --warm-up 0.1"
+    do
         # shellcheck disable=SC2086
         ax-train -d train.csv --epochs 2 $o net.arch >a.axm
         # shellcheck disable=SC2086
@@ -464,4 +467,46 @@ END
     refuses 64 "a report must be a file" ax-train --report - -d images.csv \
         net.arch
     refuses 74 "/dev/full" ax-train --report /dev/full -d images.csv net.arch
+}
+
+@test "schedules, means and augmentations change what is learnt, and resume" {
+    images 60 >images.csv
+    windows_arch >net.arch
+    local run=(ax-train -d images.csv --epochs 6 --batch 16) o
+    for o in "" "--schedule one-cycle" "--schedule step --step-epochs 2" \
+        "--schedule step --step-factor 0.5" "--warm-up 0.5" "--ema 0.9" \
+        "--augment crop=1" "--augment flip" "--augment noise=0.05"; do
+        # shellcheck disable=SC2086
+        "${run[@]}" $o net.arch >a.axm
+        ax-show -i a.axm >>all
+    done
+    [ "$(sort -u all | wc -l)" -eq 9 ]
+    run=("${run[@]}" --test images.csv --schedule one-cycle --ema 0.8
+        --augment crop=1,flip,noise=0.02 --optimiser lion --lr 0.002 net.arch)
+    "${run[@]}" -o one.axm --checkpoint c.axm --json >log
+    jq -s -e '.[-1].test_loss < .[0].test_loss' log
+    kill_and_resume "${run[@]}"
+    [ "$(ax-show -i whole.axm)" = "$(ax-show -i one.axm)" ]
+    refuses 65 "is of a run with other arguments" \
+        ax-train -d images.csv --epochs 6 --resume c.axm net.arch
+    refuses 64 "--augment 'turn': wants" ax-train --augment turn \
+        -d images.csv net.arch
+    refuses 64 "--augment 'crop=99'" ax-train --augment flip,crop=99 \
+        -d images.csv net.arch
+    small
+    refuses 65 "crop and flip are for" ax-train --augment flip -d train.csv \
+        net.arch
+}
+
+@test "the mean of the weights is what is measured and written" {
+    small
+    ax-train -d train.csv --test train.csv --epochs 3 --ema 0.99 --json \
+        -o mean.axm net.arch >log
+    cut -d, -f1,2 train.csv >in.csv
+    ax-run --format csv mean.axm in.csv |
+        awk -F, '{ print ($1 < $2) }' >answers
+    cut -d, -f3 train.csv | paste - answers |
+        awk '{ n += $1 == $2 } END { printf "%.4f\n", n / NR }' >have
+    jq -r '.test_accuracy' log | tail -1 | awk '{ printf "%.4f\n", $1 }' |
+        diff - have
 }

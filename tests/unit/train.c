@@ -460,7 +460,7 @@ static void test_robust(void)
 /* Two steps by hand. */
 static void test_updates(void)
 {
-    float x = 1, g = 0.5f, m = 0, v = 0;
+    float x = 1, g = 0.5f, m = 0, v = 0, mean = 1;
     struct weight w = {.n = 1, .w = &x, .g = &g, .first = &m, .second = &v};
     struct ax_train_options opt = {.momentum = 0.5, .decay = 0.1};
 
@@ -487,6 +487,31 @@ static void test_updates(void)
     opt.decay = 0.5;
     train_update(&w, 1, 0.1, 1, &opt, NULL); /* 0.95 - 0.1 */
     OK(fabs((double)x - 0.85) < 1e-6);
+    x = 1;
+    m = v = 0;
+    x = 1;
+    m = v = 0;
+    opt = (struct ax_train_options){.optimiser = AX_OPTIMISER_RMSPROP,
+                                    .beta2 = 0.75};
+    train_update(&w, 1, 0.1, 1, &opt, NULL); /* sqrt(0.25 * 0.25) = 0.25 */
+    OK(fabs((double)x - 0.8) < 1e-6);
+    x = 1;
+    m = -1;
+    opt = (struct ax_train_options){.optimiser = AX_OPTIMISER_LION,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.5,
+                                    .decay = 0.5};
+    train_update(&w, 1, 0.1, 1, &opt, NULL); /* -0.9 + 0.05 < 0 */
+    OK(fabs((double)x - 1.05) < 1e-6 && fabs((double)m + 0.25) < 1e-6);
+    x = 1;
+    m = v = 0;
+    w.mean = &mean;
+    opt = (struct ax_train_options){.average = 0.5};
+    train_update(&w, 1, 2, 8, &opt, NULL); /* 0 now; half of 1 */
+    OK(x == 0 && fabs((double)mean - 0.5) < 1e-6);
+    train_update(&w, 1, 0, 0, &opt, NULL); /* a tenth stays */
+    OK(fabs((double)mean - 0.05) < 1e-6);
+    w.mean = NULL;
     x = 1;
     m = v = 0;
     opt = (struct ax_train_options){.clip = 0.25};
