@@ -482,7 +482,7 @@ END
     done
     [ "$(sort -u all | wc -l)" -eq 9 ]
     run=("${run[@]}" --test images.csv --schedule one-cycle --ema 0.8
-        --augment crop=1,flip,noise=0.02 --optimiser lion --lr 0.002 net.arch)
+        --augment "crop=1,flip,noise=0.02" --optimiser lion --lr 0.002 net.arch)
     "${run[@]}" -o one.axm --checkpoint c.axm --json >log
     jq -s -e '.[-1].test_loss < .[0].test_loss' log
     kill_and_resume "${run[@]}"
