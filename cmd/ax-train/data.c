@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ax/element.h"
 #include "ax/tensorfile.h"
@@ -198,6 +199,60 @@ static ax_status read_targets(struct data *d, struct ax_tensor_list *list,
     return st;
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat s;
+
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+/* -- CIFAR-10's records: a class, and three planes ------------------------
+ */
+
+#define CIFAR_ROW ((size_t)3 * 32 * 32)
+
+static bool is_cifar(const char *path, const struct data_wanted *want)
+{
+    static const int64_t dims[] = {3, 32, 32};
+    size_t n = strlen(path);
+
+    return n > 4 && strcmp(path + n - 4, ".bin") == 0 && want->rank == 3 &&
+           memcmp(want->dims, dims, sizeof dims) == 0;
+}
+
+static ax_status cut_records(struct data *d, const unsigned char *p, size_t n,
+                             struct ax_err *err)
+{
+    int64_t dims[] = {(int64_t)(n / (CIFAR_ROW + 1)), 3, 32, 32};
+
+    if (n == 0 || n % (CIFAR_ROW + 1))
+        return ax_fail(err, AX_EFORMAT,
+                       "%zu bytes are no records of %zu, as CIFAR-10 has", n,
+                       CIFAR_ROW + 1);
+    AX_TRY(ax_tensor_new(&d->x, AX_U8, 4, dims, err));
+    AX_TRY(ax_tensor_new(&d->y, AX_U8, 1, dims, err));
+    for (size_t i = 0; i < (size_t)dims[0]; i++, p += CIFAR_ROW + 1) {
+        ((unsigned char *)d->y.data)[i] = *p;
+        memcpy((unsigned char *)d->x.data + i * CIFAR_ROW, p + 1, CIFAR_ROW);
+    }
+    return AX_OK;
+}
+
+static ax_status read_cifar(struct data *d, const char *path,
+                            struct data_files *files, struct ax_err *err)
+{
+    unsigned char *bytes = NULL;
+    size_t n;
+    ax_status st;
+
+    AX_TRY(cmd_in_read(&bytes, &n, path, FILE_MAX, err));
+    files->v[files->n].name = cmd_in_name(path);
+    ax_sha256(files->v[files->n++].sha256, bytes, n);
+    st = cut_records(d, bytes, n, err);
+    free(bytes);
+    return st;
+}
+
 ax_status data_read(struct data *d, const char *path, const char *labels,
                     const struct data_wanted *want, struct data_files *files,
                     struct ax_err *err)
@@ -206,6 +261,16 @@ ax_status data_read(struct data *d, const char *path, const char *labels,
     ax_status st;
 
     memset(d, 0, sizeof *d);
+    if (is_folder(path) && !labels) {
+        AX_TRY(data_read_folder(d, path, want, files, err));
+        return shape(d, want, err);
+    }
+    if (want->classes && !labels && is_cifar(path, want)) {
+        st = read_cifar(d, path, files, err);
+        if (st == AX_OK)
+            st = shape(d, want, err);
+        return st == AX_OK ? st : ax_fail_in(err, "%s", cmd_in_name(path));
+    }
     AX_TRY(read_list(&list, path, files, err));
     st = read_targets(d, &list, labels, want, files, err);
     if (st == AX_OK)

@@ -375,9 +375,13 @@ static ax_status prepare_augment(struct job *j, struct ax_err *err)
 static ax_status read_data(struct job *j, struct ax_err *err)
 {
     const struct args *a = j->args;
+    const struct ax_graph *g = j->model->graph;
+    const struct ax_value *in = &g->values[g->inputs[0]];
     const struct data_wanted want = {
         .inputs = ax_trainer_inputs(j->trainer),
         .outputs = ax_trainer_outputs(j->trainer),
+        .rank = in->rank - 1,
+        .dims = in->dims + 1,
         .classes = a->opt.loss == AX_LOSS_CROSS_ENTROPY,
         .scale = a->scale,
     };

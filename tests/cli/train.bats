@@ -510,3 +510,138 @@ END
     jq -r '.test_accuracy' log | tail -1 | awk '{ printf "%.4f\n", $1 }' |
         diff - have
 }
+
+# Images of ROWS rows in two classes, as PNG in folders and as IDX or as
+# records of CIFAR-10; sounds as WAV and as numbers.
+media() { # KIND
+    python3 - "$1" <<'END'
+import os, random, struct, sys, wave, zlib
+
+random.seed(5)
+kind = sys.argv[1]
+C, S = (3, 32) if kind == 'cifar' else (1, 6)
+
+def chunk(name, data):
+    return (struct.pack('>I', len(data)) + name + data +
+            struct.pack('>I', zlib.crc32(name + data)))
+
+def png(planes):
+    rows = b''
+    for y in range(S):
+        rows += b'\0' + bytes(planes[c][y * S + x] for x in range(S)
+                              for c in range(C))
+    return (b'\x89PNG\r\n\x1a\n' +
+            chunk(b'IHDR', struct.pack('>IIBBBBB', S, S, 8,
+                                       2 if C == 3 else 0, 0, 0, 0)) +
+            chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+
+x, y, csv = b'', b'', ''
+for label, name in enumerate(['cats', 'dogs']):
+    os.makedirs('pets/' + name)
+    for i in range(12):
+        if kind == 'wav':
+            n = 10 - i % 3
+            v = [random.randrange(-9000, 9000) + 20000 * label
+                 for _ in range(n)]
+            with wave.open('pets/%s/%02d.wav' % (name, i), 'wb') as w:
+                w.setnchannels(1)
+                w.setsampwidth(2)
+                w.setframerate(8000)
+                w.writeframes(struct.pack('<%dh' % n, *v))
+            csv += ','.join(repr(a / 32768) for a in v + [0] * (10 - n))
+            csv += ',%d\n' % label
+            continue
+        planes = [bytes(random.randrange(100) +
+                        (150 if (p < S * S // 2) == label else 0)
+                        for p in range(S * S)) for _ in range(C)]
+        with open('pets/%s/%02d.png' % (name, i), 'wb') as f:
+            f.write(png(planes))
+        x += (bytes([label]) if kind == 'cifar' else b'') + b''.join(planes)
+        y += bytes([label])
+if kind == 'cifar':
+    open('pets.bin', 'wb').write(x)
+elif kind == 'wav':
+    open('pets.csv', 'w').write(csv)
+else:
+    open('x.idx', 'wb').write(struct.pack('>IIIII', 0x804, 24, 1, S, S) + x)
+    open('y.idx', 'wb').write(struct.pack('>II', 0x801, 24) + y)
+END
+}
+
+# The same run of two commands' data gives the same weights.
+alike() { # ARCH DATA... -- DATA...
+    local arch=$1 one=()
+    shift
+    while [ "$1" != -- ]; do
+        one+=("$1")
+        shift
+    done
+    shift
+    ax-train --epochs 4 --batch 8 -o one.axm "${one[@]}" "$arch" >log
+    ax-train --epochs 4 --batch 8 -o two.axm "$@" "$arch" >log2
+    diff log log2
+    [ "$(ax-show -i one.axm)" = "$(ax-show -i two.axm)" ]
+}
+
+@test "folders of PNG are rows like those of other files" {
+    media png
+    windows_arch >net.arch
+    alike net.arch -d pets -- -d x.idx --labels y.idx
+    gives 0 "the same identity: $(ax-show -i one.axm)" \
+        ax-train --replay one.axm
+    ax-show --json one.axm | grep -q "$(cd pets && sha256sum */* | sha256sum |
+        cut -d' ' -f1)"
+    head -c 60 pets/cats/03.png >cut && mv cut pets/cats/03.png
+    refuses 65 "pets/cats/03.png: " ax-train -d pets net.arch
+    echo text >pets/cats/03.png
+    refuses 65 "pets/cats/03.png: is no PNG and no JPEG" \
+        ax-train -d pets net.arch
+    rm -r pets x.idx
+    media cifar
+    refuses 65 "pets/cats/00.png: 32 x 32 pixels, the network wants 6 x 6" \
+        ax-train -d pets net.arch
+    mkdir pets/birds
+    refuses 65 "3 folders, the network has 2 classes" \
+        ax-train -d pets net.arch
+    rm -r pets/*
+    mkdir pets/birds
+    refuses 65 "has no files" ax-train -d pets net.arch
+    refuses 64 "a folder has classes" ax-train -d pets --loss mse net.arch
+}
+
+@test "records of CIFAR-10 are those of its pictures" {
+    media cifar
+    printf 'input 3x32x32\nconv 4x5 stride=3\nrelu\nflatten\ndense 2\n' \
+        >net.arch
+    alike net.arch -d pets -- -d pets.bin
+    head -c 5000 pets.bin >cut.bin
+    refuses 65 "5000 bytes are no records of 3073" \
+        ax-train -d cut.bin net.arch
+}
+
+@test "JPEG is read" {
+    mkdir -p p/a p/b
+    cp "$root/tests/data/train/above.jpg" p/a
+    cp "$root/tests/data/train/below.jpg" p/b
+    windows_arch >net.arch
+    ax-train -d p --epochs 100 --json -o net.axm net.arch >log
+    jq -s -e '.[-1].loss < 0.1 * .[0].loss' log
+    head -c 150 p/a/above.jpg >p/a/cut.jpg
+    refuses 65 "p/a/cut.jpg: " ax-train -d p net.arch
+    printf '\xff\xd8\xff\xff' >p/a/cut.jpg
+    refuses 65 "p/a/cut.jpg: " ax-train -d p net.arch
+}
+
+@test "folders of WAV are rows of samples" {
+    media wav
+    printf 'input 10\ndense 8\nrelu\ndense 2\n' >net.arch
+    alike net.arch -d pets -- -d pets.csv
+    printf 'input 9\ndense 2\n' >short.arch
+    refuses 65 "pets/cats/00.wav: 10 samples, the network takes 9" \
+        ax-train -d pets short.arch
+    head -c 50 pets/cats/00.wav >cut && mv cut pets/cats/00.wav
+    refuses 65 "pets/cats/00.wav: has no data, or is cut short" \
+        ax-train -d pets net.arch
+    echo text >pets/cats/00.wav
+    refuses 65 "pets/cats/00.wav: is no WAV" ax-train -d pets net.arch
+}
