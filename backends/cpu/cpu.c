@@ -14,6 +14,7 @@ static ax_status open_cpu(void **state, int threads, bool deterministic,
     cpu->threads = threads;
     cpu->deterministic = deterministic;
     cpu->tile = tile_best();
+    cpu->bytes = bytes_best();
     *state = cpu;
     return AX_OK;
 }
@@ -40,8 +41,8 @@ float cpu_floor(struct ax_call *c)
 }
 
 static const struct ax_kernel *const groups[] = {
-    cpu_gemm, cpu_conv, cpu_elementwise, cpu_plane, cpu_recurrent,
-    cpu_rows, NULL,
+    cpu_gemm, cpu_conv,     cpu_elementwise, cpu_plane, cpu_recurrent,
+    cpu_rows, cpu_int8conv, cpu_int8gemm,    cpu_scale, NULL,
 };
 
 extern const struct ax_backend ax_backend_cpu;
@@ -53,4 +54,5 @@ const struct ax_backend ax_backend_cpu = {
     .groups = groups,
     .open = open_cpu,
     .close = close_cpu,
+    .integers = true,
 };

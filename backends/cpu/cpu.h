@@ -8,6 +8,7 @@
 #define CPU_H
 
 #include "ax/backend.h"
+#include "bytes.h"
 #include "dnnl.h"
 #include "tile.h"
 
@@ -15,6 +16,7 @@ struct cpu {
     int threads;
     bool deterministic; /* a row's bytes depend on that row alone */
     struct tile tile;
+    struct bytes bytes;
     struct dnnl dnnl;
 };
 
@@ -67,6 +69,7 @@ ax_status direct_conv(struct ax_call *c, const struct ax_window *w,
 void direct_drop(void *state);
 
 extern const struct ax_kernel cpu_gemm[], cpu_conv[], cpu_elementwise[],
-    cpu_plane[], cpu_recurrent[], cpu_rows[];
+    cpu_plane[], cpu_recurrent[], cpu_rows[], cpu_int8conv[], cpu_int8gemm[],
+    cpu_scale[];
 
 #endif

@@ -1,23 +1,10 @@
-/* Convolutions over one or two dimensions by tiles: rows are output
- * channels, columns places of the output, and k runs over what one place
- * sees. A picture with a stride of one and its padding around it is read
- * where it lies; other places are gathered first. A channel by itself goes
- * row by row. No element depends on the batch. */
+/* Convolutions of float32 over one or two dimensions by tiles. A channel by
+ * itself goes row by row. No element depends on the batch. */
 #include "cpu.h"
+#include "picture.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* One convolution: sizes of a group, and its picture with padding. */
-struct shape {
-    int64_t groups, in, out; /* channels of a group */
-    int64_t height, width;   /* of a padded channel */
-    int64_t k;               /* in, times the kernel */
-    int64_t places, columns; /* of the output; with those at the end of each
-                                row of the picture that are none */
-    bool padded, slides;     /* a copy with padding; read where it lies */
-    const struct ax_window *w;
-};
 
 /* What a node keeps. */
 struct direct {
@@ -38,70 +25,21 @@ void direct_drop(void *state)
     free(s);
 }
 
-static void resolve(struct shape *s, const struct ax_call *c,
-                    const struct ax_window *w)
-{
-    const struct ax_tensor *x = c->in[0], *k = c->in[1];
-
-    s->w = w;
-    s->groups = ax_node_int(c->node, "group", 1);
-    s->in = x->dims[1] / s->groups;
-    s->out = k->dims[0] / s->groups;
-    s->height = w->in[1] + w->begin[1] + w->end[1];
-    s->width = w->in[2] + w->begin[2] + w->end[2];
-    s->k = s->in * w->kernel[1] * w->kernel[2];
-    s->places = w->out[1] * w->out[2];
-    s->padded = s->height != w->in[1] || s->width != w->in[2];
-    s->columns = (w->out[1] - 1) * s->width + w->out[2];
-    /* Gathering a panel takes about as long as 20 rows of it. */
-    s->slides = w->stride[1] == 1 && w->stride[2] == 1 &&
-                s->columns * s->out <= s->places * (s->out + 20);
-    if (!s->slides)
-        s->columns = s->places;
-}
-
 /* -- weights --------------------------------------------------------------
  */
 
-static int64_t blocks_of(int64_t rows)
-{
-    return (rows + TILE_M - 1) / TILE_M;
-}
-
-/* Rows of block I of so many. */
-static int rows_of(int64_t rows, int64_t blocks, int64_t i)
-{
-    return (int)((i + 1) * rows / blocks - i * rows / blocks);
-}
-
 static void pack_weight(float *to, const float *from, const struct shape *s)
 {
-    int64_t blocks = blocks_of(s->out);
+    int64_t blocks = picture_blocks(s->out);
 
     for (int64_t g = 0; g < s->groups; g++)
         for (int64_t i = 0; i < blocks; i++) {
-            int m = rows_of(s->out, blocks, i);
+            int m = picture_rows(s->out, blocks, i);
 
             tile_pack_rows(to, from, s->k, s->k, m);
             to += m * s->k;
             from += m * s->k;
         }
-}
-
-static void fill_offsets(struct direct *d, const struct shape *s)
-{
-    const struct ax_window *w = s->w;
-    int64_t at = 0;
-
-    for (int64_t c = 0; c < s->in; c++)
-        for (int64_t i = 0; i < w->kernel[1]; i++)
-            for (int64_t j = 0; j < w->kernel[2]; j++) {
-                d->off[at] = (int32_t)(c * s->height * s->width +
-                                       i * w->dilation[1] * s->width +
-                                       j * w->dilation[2]);
-                d->line[at] = (int32_t)(at * TILE_N);
-                at++;
-            }
 }
 
 static ax_status prepare(struct direct **out, struct ax_call *c,
@@ -130,7 +68,7 @@ static ax_status prepare(struct direct **out, struct ax_call *c,
     d->channels = c->in[0]->dims[1];
     if (d->weight)
         pack_weight(d->weight, weight, s);
-    fill_offsets(d, s);
+    picture_offsets(d->off, d->line, s);
     *out = d;
     return AX_OK;
 }
@@ -158,36 +96,6 @@ static void pad(float *to, const float *x, const struct shape *s)
         memset(to, 0, (size_t)(w->end[1] * s->width) * sizeof *to);
         to += w->end[1] * s->width;
     }
-}
-
-/* Where column J begins in the picture. */
-static int32_t start_of(const struct shape *s, int64_t j)
-{
-    const struct ax_window *w = s->w;
-
-    if (s->slides)
-        return (int32_t)j;
-    return (int32_t)(j / w->out[2] * w->stride[1] * s->width +
-                     j % w->out[2] * w->stride[2]);
-}
-
-/* Columns [at, at + n) of a panel, zeros after them. */
-CPU_CLONES
-static void gather(float *restrict to, const float *restrict x,
-                   const int32_t *restrict off, const int32_t *restrict start,
-                   int64_t k, int64_t n)
-{
-    if (n == TILE_N && start[TILE_N - 1] - start[0] == TILE_N - 1) {
-        for (int64_t i = 0; i < k; i++)
-            memcpy(to + i * TILE_N, x + off[i] + start[0],
-                   TILE_N * sizeof *to);
-        return;
-    }
-    if (n < TILE_N)
-        memset(to, 0, (size_t)(k * TILE_N) * sizeof *to);
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < n; j++)
-            to[i * TILE_N + j] = x[off[i] + start[j]];
 }
 
 /* -- tiles ----------------------------------------------------------------
@@ -225,85 +133,27 @@ static void put(float *y, const float *t, const struct shape *s, int64_t at,
     }
 }
 
-/* Columns that are worked on together: what they see stays in a cache while
- * all weights pass. */
-#define GROUP_BYTES ((int64_t)256 << 10)
-
 struct work {
     const struct shape *s;
     const struct direct *d;
     const struct tile *tile;
-    const float *x;    /* the picture, padded */
-    int64_t readable;  /* elements from x on */
-    float *panels;     /* scratch for the panels of a group */
+    struct picture picture;
     const float *bias; /* of the group's channels, or NULL */
     float floor;       /* of what is written: a Relu */
     float *y;
 };
 
-/* Panel I of the group that begins at column FROM: as it lies, or
- * gathered. */
-struct panel {
-    const float *b;
-    const int32_t *off;
-};
-
-static struct panel panel_at(const struct work *k, int64_t from, int64_t i)
+static void one_tile(void *x, const cpu_word *a, const cpu_word *b,
+                     const int32_t *off, int64_t row, int m, int64_t at,
+                     int64_t n)
 {
-    const struct shape *s = k->s;
-    int64_t at = from + i * TILE_N, n = s->columns - at;
-    int32_t start[TILE_N];
-    float *to = k->panels + i * s->k * TILE_N;
-
-    n = n < TILE_N ? n : TILE_N;
-    if (s->slides && at + k->d->off[s->k - 1] + TILE_N <= k->readable)
-        return (struct panel){k->x + at, k->d->off};
-    for (int64_t j = 0; j < n; j++)
-        start[j] = start_of(s, at + j);
-    gather(to, k->x, k->d->off, start, s->k, n);
-    return (struct panel){to, k->d->line};
-}
-
-#define PANELS_MAX 64
-
-static int64_t group_size(const struct shape *s)
-{
-    int64_t n = GROUP_BYTES / (s->k * TILE_N * (int64_t)sizeof(float));
-
-    return n < 1 ? 1 : n > PANELS_MAX ? PANELS_MAX : n;
-}
-
-/* All channels of one group of one picture. */
-static void multiply(const struct work *k, const float *weight)
-{
-    const struct shape *s = k->s;
-    int64_t group = group_size(s), blocks = blocks_of(s->out);
-    struct panel panels[PANELS_MAX];
+    const struct work *k = x;
     float t[TILE_M * TILE_N];
 
-    for (int64_t at = 0; at < s->columns; at += group * TILE_N) {
-        int64_t n = (s->columns - at + TILE_N - 1) / TILE_N, row = 0;
-        const float *a = weight;
-
-        n = n < group ? n : group;
-        for (int64_t i = 0; i < n; i++)
-            panels[i] = panel_at(k, at, i);
-        for (int64_t b = 0; b < blocks; b++) {
-            int m = rows_of(s->out, blocks, b);
-
-            for (int64_t i = 0; i < n; i++) {
-                int64_t from = at + i * TILE_N, left = s->columns - from;
-
-                k->tile->block(t, a, panels[i].b, panels[i].off, s->k, m);
-                for (int r = 0; r < m; r++)
-                    put(k->y + (row + r) * s->places, t + r * TILE_N, s, from,
-                        left < TILE_N ? left : TILE_N,
-                        k->bias ? k->bias[row + r] : 0, k->floor);
-            }
-            row += m;
-            a += m * s->k;
-        }
-    }
+    k->tile->block(t, (const void *)a, (const void *)b, off, k->s->k, m);
+    for (int r = 0; r < m; r++)
+        put(k->y + (row + r) * k->s->places, t + r * TILE_N, k->s, at, n,
+            k->bias ? k->bias[row + r] : 0, k->floor);
 }
 
 /* -- one channel by itself --------------------------------------------------
@@ -412,17 +262,17 @@ static void one_group(struct work *k, float *padded, const float *x,
 {
     const struct shape *s = k->s;
 
-    k->x = x;
     if (s->padded) {
         pad(padded, x, s);
-        k->x = padded;
+        x = padded;
     }
+    k->picture.x = (const void *)x;
     if (s->in == 1 && s->out < 4)
         for (int64_t o = 0; o < s->out; o++)
-            one_channel(k->y + o * s->places, k->x, plain + o * s->k, s,
+            one_channel(k->y + o * s->places, x, plain + o * s->k, s,
                         k->bias ? k->bias[o] : 0, k->floor);
     else
-        multiply(k, weight);
+        picture_multiply(&k->picture, (const void *)weight, one_tile, k);
 }
 
 /* What is read, in float32. */
@@ -456,17 +306,17 @@ static ax_status make_room(struct work *k, float **padded, struct ax_call *c,
     int64_t size = s->in * s->height * s->width;
     void *p;
 
-    k->readable = size;
+    k->picture.readable = size;
     if (s->padded) {
-        k->readable += TILE_N;
-        AX_TRY(
-            ax_call_scratch(c, &p, (size_t)k->readable * sizeof(float), err));
+        size += TILE_N;
+        AX_TRY(ax_call_scratch(c, &p, (size_t)size * sizeof(float), err));
         *padded = p;
-        memset(*padded + size, 0, TILE_N * sizeof(float));
+        memset(*padded + k->picture.readable, 0, TILE_N * sizeof(float));
+        k->picture.readable = size;
     }
-    AX_TRY(ax_call_scratch(
-        c, &p, (size_t)(group_size(s) * s->k) * TILE_N * sizeof(float), err));
-    k->panels = p;
+    AX_TRY(
+        ax_call_scratch(c, &p, (size_t)picture_room(s) * sizeof(float), err));
+    k->picture.panels = p;
     return AX_OK;
 }
 
@@ -483,6 +333,7 @@ static ax_status read_inputs(struct inputs *in, struct work *k,
         AX_TRY(cpu_in(&in->bias, c, 2, err));
     AX_TRY(prepare(&d, c, k->s, in->weight, state, err));
     k->d = d;
+    k->picture = (struct picture){.s = k->s, .off = d->off, .line = d->line};
     in->packed = d->weight;
     if (d->weight)
         return AX_OK;
@@ -503,16 +354,9 @@ ax_status direct_conv(struct ax_call *c, const struct ax_window *w,
     float *padded = NULL, *y;
     int64_t dims[4];
 
-    if (w->rank > 2)
+    if (picture_resolve(&s, c, c->in[0], c->in[1], w, 1) != AX_OK)
         return AX_NO;
-    resolve(&s, c, w);
-    if (s.in * s.height * s.width > INT32_MAX / 2 ||
-        s.k > INT32_MAX / TILE_N || s.places < 1)
-        return AX_NO;
-    dims[0] = c->in[0]->dims[0];
-    dims[1] = c->in[1]->dims[0];
-    dims[c->in[0]->rank - 2] = w->rank == 1 ? dims[1] : w->out[1];
-    dims[c->in[0]->rank - 1] = w->out[2];
+    picture_dims(dims, &s, c->in[0]->rank, c->in[0]->dims[0]);
     k.floor = cpu_floor(c);
     AX_TRY(cpu_out(&y, c, c->in[0]->rank, dims, err));
     AX_TRY(read_inputs(&in, &k, c, state, err));

@@ -31,8 +31,7 @@ static void limits(ax_dtype t, float *lo, float *hi)
     *hi = all[k].hi;
 }
 
-/* Round x, ties to even, add the zero point, saturate. */
-static int64_t quantized(float x, int64_t zero, ax_dtype t)
+int64_t ref_quantized(float x, int64_t zero, ax_dtype t)
 {
     float lo, hi, v = nearbyintf(x) + (float)zero;
 
@@ -154,7 +153,7 @@ static ax_status quantize(struct ax_call *c, struct ax_err *err)
             ref_put(c->out[0], i, (double)v + zero);
             continue;
         }
-        q = quantized(v, (int64_t)zero, (ax_dtype)asked);
+        q = ref_quantized(v, (int64_t)zero, (ax_dtype)asked);
         ax_put_i64((ax_dtype)asked, c->out[0]->data, i, &q, 1);
     }
     return AX_OK;
@@ -209,7 +208,7 @@ static ax_status dynamic_quantize(struct ax_call *c, struct ax_err *err)
     AX_TRY(ax_call_out(c, 2, AX_U8, 0, NULL, err));
     y = c->out[0]->data;
     for (size_t i = 0; i < n; i++)
-        y[i] = (uint8_t)quantized(x[i] / scale, (int64_t)zero, AX_U8);
+        y[i] = (uint8_t)ref_quantized(x[i] / scale, (int64_t)zero, AX_U8);
     *(float *)c->out[1]->data = scale;
     *(uint8_t *)c->out[2]->data = (uint8_t)zero;
     return AX_OK;
@@ -271,8 +270,8 @@ static ax_status qlinear_conv(struct ax_call *c, struct ax_err *err)
         size_t ch = i / each % channels;
         float ws = ((const float *)c->in[4]->data)[n_scales == 1 ? 0 : ch];
         int32_t acc = (int32_t)(sum[i] + (bias ? (uint32_t)bias[ch] : 0));
-        int64_t q = quantized((float)acc * (xs * ws / ys), zero,
-                              c->out[0]->dtype);
+        int64_t q = ref_quantized((float)acc * (xs * ws / ys), zero,
+                                  c->out[0]->dtype);
 
         ax_put_i64(c->out[0]->dtype, c->out[0]->data, i, &q, 1);
     }
@@ -292,8 +291,8 @@ static ax_status qlinear_matmul(struct ax_call *c, struct ax_err *err)
     AX_TRY(one_zero(&zero, c, 7, err));
     AX_TRY(ref_matmul_integers(&sum, c, 0, 2, 3, 5, c->in[7]->dtype, err));
     for (size_t i = 0; i < ax_tensor_count(c->out[0]); i++) {
-        int64_t q = quantized((float)(int32_t)sum[i] * (as * bs / ys), zero,
-                              c->out[0]->dtype);
+        int64_t q = ref_quantized((float)(int32_t)sum[i] * (as * bs / ys),
+                                  zero, c->out[0]->dtype);
 
         ax_put_i64(c->out[0]->dtype, c->out[0]->data, i, &q, 1);
     }

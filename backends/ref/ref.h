@@ -113,6 +113,10 @@ ax_status ref_matmul_integers(int64_t **y, struct ax_call *c, uint32_t ia,
                               ax_dtype dtype, struct ax_err *err)
     AX_MUST_CHECK;
 
+/* Round x, ties to even, add the zero point, saturate; the type is one of the
+ * integers of at most 16 bits. */
+int64_t ref_quantized(float x, int64_t zero, ax_dtype t);
+
 /* Two scores from the one of class 0, as other runtimes do: it becomes that
  * of class 1, and class 0 has its opposite, -s or 1 - s. */
 ax_status ref_second_class(float z[2], bool opposite_is_rest,
@@ -129,7 +133,7 @@ extern const struct ax_kernel ref_unary[], ref_binary[], ref_matmul[],
     ref_index[], ref_quant[], ref_rnn[], ref_control[], ref_ml[],
     ref_resize[], ref_tree[], ref_loss[], ref_attention[], ref_sample[],
     ref_signal[], ref_patch[], ref_select[], ref_einsum[], ref_random[],
-    ref_train[], ref_flex[], ref_strings[];
+    ref_train[], ref_flex[], ref_strings[], ref_int8[];
 
 /* Equal of two tensors of strings. */
 ax_status ref_equal_strings(struct ax_call *c, struct ax_err *err)

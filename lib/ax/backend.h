@@ -58,7 +58,33 @@ struct ax_backend {
     ax_status (*open)(void **state, int threads, bool deterministic,
                       struct ax_err *err);
     void (*close)(void *state);
+    bool integers; /* nodes that lie between DequantizeLinear and
+                      QuantizeLinear are for its kernels AX_INT8_* */
 };
+
+/* What Conv, Gemm, MatMul and Add of bytes are called, whose inputs go
+ * through DequantizeLinear and whose output, perhaps after Relu or Clip, goes
+ * through QuantizeLinear. The node has the attributes of the operator and, as
+ * inputs,
+ *
+ *     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias
+ *
+ * where zeros may be absent, for Add w is the other operand, and w_scale has
+ * one number or one for each output channel. The product is
+ *
+ *     round(float(bias + sum of (x - x_zero) (w - w_zero))
+ *           * (x_scale * w_scale / y_scale)) + y_zero
+ *
+ * in float32 but for the sum, which is in int32, ties to even, saturated: the
+ * same as QLinearConv and QLinearMatMul. Without y_scale it is float32 and
+ * nothing is rounded: float(sum) * (x_scale * w_scale). Add computes
+ *
+ *     round((float(x - x_zero) * x_scale + float(w - w_zero) * w_scale)
+ *           / y_scale) + y_zero */
+#define AX_INT8_CONV   "int8 Conv"
+#define AX_INT8_GEMM   "int8 Gemm"
+#define AX_INT8_MATMUL "int8 MatMul"
+#define AX_INT8_ADD    "int8 Add"
 
 /* Every backend built in, the reference first, ended by NULL. Defined in
  * backends/registry.c. */

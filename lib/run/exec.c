@@ -93,7 +93,7 @@ ax_status ax_call_out_over(struct ax_call *c, uint32_t o, uint32_t i,
     struct frame *f = frame_of(c);
     struct slot *s = &f->scope->slots[c->node->in[i]];
 
-    if (s->buf && s->buf->refs == 1 && s->last == f->step)
+    if (s->buf && !s->constant && s->buf->refs == 1 && s->last == f->step)
         return ax_call_view(c, o, i, s->t.rank, s->t.dims, err);
     return ax_call_out(c, o, s->t.dtype, s->t.rank, s->t.dims, err);
 }
@@ -258,11 +258,14 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
                           struct ax_err *err)
 {
     struct step *st = &s->steps[k];
-    const struct ax_node *node = &s->g->nodes[k];
+    const struct ax_node *node = st->node;
     ax_status rc = AX_NO;
 
+    if (st->absent || st->made)
+        return AX_OK;
     if (st->done) {
         st->done = false;
+        st->made = st->once;
         let_die(p, s, st);
         return AX_OK;
     }
@@ -280,7 +283,7 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
             .constant = st->constant,
             .state = &st->engine[e].state,
             .backend = p->backend_state[e],
-            .then = st->then != STEP_NONE ? &s->g->nodes[st->then] : NULL,
+            .then = st->then != STEP_NONE ? s->steps[st->then].node : NULL,
         };
         rc = f.call.kernel->run(&f.call, err);
         release_scratch(&f);
@@ -298,6 +301,7 @@ static ax_status run_step(struct ax_plan *p, struct scope *s, uint32_t k,
     if (rc != AX_OK)
         return ax_fail_in(err, "node '%s' (%s)", node->name ? node->name : "",
                           ax_op_name(node->op));
+    st->made = st->once;
     let_die(p, s, st);
     return AX_OK;
 }

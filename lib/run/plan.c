@@ -127,7 +127,7 @@ static void plan_values(struct ax_plan *p, struct scope *s)
 static ax_status plan_kernels(struct ax_plan *p, struct step *st,
                               const struct ax_node *node, struct ax_err *err)
 {
-    const char *op = ax_op_name(node->op);
+    const char *op = st->kernel ? st->kernel : ax_op_name(node->op);
     bool any = false;
 
     for (int e = 0; e < N_ENGINES; e++) {
@@ -143,12 +143,43 @@ static ax_status plan_kernels(struct ax_plan *p, struct step *st,
     return AX_OK;
 }
 
+/* Operators that prepare weights. */
+static bool prepares(ax_op op)
+{
+    switch (op) {
+    case AX_OP_Cast:
+    case AX_OP_DequantizeLinear:
+    case AX_OP_Reshape:
+    case AX_OP_Squeeze:
+    case AX_OP_Transpose:
+    case AX_OP_Unsqueeze:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Does the step prepare a weight from constants, once for all runs? */
+static bool is_once(const struct scope *s, const struct ax_node *node)
+{
+    if (!prepares(node->op) || node->n_in < 1 || node->n_out != 1 ||
+        node->out[0] == AX_NONE ||
+        s->slots[node->out[0]].last == STEP_NONE) /* an output */
+        return false;
+    for (uint32_t i = 0; i < node->n_in; i++)
+        if (node->in[i] != AX_NONE && !s->slots[node->in[i]].constant)
+            return false;
+    return true;
+}
+
 static ax_status plan_step(struct ax_plan *p, struct scope *s, uint32_t k,
                            struct ax_err *err)
 {
-    const struct ax_node *node = &s->g->nodes[k];
     struct step *st = &s->steps[k];
+    const struct ax_node *node = st->node;
 
+    if (st->absent)
+        return AX_OK;
     AX_TRY(plan_kernels(p, st, node, err));
     st->in = calloc(node->n_in + 1u, sizeof *st->in);
     st->out = calloc(node->n_out + 1u, sizeof *st->out);
@@ -174,6 +205,9 @@ static ax_status plan_step(struct ax_plan *p, struct scope *s, uint32_t k,
             use_until(s, node->out[o], k);
         }
     }
+    st->once = is_once(s, node);
+    if (st->once)
+        s->slots[node->out[0]].constant = true;
     return AX_OK;
 }
 
@@ -186,15 +220,15 @@ static void plan_fusion(struct scope *s)
     for (uint32_t k = 0; k < g->n_nodes; k++)
         s->steps[k].then = STEP_NONE;
     for (uint32_t k = 0; k < g->n_nodes; k++) {
-        const struct ax_node *node = &g->nodes[k];
+        const struct ax_node *node = s->steps[k].node;
         uint32_t v = node->n_in > 0 ? node->in[0] : AX_NONE, from;
 
-        if (v == AX_NONE || node->n_in != 1 || node->n_out != 1 ||
-            node->out[0] == AX_NONE || s->slots[v].readers != 1 ||
-            s->slots[v].last != k)
+        if (s->steps[k].absent || v == AX_NONE || node->n_in != 1 ||
+            node->n_out != 1 || node->out[0] == AX_NONE ||
+            s->slots[v].readers != 1 || s->slots[v].last != k)
             continue;
         from = s->slots[v].made;
-        if (from != STEP_NONE && g->nodes[from].out[0] == v)
+        if (from != STEP_NONE && s->steps[from].node->out[0] == v)
             s->steps[from].then = k;
     }
 }
@@ -228,11 +262,21 @@ static ax_status plan_deaths(struct scope *s, struct ax_err *err)
 
 /* -- graphs -------------------------------------------------------------- */
 
-static void scope_free(struct scope *s)
+/* What steps made once for all runs. */
+static void drop_made(struct ax_plan *p, struct scope *s)
+{
+    for (uint32_t v = 0; s->slots && v < s->g->n_values; v++) {
+        pool_put(&p->pool, s->slots[v].buf);
+        s->slots[v].buf = NULL;
+    }
+}
+
+static void scope_free(struct ax_plan *p, struct scope *s)
 {
     while (s) {
         struct scope *next = s->next;
 
+        drop_made(p, s);
         for (uint32_t k = 0; s->steps && k < s->g->n_nodes; k++) {
             struct step *st = &s->steps[k];
 
@@ -244,7 +288,8 @@ static void scope_free(struct scope *s)
             free(st->unwanted);
             free(st->unwanted_buf);
             free(st->dies);
-            scope_free(st->body);
+            free(st->fused);
+            scope_free(p, st->body);
         }
         free(s->captures);
         free(s->slots);
@@ -299,7 +344,11 @@ static ax_status scope_new(struct scope **out, struct ax_plan *p,
                      AX_DEPTH_MAX);
     else {
         plan_values(p, s);
+        for (uint32_t k = 0; k < g->n_nodes; k++)
+            s->steps[k].node = &g->nodes[k];
         st = plan_captures(s, err);
+        if (st == AX_OK && !parent && p->backend[0]->integers)
+            st = plan_quantised(s, err);
     }
     for (uint32_t k = 0; k < g->n_nodes && st == AX_OK; k++) {
         st = plan_step(p, s, k, err);
@@ -311,7 +360,7 @@ static ax_status scope_new(struct scope **out, struct ax_plan *p,
         st = plan_deaths(s, err);
     }
     if (st != AX_OK) {
-        scope_free(s);
+        scope_free(p, s);
         return st;
     }
     *out = s;
@@ -354,7 +403,7 @@ void ax_plan_free(struct ax_plan *p)
 {
     if (!p)
         return;
-    scope_free(p->top);
+    scope_free(p, p->top);
     for (int e = 0; e < N_ENGINES; e++)
         if (p->backend_state[e] && p->backend[e]->close)
             p->backend[e]->close(p->backend_state[e]);

@@ -55,6 +55,13 @@ struct engine {
 
 /* One node, planned. */
 struct step {
+    const struct ax_node *node; /* of the graph, or fused */
+    struct ax_node *fused;      /* one made of several, or NULL */
+    const char *kernel;         /* what it is called; NULL: as its operator */
+    bool absent;                /* a fused one does its work */
+    bool once;                  /* it depends on constants alone: the first
+                                   run does it */
+    bool made;                  /* and has */
     struct engine engine[N_ENGINES];
     const struct ax_tensor **in; /* into the slots */
     struct ax_tensor **out;      /* into the slots, or into unwanted */
@@ -94,6 +101,10 @@ struct ax_plan {
     struct pool pool;
     struct scope *top;
 };
+
+/* Before the steps are planned: let nodes be found where bytes are scaled to
+ * float32, computed with, and scaled back (quantised.c). */
+ax_status plan_quantised(struct scope *s, struct ax_err *err) AX_MUST_CHECK;
 
 /* Run a graph whose inputs are borrowed; out are new tensors. */
 ax_status scope_run(struct ax_plan *p, struct scope *s, struct ax_tensor *out,

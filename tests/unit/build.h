@@ -13,7 +13,7 @@ static struct ax_node build_nodes[64];
 static struct ax_tensor build_tensors[64];
 static struct ax_attr build_attrs[64][4];
 static int64_t build_ints[64][16];
-static uint32_t build_ends[2][8], build_in[64][8], build_out[64][4];
+static uint32_t build_ends[2][8], build_in[64][9], build_out[64][4];
 static char build_names[128][8];
 static struct ax_graph build_graph;
 static struct ax_model build_model;

@@ -1,0 +1,168 @@
+/* The ways through a picture: see picture.h. */
+#include "picture.h"
+#include "cpu.h"
+
+#include <string.h>
+
+ax_status picture_resolve(struct shape *s, const struct ax_call *c,
+                          const struct ax_tensor *x,
+                          const struct ax_tensor *weight,
+                          const struct ax_window *w, int64_t per_word)
+{
+    if (w->rank > 2)
+        return AX_NO;
+    s->w = w;
+    s->groups = ax_node_int(c->node, "group", 1);
+    s->in = x->dims[1] / s->groups;
+    s->out = weight->dims[0] / s->groups;
+    s->planes = (s->in + per_word - 1) / per_word;
+    s->height = w->in[1] + w->begin[1] + w->end[1];
+    s->width = w->in[2] + w->begin[2] + w->end[2];
+    s->k = s->planes * w->kernel[1] * w->kernel[2];
+    s->places = w->out[1] * w->out[2];
+    s->padded = s->height != w->in[1] || s->width != w->in[2];
+    s->columns = (w->out[1] - 1) * s->width + w->out[2];
+    /* Gathering a panel takes about as long as 20 rows of it. */
+    s->slides = w->stride[1] == 1 && w->stride[2] == 1 &&
+                s->columns * s->out <= s->places * (s->out + 20);
+    if (!s->slides)
+        s->columns = s->places;
+    return s->planes * s->height * s->width > INT32_MAX / 2 ||
+                   s->k > INT32_MAX / TILE_N || s->places < 1
+               ? AX_NO
+               : AX_OK;
+}
+
+void picture_dims(int64_t dims[4], const struct shape *s, int rank,
+                  int64_t batch)
+{
+    dims[0] = batch;
+    dims[1] = s->groups * s->out;
+    dims[rank - 2] = rank == 3 ? dims[1] : s->w->out[1];
+    dims[rank - 1] = s->w->out[2];
+}
+
+void picture_offsets(int32_t *off, int32_t *line, const struct shape *s)
+{
+    const struct ax_window *w = s->w;
+    int64_t at = 0;
+
+    for (int64_t c = 0; c < s->planes; c++)
+        for (int64_t i = 0; i < w->kernel[1]; i++)
+            for (int64_t j = 0; j < w->kernel[2]; j++) {
+                off[at] = (int32_t)(c * s->height * s->width +
+                                    i * w->dilation[1] * s->width +
+                                    j * w->dilation[2]);
+                line[at] = (int32_t)(at * TILE_N);
+                at++;
+            }
+}
+
+int64_t picture_blocks(int64_t rows)
+{
+    return (rows + TILE_M - 1) / TILE_M;
+}
+
+int picture_rows(int64_t rows, int64_t blocks, int64_t i)
+{
+    return (int)((i + 1) * rows / blocks - i * rows / blocks);
+}
+
+/* Where column J begins in the picture. */
+static int32_t start_of(const struct shape *s, int64_t j)
+{
+    const struct ax_window *w = s->w;
+
+    if (s->slides)
+        return (int32_t)j;
+    return (int32_t)(j / w->out[2] * w->stride[1] * s->width +
+                     j % w->out[2] * w->stride[2]);
+}
+
+/* Columns [at, at + n) of a panel, zeros after them. */
+CPU_CLONES
+static void gather(cpu_word *restrict to, const cpu_word *restrict x,
+                   const int32_t *restrict off, const int32_t *restrict start,
+                   int64_t k, int64_t n)
+{
+    if (n == TILE_N && start[TILE_N - 1] - start[0] == TILE_N - 1) {
+        for (int64_t i = 0; i < k; i++)
+            memcpy(to + i * TILE_N, x + off[i] + start[0],
+                   TILE_N * sizeof *to);
+        return;
+    }
+    if (n < TILE_N)
+        memset(to, 0, (size_t)(k * TILE_N) * sizeof *to);
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t j = 0; j < n; j++)
+            to[i * TILE_N + j] = x[off[i] + start[j]];
+}
+
+/* Panel I of the group that begins at column FROM: as it lies, or
+ * gathered. */
+struct panel {
+    const cpu_word *b;
+    const int32_t *off;
+};
+
+static struct panel panel_at(const struct picture *p, int64_t from, int64_t i)
+{
+    const struct shape *s = p->s;
+    int64_t at = from + i * TILE_N, n = s->columns - at;
+    int32_t start[TILE_N];
+    cpu_word *to = p->panels + i * s->k * TILE_N;
+
+    n = n < TILE_N ? n : TILE_N;
+    if (s->slides && at + p->off[s->k - 1] + TILE_N <= p->readable)
+        return (struct panel){p->x + at, p->off};
+    for (int64_t j = 0; j < n; j++)
+        start[j] = start_of(s, at + j);
+    gather(to, p->x, p->off, start, s->k, n);
+    return (struct panel){to, p->line};
+}
+
+/* Columns that are worked on together: what they see stays in a cache while
+ * all weights pass. */
+#define GROUP_BYTES ((int64_t)256 << 10)
+#define PANELS_MAX  64
+
+static int64_t group_size(const struct shape *s)
+{
+    int64_t n = GROUP_BYTES / (s->k * TILE_N * (int64_t)sizeof(cpu_word));
+
+    return n < 1 ? 1 : n > PANELS_MAX ? PANELS_MAX : n;
+}
+
+int64_t picture_room(const struct shape *s)
+{
+    return group_size(s) * s->k * TILE_N;
+}
+
+void picture_multiply(const struct picture *p, const cpu_word *weight,
+                      picture_tile *tile, void *x)
+{
+    const struct shape *s = p->s;
+    int64_t group = group_size(s), blocks = picture_blocks(s->out);
+    struct panel panels[PANELS_MAX];
+
+    for (int64_t at = 0; at < s->columns; at += group * TILE_N) {
+        int64_t n = (s->columns - at + TILE_N - 1) / TILE_N, row = 0;
+        const cpu_word *a = weight;
+
+        n = n < group ? n : group;
+        for (int64_t i = 0; i < n; i++)
+            panels[i] = panel_at(p, at, i);
+        for (int64_t b = 0; b < blocks; b++) {
+            int m = picture_rows(s->out, blocks, b);
+
+            for (int64_t i = 0; i < n; i++) {
+                int64_t from = at + i * TILE_N, left = s->columns - from;
+
+                tile(x, a, panels[i].b, panels[i].off, row, m, from,
+                     left < TILE_N ? left : TILE_N);
+            }
+            row += m;
+            a += m * s->k;
+        }
+    }
+}
