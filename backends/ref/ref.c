@@ -9,7 +9,7 @@ static const struct ax_kernel *const groups[] = {
     ref_quant,  ref_rnn,     ref_ml,        ref_control, ref_tree,
     ref_resize, ref_loss,    ref_attention, ref_sample,  ref_signal,
     ref_patch,  ref_select,  ref_einsum,    ref_random,  ref_train,
-    ref_flex,   ref_strings, ref_int8, NULL,
+    ref_flex,   ref_strings, ref_int8,      NULL,
 };
 
 extern const struct ax_backend ax_backend_ref;
