@@ -68,8 +68,8 @@ static ax_status find_entry(const struct hf *h, struct arch_entry **out,
     if (w->rank == rank &&
         memcmp(w->dims, dims, (size_t)rank * sizeof *dims) == 0)
         return AX_OK;
-    return ax_fail(err, AX_ESHAPE, "tensor '%s' is %s, config.json wants %s",
-                   name.s,
+    return ax_fail(err, AX_ESHAPE,
+                   "tensor '%s' is %s, the configuration wants %s", name.s,
                    ax_shape_text(is, sizeof is, w->type, w->rank, w->dims),
                    ax_shape_text(want, sizeof want, w->type, rank, dims));
 }

@@ -38,6 +38,21 @@ static const struct hf_kind kinds[] = {
      HF_IMAGE_LABEL, ""},
 };
 
+struct hf hf_new(const struct ax_format_options *opt)
+{
+    return (struct hf){.a = {.dtype = AX_F32},
+                       .opt = opt,
+                       .base = "",
+                       .batch = opt->batch ? opt->batch : -1,
+                       .seq = opt->seq ? opt->seq : -1,
+                       .ids = AX_NONE,
+                       .shape = AX_NONE,
+                       .positions = AX_NONE,
+                       .padding = AX_NONE,
+                       .types = AX_NONE,
+                       .mask = AX_NONE};
+}
+
 /* ---- which network ---- */
 
 static ax_status find_kind(struct hf *h, const struct hf_kind **out,
@@ -87,27 +102,20 @@ static ax_status check_common(struct hf *h, struct ax_err *err)
 
 /* ---- tensors ---- */
 
-static ax_status add_entries(struct hf *h, const struct hf_files *f,
-                             struct ax_err *err)
+ax_status hf_add_entries(struct hf *h, const struct ax_checkpoint *c,
+                         struct ax_err *err)
 {
-    size_t n = 0;
+    struct arch_entry *more = reallocarray(
+        h->a.entry, h->a.n_entries + c->n + 1, sizeof *more);
 
-    for (size_t i = 0; i < f->n; i++)
-        n += f->v[i].checkpoint.n;
-    h->a.entry = calloc(n + 1, sizeof *h->a.entry);
-    if (!h->a.entry)
+    if (!more)
         return ax_fail(err, AX_ENOMEM, "no memory for tensors");
-    for (size_t i = 0; i < f->n; i++) {
-        const struct ax_checkpoint *c = &f->v[i].checkpoint;
-
-        for (size_t k = 0; k < c->n; k++)
-            h->a.entry[h->a.n_entries++] = (struct arch_entry){
-                .name = c->v[k].name,
-                .w = &c->v[k],
-                .value = AX_NONE,
-                .cast = AX_NONE};
-    }
-    arch_sort(&h->a);
+    h->a.entry = more;
+    for (size_t k = 0; k < c->n; k++)
+        more[h->a.n_entries++] = (struct arch_entry){.name = c->v[k].name,
+                                                     .w = &c->v[k],
+                                                     .value = AX_NONE,
+                                                     .cast = AX_NONE};
     return AX_OK;
 }
 
@@ -152,8 +160,9 @@ static ax_status build(struct hf *h, const struct hf_files *f,
     ax_status st;
 
     AX_TRY(arch_begin(&h->a, kind->name, err));
-    AX_TRY(add_entries(h, f, err));
-    h->a.dtype = AX_F32;
+    for (size_t i = 0; i < f->n; i++)
+        AX_TRY(hf_add_entries(h, &f->v[i].checkpoint, err));
+    arch_sort(&h->a);
     h->base = hf_any(h, kind->base) ? kind->base : "";
     st = check_common(h, err);
     if (st == AX_OK)
@@ -170,15 +179,7 @@ static ax_status read_folder(struct ax_model **out, json_t *root,
                              const struct ax_format_options *opt,
                              struct ax_err *err)
 {
-    struct hf h = {.opt = opt,
-                   .batch = opt->batch ? opt->batch : -1,
-                   .seq = opt->seq ? opt->seq : -1,
-                   .ids = AX_NONE,
-                   .shape = AX_NONE,
-                   .positions = AX_NONE,
-                   .padding = AX_NONE,
-                   .types = AX_NONE,
-                   .mask = AX_NONE};
+    struct hf h = hf_new(opt);
     const struct hf_kind *kind = NULL;
     struct hf_files f = {0};
     ax_status st = hf_config_init(&h.config, root, err);

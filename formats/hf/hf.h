@@ -106,6 +106,15 @@ struct hf {
     size_t n_freq;
 };
 
+/* ---- hf.c ---- */
+
+/* Nothing yet. */
+struct hf hf_new(const struct ax_format_options *opt);
+/* The tensors of one more checkpoint, which are borrowed, in no order.
+ * AX_ENOMEM. */
+ax_status hf_add_entries(struct hf *h, const struct ax_checkpoint *c,
+                         struct ax_err *err) AX_MUST_CHECK;
+
 /* What a description of an architecture is: a row of hf.c's table. */
 struct hf_kind {
     const char *name; /* as "LlamaForCausalLM" */

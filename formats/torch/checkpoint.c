@@ -2,12 +2,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/gguf/gguf.h"
 #include "formats/torch/torch.h"
 
 static bool is_zip(const unsigned char *p, size_t n)
 {
     return n >= 4 &&
            (memcmp(p, "PK\3\4", 4) == 0 || memcmp(p, "PK\5\6", 4) == 0);
+}
+
+static bool is_gguf(const unsigned char *p, size_t n)
+{
+    return n >= 4 && memcmp(p, "GGUF", 4) == 0;
 }
 
 static bool is_safetensors(const unsigned char *p, size_t n)
@@ -71,11 +77,14 @@ ax_status ax_checkpoint_read(struct ax_checkpoint *out,
         AX_TRY(torch_read_legacy(out, &cap, data, n, "", err));
     else if (torch_is_tar(data, n))
         AX_TRY(torch_read_tar(out, &cap, data, n, "", err));
+    else if (is_gguf(data, n))
+        AX_TRY(gguf_read(out, &cap, data, n, err));
     else if (is_safetensors(data, n))
         AX_TRY(safetensors_read(out, data, n, err));
     else
         return ax_fail(err, AX_EFORMAT,
-                       "is neither a PyTorch checkpoint nor safetensors");
+                       "is neither a PyTorch checkpoint nor safetensors nor "
+                       "GGUF");
     return check_names(out, err);
 }
 

@@ -111,7 +111,10 @@ ax_status ax_weight_bytes(const unsigned char **out, void **own, size_t *n,
     if (!*own)
         return ax_fail(err, AX_ENOMEM, "no memory for a tensor of %zu bytes",
                        *n);
-    gather(*own, w->first, w, 0);
+    if (w->unpack)
+        w->unpack(*own, w->first, count);
+    else
+        gather(*own, w->first, w, 0);
     *out = *own;
     return AX_OK;
 }

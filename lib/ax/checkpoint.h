@@ -1,5 +1,5 @@
 /* ax/checkpoint.h - files of weights: PyTorch checkpoints (zip, legacy and
- * tar; TorchScript archives; Stable-Baselines archives) and safetensors.
+ * tar; TorchScript archives; Stable-Baselines archives), safetensors, GGUF.
  *
  * Such a file has tensors with names and no graph. Pickles in it are read
  * into inert trees: nothing is constructed by name and nothing is run. */
@@ -13,6 +13,9 @@
 #include "ax/model.h"
 
 AX_BEGIN_API
+
+/* N numbers out of what stands for them in a file. */
+typedef void ax_unpack(float *out, const unsigned char *in, size_t n);
 
 /* A tensor as it lies in the file. */
 struct ax_weight {
@@ -29,11 +32,15 @@ struct ax_weight {
     const unsigned char *first;   /* the first element; borrowed */
     uint32_t storage;             /* equal for those that share one */
     bool contiguous;              /* row-major: its bytes follow each other */
+    ax_unpack *unpack; /* or NULL: first has quantised numbers, of which this
+                          makes float32 */
 };
 
 struct ax_checkpoint {
-    const char *format; /* "torch-zip", "torchscript", "torch-legacy",
-                           "torch-tar", "archive", "safetensors"; static */
+    const char
+        *format; /* "torch-zip", "torchscript", "torch-legacy",
+                    "torch-tar", "archive", "safetensors", "gguf"; static
+                  */
     size_t n;
     struct ax_weight *v; /* in the order of the file */
     void *own;           /* private: what was decompressed */
