@@ -589,7 +589,7 @@ alike() { # ARCH DATA... -- DATA...
     alike net.arch -d pets -- -d x.idx --labels y.idx
     gives 0 "the same identity: $(ax-show -i one.axm)" \
         ax-train --replay one.axm
-    ax-show --json one.axm | grep -q "$(cd pets && sha256sum */* | sha256sum |
+    ax-show --json one.axm | grep -q "$(cd pets && sha256sum -- */* | sha256sum |
         cut -d' ' -f1)"
     head -c 60 pets/cats/03.png >cut && mv cut pets/cats/03.png
     refuses 65 "pets/cats/03.png: " ax-train -d pets net.arch
