@@ -17,10 +17,31 @@
 
 #define FILE_MAX ((size_t)1 << 36)
 
+/* A table with words, as a list of one tensor; *is: was it one? */
+static ax_status read_words(struct ax_tensor_list *list, bool *is,
+                            const unsigned char *bytes, size_t n,
+                            const struct data_wanted *want,
+                            struct ax_err *err)
+{
+    *is = want && n > 0 && ax_tensorfile_sniff(bytes, n) == AX_FILE_CSV &&
+          (want->columns->n > 0 || table_has_words(bytes, n));
+    if (!*is)
+        return AX_OK;
+    list->v = calloc(1, sizeof *list->v);
+    if (!list->v || !(list->v[0].name = strdup("")))
+        return ax_fail(err, AX_ENOMEM, "no memory for a table");
+    list->n = 1;
+    return table_read(&list->v[0].t, want->columns, bytes, n, want->classes,
+                      err);
+}
+
+/* WANT: the last columns may be targets; NULL: all are alike. */
 static ax_status read_list(struct ax_tensor_list *list, const char *path,
+                           const struct data_wanted *want,
                            struct data_files *files, struct ax_err *err)
 {
     unsigned char *bytes = NULL;
+    bool words = false;
     size_t n;
     ax_status st;
 
@@ -31,6 +52,8 @@ static ax_status read_list(struct ax_tensor_list *list, const char *path,
         st = ax_fail(err, AX_EUNSUPPORTED,
                      "is packed with gzip: unpack it first");
     else
+        st = read_words(list, &words, bytes, n, want, err);
+    if (st == AX_OK && !words)
         st = ax_tensorfile_read(list, bytes, n, AX_F32, err);
     free(bytes);
     return st == AX_OK ? st : ax_fail_in(err, "%s", cmd_in_name(path));
@@ -189,7 +212,7 @@ static ax_status read_targets(struct data *d, struct ax_tensor_list *list,
     take(&d->x, &list->v[0].t);
     if (!labels)
         return cut_table(d, want->classes ? 1 : want->outputs, err);
-    st = read_list(&more, labels, files, err);
+    st = read_list(&more, labels, NULL, files, err);
     if (st == AX_OK && more.n != 1)
         st = ax_fail(err, AX_EFORMAT, "%s: has %zu tensors, wants one",
                      cmd_in_name(labels), more.n);
@@ -271,7 +294,11 @@ ax_status data_read(struct data *d, const char *path, const char *labels,
             st = shape(d, want, err);
         return st == AX_OK ? st : ax_fail_in(err, "%s", cmd_in_name(path));
     }
-    AX_TRY(read_list(&list, path, files, err));
+    st = read_list(&list, path, labels ? NULL : want, files, err);
+    if (st != AX_OK) { /* the message names the file */
+        ax_tensor_list_free(&list);
+        return st;
+    }
     st = read_targets(d, &list, labels, want, files, err);
     if (st == AX_OK)
         st = shape(d, want, err);

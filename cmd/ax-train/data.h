@@ -2,6 +2,7 @@
 #ifndef AX_TRAIN_DATA_H
 #define AX_TRAIN_DATA_H
 
+#include "ax-train/table.h"
 #include "ax/provenance.h"
 #include "ax/tensor.h"
 #include "ax/train.h"
@@ -25,8 +26,10 @@ struct data_wanted {
     size_t inputs, outputs; /* of the network */
     int rank;               /* of a row of its input, of these dimensions */
     const int64_t *dims;
-    bool classes; /* is each row's target a class? */
-    double scale; /* 0: 1/255 for uint8, 1 for others */
+    bool classes;                  /* is each row's target a class? */
+    double scale;                  /* 0: 1/255 for uint8, 1 for others */
+    struct table_columns *columns; /* of tables with words, once one was read
+                                      to train with */
 };
 
 /* Read PATH: a folder of folders of images or sounds, records of CIFAR-10, an

@@ -23,6 +23,7 @@ void job_free(struct job *j)
     free(j->classes);
     free(j->state);
     free(j->history);
+    table_free(&j->columns);
     free(j->room);
     free(j->scores);
     free(j->labels);
@@ -384,6 +385,7 @@ static ax_status read_data(struct job *j, struct ax_err *err)
         .dims = in->dims + 1,
         .classes = a->opt.loss == AX_LOSS_CROSS_ENTROPY,
         .scale = a->scale,
+        .columns = &j->columns,
     };
     size_t rows, batch = (size_t)a->batch;
 

@@ -48,6 +48,7 @@ struct job {
     struct ax_trainer *trainer;
     struct data train, test;
     struct data_files files;
+    struct table_columns columns;
     size_t *order;     /* [the larger number of rows] */
     float *x, *values; /* x is borrowed */
     float *room;       /* [inputs] to augment in, or NULL */

@@ -46,6 +46,8 @@ ax-train -d rows.csv --epochs 1 --checkpoint state.axm two.arch
 ax-train --replay trained.axm
 ax-train -d rows.csv --test rows.csv --metrics --epochs 1 --report r.html --track jsonl:log --track tensorboard:tb --track wandb:wb two.arch
 ax-train -d images.csv --epochs 1 image.arch
+ax-train -d words.csv --epochs 1 two.arch
+ax-train -d pets --epochs 1 image.arch
 END
 }
 
@@ -66,6 +68,18 @@ prepare() {
     printf '1,0,0,1,2,3,4,5,6,0\n0,1,1,1,1,1,1,1,1,1\n' >images.csv
     printf 'input 1x3x3\nconv 2x2 groups=1\nbatchnorm\nflatten\ndense 2\n' \
         >image.arch
+    printf '1,red,cat\n2,red,dog\n' >words.csv
+    mkdir -p pets/cat
+    python3 -c 'import struct, sys, zlib
+def chunk(name, data):
+    return (struct.pack(">I", len(data)) + name + data +
+            struct.pack(">I", zlib.crc32(name + data)))
+sys.stdout.buffer.write(
+    b"\x89PNG\r\n\x1a\n" +
+    chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 3, 8, 0, 0, 0, 0)) +
+    chunk(b"IDAT", zlib.compress(b"\0abc\0def\0ghi")) +
+    chunk(b"IEND", b""))' >pets/cat/a.png
+    cp pets/cat/a.png pets/cat/b.png
     # As many inputs as the text of a property has to grow for.
     printf 'input 200\ndense 2\n' >wide.arch
     seq -s, 200 >wide.csv

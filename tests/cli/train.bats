@@ -645,3 +645,43 @@ alike() { # ARCH DATA... -- DATA...
     echo text >pets/cats/00.wav
     refuses 65 "pets/cats/00.wav: is no WAV" ax-train -d pets net.arch
 }
+
+@test "words in a table are categories" {
+    cat >words.csv <<'END'
+size,colour,"long, name",kind
+1.5,red,2,cat
+2.5,"green",1,dog
+0.5, blue ,3,cat
+2.0,red,1,dog
+END
+    cat >numbers.csv <<'END'
+1.5,0,0,1,2,0
+2.5,0,1,0,1,1
+0.5,1,0,0,3,0
+2.0,0,0,1,1,1
+END
+    printf 'input 5\ndense 4\nrelu\ndense 2\n' >net.arch
+    alike net.arch -d words.csv -- -d numbers.csv
+    printf '1,green,2,dog\n3,blue,1,cat\n' >test.csv
+    ax-train -d words.csv --test test.csv --epochs 1 -o a.axm net.arch
+    printf '1,green,2,dog\n3,black,1,cat\n' >bad.csv
+    refuses 65 "bad.csv: row 1, column 1: 'black' is no category" \
+        ax-train -d words.csv --test bad.csv net.arch
+    printf '1,green,2\n' >bad.csv
+    refuses 65 "3 columns, the rows to train with have 4" \
+        ax-train -d words.csv --test bad.csv net.arch
+    sed 's/2.0,red/NA,red/' words.csv >bad.csv
+    refuses 65 "bad.csv: row 3, column 0: a value is missing" \
+        ax-train -d bad.csv net.arch
+    sed 's/2.0,red/2.0,/' words.csv >bad.csv
+    refuses 65 "row 3, column 1: a value is missing" \
+        ax-train -d bad.csv net.arch
+    sed 's/2.0,red/2x,red/' words.csv >bad.csv
+    refuses 65 "row 3, column 0: '2x' among numbers" \
+        ax-train -d bad.csv net.arch
+    sed 's/2.0,red/2.0,7/' words.csv >bad.csv
+    refuses 65 "row 3, column 1: '7' among words" ax-train -d bad.csv net.arch
+    sed 's/2.0,red,1/2.0,red/' words.csv >bad.csv
+    refuses 65 "line 5 has 3 fields, the first has 4" \
+        ax-train -d bad.csv net.arch
+}
