@@ -23,8 +23,11 @@ static ax_status read_words(struct ax_tensor_list *list, bool *is,
                             const struct data_wanted *want,
                             struct ax_err *err)
 {
-    *is = want && n > 0 && ax_tensorfile_sniff(bytes, n) == AX_FILE_CSV &&
-          (want->columns->n > 0 || table_has_words(bytes, n));
+    *is = false;
+    if (!want || n == 0 || ax_tensorfile_sniff(bytes, n) != AX_FILE_CSV)
+        return AX_OK;
+    AX_TRY(table_has_words(is, bytes, n, err));
+    *is = *is || want->columns->n > 0;
     if (!*is)
         return AX_OK;
     list->v = calloc(1, sizeof *list->v);

@@ -3,6 +3,7 @@
  * sound. The record has one digest of all: that of the lines "DIGEST  PATH"
  * of the files, in the same order, as sha256sum writes them. */
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +42,8 @@ static ax_status list_folder(struct names *list, const char *path,
 
     *list = (struct names){0};
     if (!dir)
-        return ax_fail(err, AX_ENOINPUT, "%s: is no folder that can be read",
-                       path);
+        return ax_fail(err, errno == ENOMEM ? AX_ENOMEM : AX_ENOINPUT,
+                       "%s: %s", path, strerror(errno));
     while (st == AX_OK && (e = readdir(dir))) {
         char **more;
 

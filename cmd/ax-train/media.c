@@ -27,6 +27,13 @@ static ax_status same_size(const struct media_wanted *want, size_t high,
 }
 
 #if defined(HAVE_PNG) || defined(HAVE_JPEG)
+/* What a library says; it has one way to fail for all reasons. */
+static ax_status malformed(const char *message, struct ax_err *err)
+{
+    return ax_fail(err, strstr(message, "memory") ? AX_ENOMEM : AX_EFORMAT,
+                   "%s", message);
+}
+
 /* Colours that lie beside each other, to one plane for each. */
 static void to_planes(unsigned char *out, const unsigned char *pixels,
                       size_t channels, size_t n)
@@ -52,14 +59,14 @@ static ax_status read_png(unsigned char *out, const struct media_wanted *want,
     ax_status st;
 
     if (!png_image_begin_read_from_memory(&image, p, n))
-        return ax_fail(err, AX_EFORMAT, "%s", image.message);
+        return malformed(image.message, err);
     image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
     st = same_size(want, image.height, image.width, err);
     if (st == AX_OK && !(pixels = malloc(PNG_IMAGE_SIZE(image))))
         st = ax_fail(err, AX_ENOMEM, "no memory for an image");
     if (st == AX_OK &&
         !png_image_finish_read(&image, &black, pixels, 0, NULL))
-        st = ax_fail(err, AX_EFORMAT, "%s", image.message);
+        st = malformed(image.message, err);
     if (st == AX_OK)
         to_planes(out, pixels, channels,
                   (size_t)want->dims[1] * (size_t)want->dims[2]);
@@ -140,7 +147,7 @@ static ax_status read_jpeg(unsigned char *out,
         jpeg_mem_src(&j->of, p, n);
         st = jpeg_rows(j, pixels, want, err);
     } else {
-        st = ax_fail(err, AX_EFORMAT, "%s", j->message);
+        st = malformed(j->message, err);
     }
     jpeg_destroy_decompress(&j->of);
     if (st == AX_OK)

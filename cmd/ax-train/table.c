@@ -147,19 +147,20 @@ static void close_table(struct table *t)
     free(t->text);
 }
 
-bool table_has_words(const unsigned char *p, size_t n)
+ax_status table_has_words(bool *out, const unsigned char *p, size_t n,
+                          struct ax_err *err)
 {
     struct ax_err ignored = {0};
     struct table t;
-    bool found = false;
+    ax_status st = open_table(&t, p, n, &ignored);
 
-    /* What is no table is refused later: its fields so far will do. */
-    if (open_table(&t, p, n, &ignored) != AX_OK)
+    *out = false;
+    if (st != AX_OK) /* refused later: its fields so far will do */
         t.first = 0;
-    for (size_t i = t.first * t.columns; i < t.n && !found; i++)
-        found = !is_number(t.field[i]) && !is_missing(t.field[i]);
+    for (size_t i = t.first * t.columns; i < t.n && !*out; i++)
+        *out = !is_number(t.field[i]) && !is_missing(t.field[i]);
     close_table(&t);
-    return found;
+    return st == AX_ENOMEM ? ax_fail(err, st, "%s", ignored.msg) : AX_OK;
 }
 
 /* -- columns --------------------------------------------------------------

@@ -22,8 +22,10 @@ struct table_columns {
 
 void table_free(struct table_columns *columns); /* {0} is harmless */
 
-/* Does a column of the table consist of words? Not of a header alone. */
-bool table_has_words(const unsigned char *p, size_t n);
+/* Has the table words, other than in a header? What is no table has, too, if
+ * there is one in front of the fault. AX_ENOMEM. */
+ax_status table_has_words(bool *out, const unsigned char *p, size_t n,
+                          struct ax_err *err) AX_MUST_CHECK;
 
 /* Read N bytes of comma-separated fields, in double quotes or not. A first
  * line without a number is left out if one of its columns has numbers. A

@@ -591,7 +591,7 @@ alike() { # ARCH DATA... -- DATA...
         ax-train --replay one.axm
     ax-show --json one.axm | grep -q "$(cd pets && sha256sum -- */* | sha256sum |
         cut -d' ' -f1)"
-    head -c 60 pets/cats/03.png >cut && mv cut pets/cats/03.png
+    head -c 60 pets/cats/03.png >short && mv short pets/cats/03.png
     refuses 65 "pets/cats/03.png: " ax-train -d pets net.arch
     echo text >pets/cats/03.png
     refuses 65 "pets/cats/03.png: is no PNG and no JPEG" \
@@ -639,7 +639,7 @@ alike() { # ARCH DATA... -- DATA...
     printf 'input 9\ndense 2\n' >short.arch
     refuses 65 "pets/cats/00.wav: 10 samples, the network takes 9" \
         ax-train -d pets short.arch
-    head -c 50 pets/cats/00.wav >cut && mv cut pets/cats/00.wav
+    head -c 50 pets/cats/00.wav >short && mv short pets/cats/00.wav
     refuses 65 "pets/cats/00.wav: has no data, or is cut short" \
         ax-train -d pets net.arch
     echo text >pets/cats/00.wav
