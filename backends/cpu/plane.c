@@ -4,6 +4,7 @@
 #include "vmath.h"
 
 #include <math.h>
+#include <string.h>
 
 /* -- pooling ---------------------------------------------------------------
  */
@@ -110,17 +111,111 @@ static void pool_line(const struct ax_window *w, const float *x, int64_t i,
     }
 }
 
-static ax_status pool(struct ax_call *c, struct ax_err *err)
+/* -- the largest byte -----------------------------------------------------
+ */
+
+/* clang-format off */
+#define BYTE_LINE(name, type)                                            \
+    CPU_CLONES                                                           \
+    static void name(void *y_, const void *x_, int64_t n, int64_t stride)\
+    {                                                                    \
+        type *restrict y = y_;                                           \
+        const type *restrict x = x_;                                     \
+                                                                         \
+        if (stride == 1)                                                 \
+            for (int64_t j = 0; j < n; j++)                              \
+                y[j] = x[j] > y[j] ? x[j] : y[j];                        \
+        else if (stride == 2)                                            \
+            for (int64_t j = 0; j < n; j++)                              \
+                y[j] = x[2 * j] > y[j] ? x[2 * j] : y[j];                \
+        else                                                             \
+            for (int64_t j = 0; j < n; j++)                              \
+                y[j] = x[stride * j] > y[j] ? x[stride * j] : y[j];      \
+    }
+/* clang-format on */
+
+BYTE_LINE(line_u8, uint8_t)
+BYTE_LINE(line_i8, int8_t)
+
+/* One line of places: the largest of the lines that they see, in room, and
+ * of these along the line. */
+static void byte_line(const struct ax_window *w, const uint8_t *x, int64_t i,
+                      uint8_t *y, uint8_t *room, bool is_signed)
 {
-    bool max = *(const char *)c->kernel->arg == 'm';
-    int64_t dims[4], planes;
-    struct ax_window w;
+    void (*line)(void *, const void *, int64_t,
+                 int64_t) = is_signed ? line_i8 : line_u8;
+    int64_t from, to, at, first = i * w->stride[1] - w->begin[1];
+
+    memset(room, is_signed ? 128 : 0, (size_t)w->in[2]);
+    memset(y, is_signed ? 128 : 0, (size_t)w->out[2]);
+    for (int64_t a = 0; a < w->kernel[1]; a++) {
+        int64_t k = first + a * w->dilation[1];
+
+        if (k >= 0 && k < w->in[1])
+            line(room, x + k * w->in[2], w->in[2], 1);
+    }
+    for (int64_t b = 0; b < w->kernel[2]; b++) {
+        inside(w, 2, b, w->out[2], &from, &to, &at);
+        line(y + from, room + at, to - from, w->stride[2]);
+    }
+}
+
+static ax_status byte_pool(struct ax_call *c, const struct ax_window *w,
+                           const int64_t *dims, struct ax_err *err)
+{
+    const uint8_t *x = c->in[0]->data;
+    void *room;
+    uint8_t *y;
+
+    AX_TRY(ax_call_out(c, 0, c->in[0]->dtype, 4, dims, err));
+    AX_TRY(ax_call_scratch(c, &room, (size_t)w->in[2], err));
+    y = c->out[0]->data;
+    for (int64_t p = 0; p < dims[0] * dims[1]; p++) {
+        for (int64_t i = 0; i < w->out[1]; i++, y += w->out[2])
+            byte_line(w, x, i, y, room, c->in[0]->dtype == AX_I8);
+        x += w->in[1] * w->in[2];
+    }
+    return AX_OK;
+}
+
+/* -- both -----------------------------------------------------------------
+ */
+
+static ax_status real_pool(struct ax_call *c, const struct ax_window *w,
+                           const int64_t *dims, bool max, struct ax_err *err)
+{
     void *columns = NULL;
     const float *x;
     float *y, *out;
 
-    if (!cpu_real(c, 0) || c->in[0]->rank != 4 || ax_call_wants(c, 1) ||
-        ax_node_int(c->node, "count_include_pad", 0) ||
+    AX_TRY(cpu_out(&out, c, 4, dims, err));
+    AX_TRY(cpu_in(&x, c, 0, err));
+    y = out;
+    if (!max) {
+        AX_TRY(ax_call_scratch(c, &columns, (size_t)dims[3] * sizeof(float),
+                               err));
+        for (int64_t j = 0; j < dims[3]; j++)
+            ((float *)columns)[j] = (float)taps_inside(w, 2, j);
+    }
+    for (int64_t p = 0; p < dims[0] * dims[1]; p++) {
+        for (int64_t i = 0; i < w->out[1]; i++, y += w->out[2])
+            pool_line(w, x, i, y, columns);
+        x += w->in[1] * w->in[2];
+    }
+    cpu_out_done(c, out);
+    return AX_OK;
+}
+
+static ax_status pool(struct ax_call *c, struct ax_err *err)
+{
+    bool max = *(const char *)c->kernel->arg == 'm';
+    bool bytes = max && ax_call_has(c, 0) &&
+                 (c->in[0]->dtype == AX_U8 || c->in[0]->dtype == AX_I8);
+    int64_t dims[4];
+    struct ax_window w;
+
+    if ((!bytes && !cpu_real(c, 0)) || c->in[0]->rank != 4 ||
+        ax_call_wants(c, 1) || ax_node_int(c->node, "count_include_pad", 0) ||
         ax_window_resolve(&w, c->node, 4, c->in[0]->dims, NULL, err) != AX_OK)
         return AX_NO;
     for (int d = 1; d < 3; d++)
@@ -130,20 +225,47 @@ static ax_status pool(struct ax_call *c, struct ax_err *err)
     dims[1] = c->in[0]->dims[1];
     dims[2] = w.out[1];
     dims[3] = w.out[2];
-    AX_TRY(cpu_out(&out, c, 4, dims, err));
-    AX_TRY(cpu_in(&x, c, 0, err));
-    y = out;
-    planes = dims[0] * dims[1];
-    if (!max) {
-        AX_TRY(ax_call_scratch(c, &columns, (size_t)dims[3] * sizeof(float),
-                               err));
-        for (int64_t j = 0; j < dims[3]; j++)
-            ((float *)columns)[j] = (float)taps_inside(&w, 2, j);
+    return bytes ? byte_pool(c, &w, dims, err)
+                 : real_pool(c, &w, dims, max, err);
+}
+
+#define LANES 16
+
+CPU_CLONES
+static float mean_of(const float *restrict x, size_t n)
+{
+    double lane[LANES] = {0}, sum = 0;
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES)
+        for (int l = 0; l < LANES; l++)
+            lane[l] += (double)x[i + (size_t)l];
+    for (; i < n; i++)
+        sum += (double)x[i];
+    for (int l = 0; l < LANES; l++)
+        sum += lane[l];
+    return (float)(sum / (double)n);
+}
+
+static ax_status global_mean(struct ax_call *c, struct ax_err *err)
+{
+    int64_t dims[AX_RANK_MAX];
+    const float *x;
+    size_t n = 1;
+    float *y;
+
+    if (!cpu_real(c, 0) || c->in[0]->rank < 3 ||
+        ax_tensor_count(c->in[0]) == 0)
+        return AX_NO;
+    for (int d = 0; d < c->in[0]->rank; d++) {
+        dims[d] = d < 2 ? c->in[0]->dims[d] : 1;
+        n *= d < 2 ? 1 : (size_t)c->in[0]->dims[d];
     }
-    for (int64_t p = 0; p < planes; p++, x += w.in[1] * w.in[2])
-        for (int64_t i = 0; i < w.out[1]; i++, y += w.out[2])
-            pool_line(&w, x, i, y, columns);
-    cpu_out_done(c, out);
+    AX_TRY(cpu_out(&y, c, c->in[0]->rank, dims, err));
+    AX_TRY(cpu_in(&x, c, 0, err));
+    for (int64_t p = 0; p < dims[0] * dims[1]; p++, x += n)
+        y[p] = mean_of(x, n);
+    cpu_out_done(c, y);
     return AX_OK;
 }
 
@@ -191,8 +313,6 @@ static ax_status batch_norm(struct ax_call *c, struct ax_err *err)
     return AX_OK;
 }
 
-#define LANES 16
-
 CPU_CLONES
 static void softmax_row(float *restrict y, const float *restrict x, size_t n)
 {
@@ -237,6 +357,7 @@ static ax_status softmax(struct ax_call *c, struct ax_err *err)
 const struct ax_kernel cpu_plane[] = {
     {"AveragePool", pool, NULL, "a"},
     {"BatchNormalization", batch_norm, NULL, NULL},
+    {"GlobalAveragePool", global_mean, NULL, NULL},
     {"MaxPool", pool, NULL, "m"},
     {"Softmax", softmax, NULL, NULL},
     {0},

@@ -420,12 +420,13 @@ static bool try_sum(void)
         y.zero = scalar(y.t, y.z);
     }
     p = real_of(round_to(from, &a), &a);
-    if (moves) { /* bytes of one scale, and another operand of fewer places */
+    if (moves) { /* bytes of one scale, and an operand of one number */
         p = op_(AX_OP_MaxPool, 1, p);
-        ints_attr("kernel_shape", 2, 2, 3);
-        ints_attr("strides", 2, 1, 2);
+        ints_attr("kernel_shape", 2, 2 + below(2), 2 + below(3));
+        ints_attr("pads", 4, below(2), below(2), below(2), below(2));
+        ints_attr("strides", 2, 1 + below(2), 1 + below(3));
         p = real_of(round_to(p, &a), &a);
-        q = real_of(round_to(flts((const float *)x.data, 1, 4), &b), &b);
+        q = real_of(round_to(flts((const float *)x.data, 1, 1), &b), &b);
     } else {
         q = real_of(round_to(op_(AX_OP_Neg, 1, from), &b), &b);
     }
