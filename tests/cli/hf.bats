@@ -188,6 +188,22 @@ index() { # JQ WORDS
     done
 }
 
+# Bits that are changed make another network, or an error; nothing else.
+@test "whatever bit is changed, it is a network or one line and 65" {
+    for f in llama/config.json resnet/config.json llama-bf16/pytorch_model.bin \
+        llama-shards/model.safetensors.index.json llama/model.safetensors; do
+        copy "${f%/*}"
+        "$root/tests/formats/hf/flips" "$good/$f" 15 . >/dev/null
+        for b in flip.*; do
+            cp "$b" "m/${f#*/}"
+            code=0
+            ax-import m -o /dev/null 2>err || code=$?
+            [ "$code" -eq 0 ] || [ "$code" -eq 65 ]
+            [ "$(wc -l <err)" -eq $((code / 65)) ]
+        done
+    done
+}
+
 @test "the exported graph is read again" {
     ax-import --no-provenance "$good/llama" -o a.axm
     ax-export --to onnx a.axm -o a.onnx
