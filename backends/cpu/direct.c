@@ -30,16 +30,15 @@ void direct_drop(void *state)
 
 static void pack_weight(float *to, const float *from, const struct shape *s)
 {
-    int64_t blocks = picture_blocks(s->out);
-
     for (int64_t g = 0; g < s->groups; g++)
-        for (int64_t i = 0; i < blocks; i++) {
-            int m = picture_rows(s->out, blocks, i);
+        picture_pack((void *)(to + g * picture_weight(s)),
+                     (const void *)(from + g * s->out * s->k), s);
+}
 
-            tile_pack_rows(to, from, s->k, s->k, m);
-            to += m * s->k;
-            from += m * s->k;
-        }
+/* Bytes of all groups. */
+static size_t packed_size(const struct shape *s)
+{
+    return (size_t)(s->groups * picture_weight(s)) * sizeof(float);
 }
 
 static ax_status prepare(struct direct **out, struct ax_call *c,
@@ -61,7 +60,7 @@ static ax_status prepare(struct direct **out, struct ax_call *c,
     d->off = calloc((size_t)s->k, sizeof *d->off);
     d->line = calloc((size_t)s->k, sizeof *d->line);
     if (c->constant & 2)
-        d->weight = malloc(ax_tensor_count(c->in[1]) * sizeof(float));
+        d->weight = malloc(packed_size(s));
     if (!d->off || !d->line || ((c->constant & 2) && !d->weight))
         return ax_fail(err, AX_ENOMEM, "no memory for a convolution");
     d->w = *s->w;
@@ -154,6 +153,24 @@ static void one_tile(void *x, const cpu_word *a, const cpu_word *b,
     for (int r = 0; r < m; r++)
         put(k->y + (row + r) * k->s->places, t + r * TILE_N, k->s, at, n,
             k->bias ? k->bias[row + r] : 0, k->floor);
+}
+
+/* Rows are places, columns channels. */
+static void turned_tile(void *x, const cpu_word *a, const cpu_word *b,
+                        const int32_t *off, int64_t row, int m, int64_t at,
+                        int64_t n)
+{
+    const struct work *k = x;
+    float t[TILE_M * TILE_N];
+
+    k->tile->block(t, (const void *)a, (const void *)b, off, k->s->k, m);
+    for (int64_t j = 0; j < n; j++) {
+        float *y = k->y + (at + j) * k->s->places + row;
+        float bias = k->bias ? k->bias[at + j] : 0;
+
+        for (int r = 0; r < m; r++)
+            y[r] = above(t[r * TILE_N + j] + bias, k->floor);
+    }
 }
 
 /* -- one channel by itself --------------------------------------------------
@@ -272,7 +289,8 @@ static void one_group(struct work *k, float *padded, const float *x,
             one_channel(k->y + o * s->places, x, plain + o * s->k, s,
                         k->bias ? k->bias[o] : 0, k->floor);
     else
-        picture_multiply(&k->picture, (const void *)weight, one_tile, k);
+        picture_multiply(&k->picture, (const void *)weight,
+                         s->turned ? turned_tile : one_tile, k);
 }
 
 /* What is read, in float32. */
@@ -291,7 +309,7 @@ static void all_groups(const struct inputs *in, struct work *k, float *padded,
     for (int64_t n = 0; n < pictures; n++)
         for (int64_t g = 0; g < s->groups; g++) {
             k->bias = in->bias ? in->bias + g * s->out : NULL;
-            one_group(k, padded, x, in->packed + g * s->out * s->k,
+            one_group(k, padded, x, in->packed + g * picture_weight(s),
                       in->weight + g * s->out * s->k);
             x += s->in * plane;
             k->y += s->out * s->places;
@@ -337,8 +355,7 @@ static ax_status read_inputs(struct inputs *in, struct work *k,
     in->packed = d->weight;
     if (d->weight)
         return AX_OK;
-    AX_TRY(ax_call_scratch(c, &p, ax_tensor_count(c->in[1]) * sizeof(float),
-                           err));
+    AX_TRY(ax_call_scratch(c, &p, packed_size(k->s), err));
     pack_weight(p, in->weight, k->s);
     in->packed = p;
     return AX_OK;

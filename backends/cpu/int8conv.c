@@ -43,20 +43,18 @@ static cpu_word word_of(const int8_t *row, const struct shape *s,
     return word;
 }
 
-static void pack(cpu_word *to, const int8_t *w, const struct shape *s)
+/* ROOM is for the words of a group before they are packed. */
+static void pack(cpu_word *to, cpu_word *room, const int8_t *w,
+                 const struct shape *s)
 {
-    int64_t blocks = picture_blocks(s->out), taps = s->k / s->planes;
+    int64_t taps = s->k / s->planes;
 
-    for (int64_t g = 0; g < s->groups; g++)
-        for (int64_t i = 0; i < blocks; i++) {
-            int m = picture_rows(s->out, blocks, i);
-
-            for (int64_t k = 0; k < s->k; k++)
-                for (int r = 0; r < m; r++)
-                    *to++ = word_of(w + r * s->in * taps, s, k / taps,
-                                    k % taps);
-            w += m * s->in * taps;
-        }
+    for (int64_t g = 0; g < s->groups; g++) {
+        for (int64_t o = 0; o < s->out; o++, w += s->in * taps)
+            for (int64_t i = 0; i < s->k; i++)
+                room[o * s->k + i] = word_of(w, s, i / taps, i % taps);
+        picture_pack(to + g * picture_weight(s), room, s);
+    }
 }
 
 static ax_status prepare(struct kept *k, struct ax_call *c,
@@ -64,17 +62,23 @@ static ax_status prepare(struct kept *k, struct ax_call *c,
 {
     size_t rows = (size_t)(s->groups * s->out);
     size_t inner = ax_tensor_count(c->in[INT8_W]) / rows;
+    cpu_word *room;
 
     AX_TRY(int8_read(&k->q, c, rows, inner, inner, 1, err));
     k->off = calloc((size_t)s->k, sizeof *k->off);
     k->line = calloc((size_t)s->k, sizeof *k->line);
-    k->weight = calloc(rows * (size_t)s->k, sizeof *k->weight);
-    if (!k->off || !k->line || !k->weight)
+    k->weight = calloc((size_t)(s->groups * picture_weight(s)),
+                       sizeof *k->weight);
+    room = calloc((size_t)(s->out * s->k), sizeof *room);
+    if (!k->off || !k->line || !k->weight || !room) {
+        free(room);
         return ax_fail(err, AX_ENOMEM, "no memory for a convolution");
+    }
     k->w = *s->w;
     k->channels = c->in[INT8_X]->dims[1];
     picture_offsets(k->off, k->line, s);
-    pack(k->weight, k->q.w, s);
+    pack(k->weight, room, k->q.w, s);
+    free(room);
     free(k->q.w);
     k->q.w = NULL;
     return AX_OK;
@@ -219,6 +223,35 @@ static void one_tile(void *x, const cpu_word *a, const cpu_word *b,
     }
 }
 
+/* Rows are places, columns channels. */
+static void turned_tile(void *x, const cpu_word *a, const cpu_word *b,
+                        const int32_t *off, int64_t row, int m, int64_t at,
+                        int64_t n)
+{
+    const struct work *k = x;
+    const struct shape *s = k->s;
+    int64_t ch = k->first + at;
+    int32_t t[TILE_M * TILE_N];
+    union {
+        uint8_t bytes[TILE_M][TILE_N];
+        float reals[TILE_M][TILE_N];
+    } line;
+
+    k->bytes->rows(t, a, b, off, s->k, m);
+    for (int r = 0; r < m; r++)
+        int8_end_row(
+            k->size == 1 ? (void *)line.bytes[r] : (void *)line.reals[r],
+            t + r * TILE_N, n, k->q->scale + ch, k->q->add + ch, &k->q->end);
+    for (int64_t j = 0; j < n; j++) {
+        char *y = k->y + (size_t)((at + j) * s->places + row) * k->size;
+
+        for (int r = 0; r < m && k->size == 1; r++)
+            y[r] = (char)line.bytes[r][j];
+        for (int r = 0; r < m && k->size != 1; r++)
+            ((float *)(void *)y)[r] = line.reals[r][j];
+    }
+}
+
 /* -- the kernel -----------------------------------------------------------
  */
 
@@ -246,8 +279,9 @@ static ax_status run(struct work *k, const struct kept *kept,
         for (int64_t g = 0; g < s->groups; g++) {
             k->first = g * s->out;
             weave_all(woven, x, s, k->q);
-            picture_multiply(&k->picture, kept->weight + k->first * s->k,
-                             one_tile, k);
+            picture_multiply(&k->picture,
+                             kept->weight + g * picture_weight(s),
+                             s->turned ? turned_tile : one_tile, k);
             x += s->in * plane;
             k->y += (size_t)(s->out * s->places) * k->size;
         }

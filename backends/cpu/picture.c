@@ -4,6 +4,24 @@
 
 #include <string.h>
 
+static int64_t whole_tiles(int64_t n)
+{
+    return (n + TILE_N - 1) / TILE_N * TILE_N;
+}
+
+/* Which way takes less, in columns times rows: those of whole tiles, 20 more
+ * rows to gather, and a step and a half of one lane to put a number across.
+ */
+static bool is_turned(const struct shape *s)
+{
+    int64_t straight = whole_tiles(s->columns) *
+                       (s->out + (s->slides ? 0 : 20));
+    int64_t turned = s->places * (whole_tiles(s->out) + 20) +
+                     s->places * s->out * 24 / s->k;
+
+    return turned < straight;
+}
+
 ax_status picture_resolve(struct shape *s, const struct ax_call *c,
                           const struct ax_tensor *x,
                           const struct ax_tensor *weight,
@@ -27,6 +45,7 @@ ax_status picture_resolve(struct shape *s, const struct ax_call *c,
                 s->columns * s->out <= s->places * (s->out + 20);
     if (!s->slides)
         s->columns = s->places;
+    s->turned = is_turned(s);
     return s->planes * s->height * s->width > INT32_MAX / 2 ||
                    s->k > INT32_MAX / TILE_N || s->places < 1
                ? AX_NO
@@ -58,14 +77,42 @@ void picture_offsets(int32_t *off, int32_t *line, const struct shape *s)
             }
 }
 
-int64_t picture_blocks(int64_t rows)
+/* Rows go in blocks of nearly one size: how many, and rows of block I. */
+static int64_t blocks_of(int64_t rows)
 {
     return (rows + TILE_M - 1) / TILE_M;
 }
 
-int picture_rows(int64_t rows, int64_t blocks, int64_t i)
+static int rows_of(int64_t rows, int64_t blocks, int64_t i)
 {
     return (int)((i + 1) * rows / blocks - i * rows / blocks);
+}
+
+int64_t picture_weight(const struct shape *s)
+{
+    return (s->turned ? whole_tiles(s->out) : s->out) * s->k;
+}
+
+void picture_pack(cpu_word *to, const cpu_word *from, const struct shape *s)
+{
+    int64_t blocks = blocks_of(s->out);
+
+    if (s->turned) {
+        memset(to, 0, (size_t)picture_weight(s) * sizeof *to);
+        for (int64_t o = 0; o < s->out; o++)
+            for (int64_t i = 0; i < s->k; i++)
+                to[(o / TILE_N * s->k + i) * TILE_N + o % TILE_N] =
+                    from[o * s->k + i];
+        return;
+    }
+    for (int64_t b = 0; b < blocks; b++) {
+        int m = rows_of(s->out, blocks, b);
+
+        for (int64_t i = 0; i < s->k; i++)
+            for (int r = 0; r < m; r++)
+                *to++ = from[r * s->k + i];
+        from += m * s->k;
+    }
 }
 
 /* Where column J begins in the picture. */
@@ -73,17 +120,17 @@ static int32_t start_of(const struct shape *s, int64_t j)
 {
     const struct ax_window *w = s->w;
 
-    if (s->slides)
+    if (s->slides && !s->turned)
         return (int32_t)j;
     return (int32_t)(j / w->out[2] * w->stride[1] * s->width +
                      j % w->out[2] * w->stride[2]);
 }
 
-/* Columns [at, at + n) of a panel, zeros after them. */
+/* n columns of a panel of WIDTH, zeros after them. */
 CPU_CLONES
 static void gather(cpu_word *restrict to, const cpu_word *restrict x,
                    const int32_t *restrict off, const int32_t *restrict start,
-                   int64_t k, int64_t n)
+                   int64_t k, int64_t n, int64_t width)
 {
     if (n == TILE_N && start[TILE_N - 1] - start[0] == TILE_N - 1) {
         for (int64_t i = 0; i < k; i++)
@@ -91,11 +138,11 @@ static void gather(cpu_word *restrict to, const cpu_word *restrict x,
                    TILE_N * sizeof *to);
         return;
     }
-    if (n < TILE_N)
-        memset(to, 0, (size_t)(k * TILE_N) * sizeof *to);
+    if (n < width)
+        memset(to, 0, (size_t)(k * width) * sizeof *to);
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < n; j++)
-            to[i * TILE_N + j] = x[off[i] + start[j]];
+            to[i * width + j] = x[off[i] + start[j]];
 }
 
 /* Panel I of the group that begins at column FROM: as it lies, or
@@ -117,7 +164,7 @@ static struct panel panel_at(const struct picture *p, int64_t from, int64_t i)
         return (struct panel){p->x + at, p->off};
     for (int64_t j = 0; j < n; j++)
         start[j] = start_of(s, at + j);
-    gather(to, p->x, p->off, start, s->k, n);
+    gather(to, p->x, p->off, start, s->k, n, TILE_N);
     return (struct panel){to, p->line};
 }
 
@@ -138,11 +185,11 @@ int64_t picture_room(const struct shape *s)
     return group_size(s) * s->k * TILE_N;
 }
 
-void picture_multiply(const struct picture *p, const cpu_word *weight,
-                      picture_tile *tile, void *x)
+static void straight(const struct picture *p, const cpu_word *weight,
+                     picture_tile *tile, void *x)
 {
     const struct shape *s = p->s;
-    int64_t group = group_size(s), blocks = picture_blocks(s->out);
+    int64_t group = group_size(s), blocks = blocks_of(s->out);
     struct panel panels[PANELS_MAX];
 
     for (int64_t at = 0; at < s->columns; at += group * TILE_N) {
@@ -153,7 +200,7 @@ void picture_multiply(const struct picture *p, const cpu_word *weight,
         for (int64_t i = 0; i < n; i++)
             panels[i] = panel_at(p, at, i);
         for (int64_t b = 0; b < blocks; b++) {
-            int m = picture_rows(s->out, blocks, b);
+            int m = rows_of(s->out, blocks, b);
 
             for (int64_t i = 0; i < n; i++) {
                 int64_t from = at + i * TILE_N, left = s->columns - from;
@@ -165,4 +212,51 @@ void picture_multiply(const struct picture *p, const cpu_word *weight,
             a += m * s->k;
         }
     }
+}
+
+/* Places [at, at + m) as rows. */
+static void gather_rows(cpu_word *to, const struct picture *p, int64_t at,
+                        int m)
+{
+    int32_t start[TILE_M];
+
+    for (int r = 0; r < m; r++)
+        start[r] = start_of(p->s, at + r);
+    gather(to, p->x, p->off, start, p->s->k, m, m);
+}
+
+static void turned(const struct picture *p, const cpu_word *weight,
+                   picture_tile *tile, void *x)
+{
+    const struct shape *s = p->s;
+    int64_t group = group_size(s), blocks = blocks_of(s->places), at = 0;
+
+    for (int64_t b = 0; b < blocks; b += group) {
+        int64_t n = blocks - b < group ? blocks - b : group, row = at;
+        const cpu_word *panel = weight;
+
+        for (int64_t i = 0; i < n; i++) {
+            int m = rows_of(s->places, blocks, b + i);
+
+            gather_rows(p->panels + i * s->k * TILE_M, p, at, m);
+            at += m;
+        }
+        for (int64_t c = 0; c < s->out; c += TILE_N, panel += s->k * TILE_N) {
+            int64_t left = s->out - c, to = row;
+
+            for (int64_t i = 0; i < n; i++) {
+                int m = rows_of(s->places, blocks, b + i);
+
+                tile(x, p->panels + i * s->k * TILE_M, panel, NULL, to, m, c,
+                     left < TILE_N ? left : TILE_N);
+                to += m;
+            }
+        }
+    }
+}
+
+void picture_multiply(const struct picture *p, const cpu_word *weight,
+                      picture_tile *tile, void *x)
+{
+    (p->s->turned ? turned : straight)(p, weight, tile, x);
 }

@@ -3,7 +3,9 @@
  *
  * Rows are output channels, columns places of the output, and k runs over
  * what one place sees. A picture with a stride of one and its padding around
- * it is read where it lies; other places are gathered first. */
+ * it is read where it lies; other places are gathered first. Where there are
+ * too few places to fill tiles it is turned: rows are places, which are
+ * gathered, and columns are channels. Every element is the same chain. */
 #ifndef CPU_PICTURE_H
 #define CPU_PICTURE_H
 
@@ -20,6 +22,7 @@ struct shape {
     int64_t places, columns; /* of the output; with those at the end of each
                                 row of the picture that are none */
     bool padded, slides;     /* a copy with padding; read where it lies */
+    bool turned;
     const struct ax_window *w;
 };
 
@@ -38,9 +41,10 @@ void picture_dims(int64_t dims[4], const struct shape *s, int rank,
  * gathered panel. */
 void picture_offsets(int32_t *off, int32_t *line, const struct shape *s);
 
-/* Rows go in blocks of nearly one size: how many, and rows of block I. */
-int64_t picture_blocks(int64_t rows);
-int picture_rows(int64_t rows, int64_t blocks, int64_t i);
+/* The weights of a group, packed for picture_multiply: how many words, and
+ * from [out, k]. */
+int64_t picture_weight(const struct shape *s);
+void picture_pack(cpu_word *to, const cpu_word *from, const struct shape *s);
 
 /* A tile of m rows from ROW on, columns [at, at + n); x is the caller's. */
 typedef void picture_tile(void *x, const cpu_word *a, const cpu_word *b,
@@ -57,7 +61,7 @@ struct picture {
 
 int64_t picture_room(const struct shape *s);
 
-/* All tiles of a group; weights are packed, block after block. */
+/* All tiles of a group. */
 void picture_multiply(const struct picture *p, const cpu_word *weight,
                       picture_tile *tile, void *x);
 
