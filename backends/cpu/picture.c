@@ -126,23 +126,55 @@ static int32_t start_of(const struct shape *s, int64_t j)
                      j % w->out[2] * w->stride[2]);
 }
 
-/* n columns of a panel of WIDTH, zeros after them. */
+/* clang-format off */
+#define RUN(n, stride)                                                   \
+    for (int64_t i = 0; i < k; i++)                                      \
+        for (int64_t j = 0; j < (n); j++)                                \
+            to[i * width + j] = x[off[i] + j * (stride)]
+/* clang-format on */
+
+/* n columns of a panel that lie STRIDE apart; the usual numbers of them as
+ * constants. */
 CPU_CLONES
-static void gather(cpu_word *restrict to, const cpu_word *restrict x,
-                   const int32_t *restrict off, const int32_t *restrict start,
-                   int64_t k, int64_t n, int64_t width)
+static void gather_run(cpu_word *restrict to, const cpu_word *restrict x,
+                       const int32_t *restrict off, int64_t k, int64_t n,
+                       int64_t width, int64_t stride)
 {
-    if (n == TILE_N && start[TILE_N - 1] - start[0] == TILE_N - 1) {
-        for (int64_t i = 0; i < k; i++)
-            memcpy(to + i * TILE_N, x + off[i] + start[0],
-                   TILE_N * sizeof *to);
-        return;
+    if (stride == 1 && n == 32)
+        RUN(32, 1);
+    else if (stride == 1 && n == 16)
+        RUN(16, 1);
+    else if (stride == 1 && n == 8)
+        RUN(8, 1);
+    else if (stride == 1 && n == 4)
+        RUN(4, 1);
+    else if (stride == 1)
+        RUN(n, 1);
+    else if (stride == 2 && n == 32)
+        RUN(32, 2);
+    else if (stride == 2 && n == 16)
+        RUN(16, 2);
+    else if (stride == 2 && n == 8)
+        RUN(8, 2);
+    else if (stride == 2 && n == 4)
+        RUN(4, 2);
+    else
+        RUN(n, stride);
+}
+
+/* n columns of a panel of WIDTH, zeros after them: run by run, each of which
+ * lies in one row of the output. */
+static void gather(cpu_word *to, const cpu_word *x, const int32_t *off,
+                   const int32_t *start, int64_t k, int64_t n, int64_t width,
+                   int64_t stride)
+{
+    for (int64_t i = 0; i < k && n < width; i++)
+        memset(to + i * width + n, 0, (size_t)(width - n) * sizeof *to);
+    for (int64_t at = 0, end; at < n; at = end) {
+        for (end = at + 1; end < n && start[end] - start[end - 1] == stride;)
+            end++;
+        gather_run(to + at, x + start[at], off, k, end - at, width, stride);
     }
-    if (n < width)
-        memset(to, 0, (size_t)(k * width) * sizeof *to);
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < n; j++)
-            to[i * width + j] = x[off[i] + start[j]];
 }
 
 /* Panel I of the group that begins at column FROM: as it lies, or
@@ -164,7 +196,7 @@ static struct panel panel_at(const struct picture *p, int64_t from, int64_t i)
         return (struct panel){p->x + at, p->off};
     for (int64_t j = 0; j < n; j++)
         start[j] = start_of(s, at + j);
-    gather(to, p->x, p->off, start, s->k, n, TILE_N);
+    gather(to, p->x, p->off, start, s->k, n, TILE_N, s->w->stride[2]);
     return (struct panel){to, p->line};
 }
 
@@ -222,7 +254,7 @@ static void gather_rows(cpu_word *to, const struct picture *p, int64_t at,
 
     for (int r = 0; r < m; r++)
         start[r] = start_of(p->s, at + r);
-    gather(to, p->x, p->off, start, p->s->k, m, m);
+    gather(to, p->x, p->off, start, p->s->k, m, m, p->s->w->stride[2]);
 }
 
 static void turned(const struct picture *p, const cpu_word *weight,
