@@ -181,7 +181,9 @@ ax_status train_prepare_plain(struct ax_trainer *t, struct step *s,
                    : 0;
     if (!(s->slope >= 0))
         return train_refuse(s->node, "a slope below 0", err);
-    return train_value(t, s, s->in->rank, s->in->dims, err);
+    return s->node->op == AX_OP_Relu || s->node->op == AX_OP_LeakyRelu
+               ? train_value_over(t, s, err)
+               : train_value(t, s, s->in->rank, s->in->dims, err);
 }
 
 ax_status train_prepare_flatten(struct ax_trainer *t, struct step *s,
@@ -215,14 +217,24 @@ static void relu(float *restrict y, const float *restrict x, size_t n,
         y[i] = x[i] > 0 ? x[i] : slope * x[i];
 }
 
+TRAIN_CLONES
+static void relu_over(float *y, size_t n, float slope)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] > 0 ? y[i] : slope * y[i];
+}
+
 void train_relu(const struct ax_trainer *t, const struct step *s,
                 const struct io *io)
 {
     (void)t;
-    relu(io->y, io->x, io->rows * s->out->width, s->slope);
+    if (s->out->in_place)
+        relu_over(io->y, io->rows * s->out->width, s->slope);
+    else
+        relu(io->y, io->x, io->rows * s->out->width, s->slope);
 }
 
-/* gx = or += gy d; KEEP is 0 or 1. */
+/* gx = or += gy d; x may be what the function gave: it has the same sign. */
 TRAIN_CLONES
 static void relu_back(float *restrict gx, const float *restrict gy,
                       const float *restrict x, size_t n, float slope,

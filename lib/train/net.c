@@ -42,8 +42,10 @@ void ax_trainer_free(struct ax_trainer *t)
     train_pool_free(t->pool);
     for (uint32_t i = 0; t->values && i < t->model->graph->n_values; i++)
         for (int k = 0; k < PLANES; k++) {
-            free(t->values[i].x[k]);
-            free(t->values[i].g[k]);
+            if (!t->values[i].in_place)
+                free(t->values[i].x[k]);
+            if (t->opt.robust)
+                free(t->values[i].g[k]);
         }
     for (size_t k = 0; k < t->n_weights; k++) {
         free(t->weights[k].w);
@@ -52,6 +54,9 @@ void ax_trainer_free(struct ax_trainer *t)
         free(t->weights[k].second);
         free(t->weights[k].mean);
     }
+    for (size_t k = 0; k < t->n_shared; k++)
+        free(t->shared[k]);
+    free(t->shared);
     for (size_t k = 0; k < t->n_kept; k++)
         free(t->kept[k].w);
     for (uint32_t i = 0; t->steps && i < t->model->graph->n_nodes; i++) {

@@ -15,8 +15,9 @@ enum plane { PLANE_EXACT, PLANE_LOWER, PLANE_UPPER, PLANES };
 #define SLICES 8
 
 struct value {
-    float *x[PLANES]; /* [batch, width]; NULL: no value of the batch */
-    float *g[PLANES];
+    float *x[PLANES];   /* [batch, width]; NULL: no value of the batch */
+    float *g[PLANES];   /* of the exact plane shared, unless robust */
+    bool in_place;      /* x is that of another one */
     bool fresh[PLANES]; /* g holds nothing of this step yet */
     size_t width;
     int rank; /* of a row */
@@ -74,6 +75,8 @@ struct ax_trainer {
     struct train_pool *pool;
     size_t room_size, zeros_size, widest;
     float *room, *zeros;
+    float **shared; /* buffers of gradients */
+    size_t n_shared;
     float *mid[4]; /* robust: centres and radii, of two values */
     float *magnitude, *magnitude_g; /* robust: of the largest matrix */
     double epsilon, share;          /* ax_trainer_robust */
@@ -113,6 +116,17 @@ ax_status train_refuse(const struct ax_node *n, const char *what,
 /* Make the output of a step: rows of these dimensions. */
 ax_status train_value(struct ax_trainer *t, struct step *s, int rank,
                       const int64_t *dims, struct ax_err *err);
+
+/* The same in the memory of the step's input, where train_in_place. */
+ax_status train_value_over(struct ax_trainer *t, struct step *s,
+                           struct ax_err *err);
+
+/* May the step write over its input, if it can itself go back from what it
+ * gave? In plan.c. */
+bool train_in_place(const struct ax_trainer *t, const struct step *s);
+
+/* Find memory for the gradients of values that are not robust. */
+ax_status train_plan(struct ax_trainer *t, struct ax_err *err);
 
 /* A and B numbers of room in each of PARTS parts. */
 ax_status train_room(struct ax_trainer *t, size_t a, size_t b, size_t parts,

@@ -78,9 +78,11 @@ static ax_status new_value(struct ax_trainer *t, struct value *v, int rank,
                            dims[d]);
     }
     for (int k = 0; k < (int)planes; k++) {
-        v->x[k] = train_floats(v->width * t->opt.batch);
-        v->g[k] = train_floats(v->width * t->opt.batch);
-        if (!v->x[k] || !v->g[k])
+        if (!v->x[k])
+            v->x[k] = train_floats(v->width * t->opt.batch);
+        if (t->opt.robust)
+            v->g[k] = train_floats(v->width * t->opt.batch);
+        if (!v->x[k] || (t->opt.robust && !v->g[k]))
             return ax_fail(err, AX_ENOMEM, "no memory for %zu x %zu numbers",
                            t->opt.batch, v->width);
     }
@@ -95,6 +97,16 @@ ax_status train_value(struct ax_trainer *t, struct step *s, int rank,
     ax_status st = new_value(t, s->out, rank, dims, err);
 
     return st == AX_OK ? st : ax_fail_in(err, "node '%s'", s->node->name);
+}
+
+ax_status train_value_over(struct ax_trainer *t, struct step *s,
+                           struct ax_err *err)
+{
+    if (train_in_place(t, s)) {
+        s->out->in_place = true;
+        s->out->x[PLANE_EXACT] = s->in->x[PLANE_EXACT];
+    }
+    return train_value(t, s, s->in->rank, s->in->dims, err);
 }
 
 static struct value *batched(struct ax_trainer *t, const struct ax_node *n,
@@ -268,5 +280,5 @@ ax_status train_prepare(struct ax_trainer *t, struct ax_err *err)
         return ax_fail(err, AX_ENOMEM, "no memory for a product");
     if (t->opt.threads > 1)
         AX_TRY(train_pool_new(&t->pool, t->opt.threads, err));
-    return t->opt.robust ? train_robust_prepare(t, err) : AX_OK;
+    return t->opt.robust ? train_robust_prepare(t, err) : train_plan(t, err);
 }
