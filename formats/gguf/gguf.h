@@ -63,6 +63,7 @@ ax_status gguf_read(struct ax_checkpoint *c, size_t *cap,
                     const unsigned char *data, size_t n, struct ax_err *err)
     AX_MUST_CHECK;
 
-ax_unpack gguf_q4_0, gguf_q8_0;
+ax_unpack gguf_q4_0, gguf_q4_1, gguf_q5_0, gguf_q5_1, gguf_q8_0, gguf_q4_k,
+    gguf_q5_k, gguf_q6_k;
 
 #endif

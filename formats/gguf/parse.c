@@ -263,7 +263,13 @@ static const struct kind {
     {0, "float32", AX_F32, 1, 4, NULL},
     {1, "float16", AX_F16, 1, 2, NULL},
     {2, "float32", AX_F32, 32, 18, gguf_q4_0},
+    {3, "float32", AX_F32, 32, 20, gguf_q4_1},
+    {6, "float32", AX_F32, 32, 22, gguf_q5_0},
+    {7, "float32", AX_F32, 32, 24, gguf_q5_1},
     {8, "float32", AX_F32, 32, 34, gguf_q8_0},
+    {12, "float32", AX_F32, 256, 144, gguf_q4_k},
+    {13, "float32", AX_F32, 256, 176, gguf_q5_k},
+    {14, "float32", AX_F32, 256, 210, gguf_q6_k},
     {24, "int8", AX_I8, 1, 1, NULL},
     {25, "int16", AX_I16, 1, 2, NULL},
     {26, "int32", AX_I32, 1, 4, NULL},
@@ -277,12 +283,10 @@ static ax_status find_kind(const struct kind **out, uint64_t number,
 {
     /* Those of ggml.h that we do not have, for the message. */
     static const char *const others[] = {
-        [3] = "Q4_1",     [6] = "Q5_0",    [7] = "Q5_1",     [9] = "Q8_1",
-        [10] = "Q2_K",    [11] = "Q3_K",   [12] = "Q4_K",    [13] = "Q5_K",
-        [14] = "Q6_K",    [15] = "Q8_K",   [16] = "IQ2_XXS", [17] = "IQ2_XS",
-        [18] = "IQ3_XXS", [19] = "IQ1_S",  [20] = "IQ4_NL",  [21] = "IQ3_S",
-        [22] = "IQ2_S",   [23] = "IQ4_XS", [29] = "IQ1_M",   [34] = "TQ1_0",
-        [35] = "TQ2_0",   [39] = "MXFP4",
+        [9] = "Q8_1",     [10] = "Q2_K",   [11] = "Q3_K",    [15] = "Q8_K",
+        [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S",
+        [20] = "IQ4_NL",  [21] = "IQ3_S",  [22] = "IQ2_S",   [23] = "IQ4_XS",
+        [29] = "IQ1_M",   [34] = "TQ1_0",  [35] = "TQ2_0",   [39] = "MXFP4",
     };
 
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)

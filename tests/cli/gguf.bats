@@ -9,7 +9,7 @@ hf=$root/tests/formats/hf/good/llama
     ax-import --tensors "$samples/good/blocks.gguf" |
         diff "$samples/good/blocks.gguf.txt" -
     ax-import --tensors --json "$samples/good/blocks.gguf" |
-        jq -e '.format == "gguf" and (.tensors | length) == 5'
+        jq -e '.format == "gguf" and (.tensors | length) == 11'
 }
 
 @test "the network is that of the folder that it was made from" {

@@ -67,6 +67,72 @@ def f32(x):
 
 # ---- good ----
 
+# Each: number of the type, bytes of a block, where its float16 numbers are.
+OTHERS = {'q4_1': (3, 20, (0, 2)), 'q5_0': (6, 22, (0,)),
+          'q5_1': (7, 24, (0, 2)), 'q4_k': (12, 144, (0, 2)),
+          'q5_k': (13, 176, (0, 2)), 'q6_k': (14, 210, (208,))}
+
+
+def bits(data, first, n):
+    """N bits from bit FIRST on, the lowest of a byte first."""
+    return sum((data[(first + i) // 8] >> (first + i) % 8 & 1) << i
+               for i in range(n))
+
+
+def meaning(name, b):
+    """The numbers of a block, as ggml defines them, bit by bit."""
+    h = [struct.unpack('<e', b[i:i + 2])[0] for i in OTHERS[name][2]]
+    out = []
+    if name in ('q4_1', 'q5_0', 'q5_1'):
+        low = {'q4_1': 4, 'q5_0': 6, 'q5_1': 8}[name]
+        for i in range(32):
+            x = bits(b, 8 * (low + i % 16) + 4 * (i // 16), 4)
+            if name != 'q4_1':
+                x += 16 * bits(b, 8 * (low - 4) + i, 1)
+            if name == 'q5_0':
+                out.append(f32((x - 16) * h[0]))
+            else:
+                out.append(f32(f32(x * h[0]) + h[1]))
+        return out
+    if name == 'q6_k':
+        for i in range(256):
+            group, at = divmod(i, 128)
+            part, k = divmod(at, 32)
+            x = bits(b, 8 * (64 * group + 32 * (part % 2) + k) +
+                     4 * (part // 2), 4)
+            x += 16 * bits(b, 8 * (128 + 32 * group + k) + 2 * part, 2)
+            scale = struct.unpack('<b', b[192 + i // 16:193 + i // 16])[0]
+            out.append(f32(f32(h[0] * scale) * (x - 32)))
+        return out
+    low = 16 if name == 'q4_k' else 48
+    for i in range(256):
+        j, k = divmod(i, 32)
+        if j < 4:
+            scale, least = bits(b, 8 * (4 + j), 6), bits(b, 8 * (8 + j), 6)
+        else:
+            scale = bits(b, 8 * (8 + j), 4) + 16 * bits(b, 8 * j + 6, 2)
+            least = bits(b, 8 * (8 + j) + 4, 4) + \
+                16 * bits(b, 8 * (4 + j) + 6, 2)
+        x = bits(b, 8 * (low + 32 * (j // 2) + k) + 4 * (j % 2), 4)
+        if name == 'q5_k':
+            x += 16 * bits(b, 8 * (16 + k) + j, 1)
+        out.append(f32(f32(f32(h[0] * scale) * x) - f32(h[1] * least)))
+    return out
+
+
+def other_blocks(name):
+    _, size, halves = OTHERS[name]
+    raw, y = b'', []
+    for i in range(2):
+        b = bytearray((i * 31 + k * (97 + 2 * i) + k * k) % 256
+                      for k in range(size))
+        for n, at in enumerate(halves):
+            b[at:at + 2] = struct.pack('<e', [0.0123, -0.57][n] * (i + 1))
+        raw += bytes(b)
+        y += meaning(name, b)
+    return raw, y
+
+
 def blocks():
     """Every byte that a number can be, and scales that are and are not
     powers of two."""
@@ -81,10 +147,13 @@ def blocks():
         q4 += half + raw
         y4 += [f32(((b & 15) - 8) * scale) for b in raw]
         y4 += [f32(((b >> 4) - 8) * scale) for b in raw]
+    more = {n: other_blocks(n) for n in sorted(OTHERS)}
     tensors = [('q8', (2, 64), 8, q8), ('q4', (1, 4, 32), 2, q4),
                ('half', (3,), 1, struct.pack('<3e', 1, 2, 3)),
                ('bf16', (1,), 30, b'\x80\x3f'),
                ('i64', (2,), 27, struct.pack('<2q', -1, 2))]
+    tensors += [(n, (len(y),), OTHERS[n][0], raw)
+                for n, (raw, y) in more.items()]
     save('good/blocks.gguf', whole(
         [key('general.architecture', TEXT, 'none'),
          key('a.b', ARRAY, (I16, [1, 2, 3])),
@@ -95,8 +164,10 @@ def blocks():
     for name, dims, kind, raw in tensors:
         if name in ('q8', 'q4'):
             raw = struct.pack('<128f', *(y8 if name == 'q8' else y4))
+        if name in more:
+            raw = struct.pack('<%df' % len(more[name][1]), *more[name][1])
         kind = {8: 'float32', 2: 'float32', 1: 'float16', 30: 'bfloat16',
-                27: 'int64'}[kind]
+                27: 'int64'}.get(kind, 'float32')
         lines.append('%s  %s [%s]  %s\n' % (
             hashlib.sha256(raw).hexdigest(), kind,
             ','.join(map(str, dims)), name))
@@ -236,9 +307,10 @@ def broken():
            info('x', (1 << 32, 1 << 32, 4), 0, 0))
     tensor('type', 'is of type 77, which is not supported',
            info('x', (1,), 77, 0))
-    tensor('type-q4k', 'is of type Q4_K, which is not supported',
-           info('x', (256,), 12, 0))
+    tensor('type-iq4', 'is of type IQ4_XS, which is not supported',
+           info('x', (256,), 23, 0))
     tensor('rows', 'wants multiples of 32', info('x', (16, 2), 8, 0))
+    tensor('rows-256', 'wants multiples of 256', info('x', (64, 4), 14, 0))
     tensor('offset', 'lies at byte 32 of the data, wants 0',
            info('x', (1,), 0, 32))
     tensor('offset-huge', 'lies at byte 18446744073709551584 of the data',
