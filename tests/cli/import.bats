@@ -54,6 +54,12 @@ bad() { # SAMPLE WORDS
     bad opset-ml "operator set 9 of ai.onnx.ml is not supported, wants 1 to 4"
 }
 
+@test "how long a range is follows from its numbers" {
+    ax-import "$samples/good/ranges.onnx" -o r.axm
+    [ "$(ax-show --json r.axm | jq -c '[.graph.outputs[].shape]')" = \
+        '[[3],[3],[0],[0],[null]]' ]
+}
+
 @test "graphs that make no sense are refused" {
     bad cycle "node 1 (Relu '') needs 'a', which depends on that node's own"
     bad utf8 "a name or text is not UTF-8"

@@ -174,6 +174,18 @@ def good():
          h.make_node("Reshape", ["x", "to"], ["y"])],
         [value("x", ["N", 3, 4])], [value("y", ["N", 12])],
         [ints("i0", 0), ints("i1", 1), ints("i2", 2), ints("zero", [0])])
+    # Their lengths follow from constants; the last's from the input.
+    yield "ranges", model(
+        [h.make_node("Range", ["p0", "p5", "p2"], ["a"]),
+         h.make_node("Range", ["p5", "p0", "m2"], ["b"]),
+         h.make_node("Range", ["p0", "m2", "p2"], ["c"]),
+         h.make_node("Range", ["p5", "p5", "m2"], ["d"]),
+         h.make_node("Shape", ["x"], ["s"]),
+         h.make_node("Gather", ["s", "p0"], ["n"]),
+         h.make_node("Range", ["p0", "n", "p2"], ["e"])],
+        [value("x", ["N"])],
+        [value(y, None, T.INT64) for y in "abcde"],
+        [ints("p0", 0), ints("p5", 5), ints("p2", 2), ints("m2", -2)])
     # Every way to write a tensor down.
     kinds = [("f32", T.FLOAT, [1.5, -2]), ("f64", T.DOUBLE, [1.5, -2]),
              ("i8", T.INT8, [1, -2]), ("u8", T.UINT8, [1, 255]),
