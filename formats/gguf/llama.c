@@ -218,6 +218,7 @@ static ax_status read_shape(struct hf *h, struct hf_llama_shape *s,
         real(g, &s->eps, "llama.attention.layer_norm_rms_epsilon", 0, err));
     s->activation = "silu";
     s->attention_bias = arch_find(&h->a, "blk.0.attn_q.bias") != NULL;
+    s->out_bias = arch_find(&h->a, "blk.0.attn_output.bias") != NULL;
     s->mlp_bias = arch_find(&h->a, "blk.0.ffn_up.bias") != NULL;
     a->cos = a->sin = AX_NONE;
     a->pairs = true;

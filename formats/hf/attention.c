@@ -93,6 +93,12 @@ static ax_status mask(struct hf *h, bool causal, struct ax_err *err)
         AX_TRY(arch_node(&h->a, &later, AX_OP_LessOrEqual, "causal", in, 2,
                          err));
     }
+    if (causal && h->window) {
+        AX_TRY(hf_integer(h, &zero, "window", h->window, err));
+        AX_TRY(hf_op2(h, &in[1], AX_OP_Sub, "first", in[1], zero, err));
+        AX_TRY(hf_op2(h, &in[1], AX_OP_Less, "near", in[1], in[0], err));
+        AX_TRY(hf_op2(h, &later, AX_OP_And, "seen.near", later, in[1], err));
+    }
     if (h->padding != AX_NONE) {
         AX_TRY(hf_integer(h, &zero, "zero", 0, err));
         AX_TRY(arch_ints(&h->a, &axes, "axes", one, 2, err));

@@ -8,6 +8,10 @@
 static const struct hf_kind kinds[] = {
     {"LlamaForCausalLM", "llama", "model.", hf_llama, HF_LANGUAGE, ""},
     {"LlamaModel", "llama", "model.", hf_llama, HF_NO_HEAD, ""},
+    {"MistralForCausalLM", "mistral", "model.", hf_mistral, HF_LANGUAGE, ""},
+    {"MistralModel", "mistral", "model.", hf_mistral, HF_NO_HEAD, ""},
+    {"Qwen2ForCausalLM", "qwen2", "model.", hf_qwen2, HF_LANGUAGE, ""},
+    {"Qwen2Model", "qwen2", "model.", hf_qwen2, HF_NO_HEAD, ""},
     {"GPT2LMHeadModel", "gpt2", "transformer.", hf_gpt2, HF_LANGUAGE, ""},
     {"GPT2Model", "gpt2", "transformer.", hf_gpt2, HF_NO_HEAD, ""},
     {"BertModel", "bert", "bert.", hf_bert, HF_NO_HEAD, "cls."},

@@ -102,6 +102,7 @@ struct hf {
     uint32_t padding;   /* input attention_mask [batch, seq], or AX_NONE */
     uint32_t types;     /* input token_type_ids [batch, seq], or AX_NONE */
     uint32_t mask;      /* added to scores, or AX_NONE */
+    int64_t window;     /* tokens that one sees; 0: all before it */
     float *freq;        /* rotary frequencies, or NULL; owned */
     size_t n_freq;
 };
@@ -286,6 +287,10 @@ ax_status hf_rotary(struct hf *h, struct hf_attention *a, const float *freq,
 /* ---- families ---- */
 
 ax_status hf_llama(struct hf *h, enum hf_head head, struct ax_err *err)
+    AX_MUST_CHECK;
+ax_status hf_mistral(struct hf *h, enum hf_head head, struct ax_err *err)
+    AX_MUST_CHECK;
+ax_status hf_qwen2(struct hf *h, enum hf_head head, struct ax_err *err)
     AX_MUST_CHECK;
 ax_status hf_gpt2(struct hf *h, enum hf_head head, struct ax_err *err)
     AX_MUST_CHECK;

@@ -1,6 +1,7 @@
-/* Llama: root mean square norms before each part, rotary positions, heads
- * that share keys and values, a gated feed-forward part. Source: Touvron et
- * al., LLaMA, 2023; modeling_llama.py of transformers for the names. */
+/* Llama and its kin, Mistral and Qwen2: root mean square norms before each
+ * part, rotary positions, heads that share keys and values, a gated
+ * feed-forward part. Source: Touvron et al., LLaMA, 2023; modeling_llama.py,
+ * modeling_mistral.py and modeling_qwen2.py of transformers for the rest. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,8 +154,7 @@ ax_status hf_llama_layer(struct hf *h, uint32_t *x,
     AX_TRY(
         hf_linear(h, &v, y, names->v, s->hidden, kv, s->attention_bias, err));
     AX_TRY(hf_attend(h, &y, q, k, v, &s->attention, err));
-    AX_TRY(hf_linear(h, &y, y, names->o, all, s->hidden, s->attention_bias,
-                     err));
+    AX_TRY(hf_linear(h, &y, y, names->o, all, s->hidden, s->out_bias, err));
     AX_TRY(hf_op2(h, x, AX_OP_Add, "attended", *x, y, err));
     AX_TRY(hf_rms_norm(h, &y, *x, names->norm2, s->hidden, s->eps, err));
     AX_TRY(hf_linear(h, &up, y, names->up, s->hidden, s->inner, s->mlp_bias,
@@ -168,26 +168,86 @@ ax_status hf_llama_layer(struct hf *h, uint32_t *x,
     return hf_op2(h, x, AX_OP_Add, "sum", *x, y, err);
 }
 
+/* In what the kin differ: values of keys that are missing, and biases that
+ * the configuration does not speak of. */
+struct kin {
+    int64_t vocabulary, inner, kv_heads; /* 0: as many as heads */
+    int64_t window;                      /* 0: no such key */
+    bool optional_biases, qkv_bias, switches;
+};
+
+static const struct kin llama = {32000, 11008, 0, 0, true, false, false};
+static const struct kin mistral = {32000, 14336, 8,    4096,
+                                   false, false, false};
+static const struct kin qwen2 = {151936, 22016, 32, 0, false, true, true};
+
+/* A key with a default that null does not mean. */
+static bool is_missing(const struct hf *h, const char *key)
+{
+    return json_object_get(h->config.root, key) == NULL;
+}
+
+static ax_status read_biases(struct hf_config *c, struct hf_llama_shape *s,
+                             const struct kin *kin, struct ax_err *err)
+{
+    s->attention_bias = kin->qkv_bias;
+    if (!kin->optional_biases)
+        return AX_OK;
+    AX_TRY(hf_bool(c, &s->attention_bias, "attention_bias", false, err));
+    s->out_bias = s->attention_bias;
+    return hf_bool(c, &s->mlp_bias, "mlp_bias", false, err);
+}
+
+/* How far back a token sees: in all layers or in none. */
+static ax_status read_window(struct hf *h, const struct kin *kin,
+                             struct ax_err *err)
+{
+    static const char *const set[] = {"max_window_layers", "sliding_window"};
+    const json_t *types;
+
+    if (kin->window && (is_missing(h, "sliding_window") ||
+                        hf_get(&h->config, "sliding_window")))
+        return hf_count(&h->config, &h->window, "sliding_window", kin->window,
+                        err);
+    if (!kin->switches)
+        return AX_OK;
+    AX_TRY(hf_none(&h->config, "use_sliding_window", err));
+    for (int i = 0; i < 2; i++) /* of no meaning without the switch */
+        (void)hf_get(&h->config, set[i]);
+    types = hf_get(&h->config, "layer_types");
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+
+        if (!type || strcmp(type, "full_attention") != 0)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "layers of type '%.40s' are not supported",
+                           type ? type : "?");
+    }
+    return AX_OK;
+}
+
 static ax_status read_shape(struct hf *h, struct hf_llama_shape *s,
-                            struct ax_err *err)
+                            const struct kin *kin, struct ax_err *err)
 {
     struct hf_config *c = &h->config;
     struct hf_attention *a = &s->attention;
-    int64_t most;
+    int64_t most, kv;
 
-    AX_TRY(hf_count(c, &s->vocabulary, "vocab_size", 32000, err));
+    AX_TRY(hf_count(c, &s->vocabulary, "vocab_size", kin->vocabulary, err));
     AX_TRY(hf_count(c, &s->hidden, "hidden_size", 4096, err));
-    AX_TRY(hf_count(c, &s->inner, "intermediate_size", 11008, err));
+    AX_TRY(hf_count(c, &s->inner, "intermediate_size", kin->inner, err));
     AX_TRY(hf_count(c, &s->layers, "num_hidden_layers", 32, err));
     AX_TRY(hf_count(c, &a->heads, "num_attention_heads", 32, err));
-    AX_TRY(hf_count(c, &a->kv_heads, "num_key_value_heads", a->heads, err));
+    kv = kin->kv_heads && is_missing(h, "num_key_value_heads") ? kin->kv_heads
+                                                               : a->heads;
+    AX_TRY(hf_count(c, &a->kv_heads, "num_key_value_heads", kv, err));
     AX_TRY(hf_count(c, &most, "max_position_embeddings", 2048, err));
     AX_TRY(hf_count(c, &a->dim, "head_dim",
                     s->hidden >= a->heads ? s->hidden / a->heads : 1, err));
     AX_TRY(hf_text(c, &s->activation, "hidden_act", "silu", err));
     AX_TRY(hf_real(c, &s->eps, "rms_norm_eps", 1e-6, err));
-    AX_TRY(hf_bool(c, &s->attention_bias, "attention_bias", false, err));
-    AX_TRY(hf_bool(c, &s->mlp_bias, "mlp_bias", false, err));
+    AX_TRY(read_biases(c, s, kin, err));
+    AX_TRY(read_window(h, kin, err));
     a->cos = a->sin = AX_NONE;
     return hf_llama_check(s, err);
 }
@@ -221,14 +281,15 @@ static const struct hf_llama_names names = {
     .down = "mlp.down_proj",
 };
 
-ax_status hf_llama(struct hf *h, enum hf_head head, struct ax_err *err)
+static ax_status network(struct hf *h, enum hf_head head,
+                         const struct kin *kin, struct ax_err *err)
 {
     struct hf_llama_shape s = {0};
     struct rope r = {0};
     bool tied;
     uint32_t x;
 
-    AX_TRY(read_shape(h, &s, err));
+    AX_TRY(read_shape(h, &s, kin, err));
     AX_TRY(read_rope(h, &r, err));
     AX_TRY(hf_bool(&h->config, &tied, "tie_word_embeddings", false, err));
     AX_TRY(hf_text_inputs(h, true, false, err));
@@ -246,4 +307,19 @@ ax_status hf_llama(struct hf *h, enum hf_head head, struct ax_err *err)
                ? hf_language_head(h, x, tied, "lm_head", "embed_tokens", NULL,
                                   s.vocabulary, s.hidden, err)
                : hf_hidden(h, x, s.hidden, err);
+}
+
+ax_status hf_llama(struct hf *h, enum hf_head head, struct ax_err *err)
+{
+    return network(h, head, &llama, err);
+}
+
+ax_status hf_mistral(struct hf *h, enum hf_head head, struct ax_err *err)
+{
+    return network(h, head, &mistral, err);
+}
+
+ax_status hf_qwen2(struct hf *h, enum hf_head head, struct ax_err *err)
+{
+    return network(h, head, &qwen2, err);
 }

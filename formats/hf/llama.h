@@ -9,7 +9,7 @@ struct hf_llama_shape {
     struct hf_attention attention;
     int64_t vocabulary, hidden, inner, layers;
     double eps;
-    bool attention_bias, mlp_bias;
+    bool attention_bias, out_bias, mlp_bias; /* of q, k and v; of o */
     const char *activation;
 };
 

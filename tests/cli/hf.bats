@@ -27,7 +27,7 @@ agrees() { # SAMPLE
         agrees "${s##*/}" || { echo "$s"; return 1; }
         n=$((n + 1))
     done
-    [ "$n" -ge 12 ]
+    [ "$n" -ge 14 ]
 }
 
 @test "tensors keep type and bytes" {
@@ -99,6 +99,10 @@ index() { # JQ WORDS
 }
 
 @test "so for the other families" {
+    config mistral '.sliding_window = 0' "'sliding_window' is no whole number"
+    config mistral '.attention_bias = true' "'attention_bias' is no key that"
+    config qwen2 '.use_sliding_window = true' "'use_sliding_window' is set"
+    config qwen2 '.layer_types = ["sliding_attention"]' "'sliding_attention' are not supported"
     config gpt2 '.summary_type = "x" | .n_head = 3' "3 heads do not divide 8"
     config gpt2 '.activation_function = "relu6"' "'relu6' is not supported"
     config gpt2 '.add_cross_attention = true' "'add_cross_attention' is set"

@@ -107,6 +107,23 @@ def llama_bf16(name):
 
 
 @sample
+def mistral(name):
+    write(name, stir(T.MistralForCausalLM(T.MistralConfig(
+        vocab_size=13, hidden_size=8, intermediate_size=6,
+        num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+        max_position_embeddings=16, sliding_window=3))),
+        {'input_ids': ids(13, 2, 7)})
+
+
+@sample
+def qwen2(name):
+    write(name, stir(T.Qwen2Model(T.Qwen2Config(
+        vocab_size=13, hidden_size=8, intermediate_size=6,
+        num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
+        max_position_embeddings=16))), {'input_ids': ids(13, 2, 5)})
+
+
+@sample
 def gpt2(name):
     write(name, stir(T.GPT2LMHeadModel(T.GPT2Config(
         vocab_size=13, n_embd=8, n_layer=2, n_head=2, n_positions=8,
