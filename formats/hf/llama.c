@@ -9,6 +9,8 @@
 
 #include "formats/hf/llama.h"
 
+enum { HEAD_MAX = 65536 };
+
 /* ---- rotary frequencies ---- */
 
 /* rope_parameters (transformers 5), or rope_theta and rope_scaling. */
@@ -260,6 +262,11 @@ ax_status hf_llama_check(struct hf_llama_shape *s, struct ax_err *err)
         return ax_fail(err, AX_EFORMAT,
                        "%lld heads cannot share %lld keys and values",
                        (long long)a->heads, (long long)a->kv_heads);
+    /* Before anything of that size is made: files have less than 1024. */
+    if (a->dim > HEAD_MAX)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "heads of %lld numbers, at most %d are supported",
+                       (long long)a->dim, HEAD_MAX);
     if (a->dim % 2)
         return ax_fail(err, AX_EFORMAT,
                        "rotary positions want heads of an even size, not "

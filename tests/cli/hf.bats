@@ -95,6 +95,7 @@ index() { # JQ WORDS
     config llama '.num_hidden_layers = 1' "no part of a LlamaForCausalLM uses tensor 'model.layers.1."
     config llama '.vocab_size = 2147483647' "the configuration wants float32 [2147483647,8]"
     config llama '.head_dim = 3' "heads of an even size, not 3"
+    config llama '.head_dim = 2147483646' "at most 65536 are supported"
     config llama '[.]' "does not begin like any known format"
 }
 

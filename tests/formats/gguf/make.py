@@ -356,6 +356,11 @@ def odd():
           llama__rope__scaling__type=(TEXT, 'yarn'))
     llama('turned', '2 of 4 numbers are turned',
           llama__rope__dimension_count=(U32, 2))
+    llama('head', 'at most 65536 are supported',
+          llama__attention__head_count=(U32, 1),
+          llama__attention__head_count_kv=(U32, 1),
+          llama__attention__key_length=(U32, (1 << 31) - 2),
+          llama__attention__value_length=(U32, (1 << 31) - 2))
     llama('split', 'is one of several files', split__count=(U16, 2))
     llama('epsilon', 'is no number above 0',
           llama__attention__layer_norm_rms_epsilon=(F32, float('nan')))
