@@ -17,6 +17,7 @@
 struct attack {
     const struct ax_net *net;
     const struct ax_prop *prop;
+    const struct ax_execution *execution; /* that decides, or NULL */
     struct points *points;
     uint64_t random;
     uint64_t n_points;
@@ -25,7 +26,7 @@ struct attack {
     bool insists;    /* an exact evaluation takes little */
     float *lo, *hi;  /* [n_x] least and greatest float32 in the box */
     float *step;     /* [n_x][POINTS] momentum */
-    float *x;        /* [n_x] a candidate */
+    float *x, *y;    /* [n_x] a candidate; [n_y] what came out there */
     float value[POINTS];
     float (*weight)[POINTS]; /* [most rows] */
 };
@@ -43,7 +44,7 @@ static size_t most_rows(const struct ax_prop *p)
 
 ax_status attack_new(struct attack **out, const struct ax_net *net,
                      const struct lane_net *lane, const struct ax_prop *prop,
-                     uint64_t seed, struct ax_err *err)
+                     const struct ax_prove_options *opt, struct ax_err *err)
 {
     struct attack *a = calloc(1, sizeof *a);
     size_t n_x = prop->n_x;
@@ -54,13 +55,16 @@ ax_status attack_new(struct attack **out, const struct ax_net *net,
     a->net = net;
     a->prop = prop;
     a->insists = points_bytes(net) <= EXACT_BYTES;
-    a->random = seed * 0x9e3779b97f4a7c15u + 1;
+    if (opt->semantics == AX_SEMANTICS_IEEE32)
+        a->execution = opt->execution;
+    a->random = opt->seed * 0x9e3779b97f4a7c15u + 1;
     a->lo = calloc(n_x + 1, sizeof *a->lo);
     a->hi = calloc(n_x + 1, sizeof *a->hi);
     a->x = calloc(n_x + 1, sizeof *a->x);
+    a->y = calloc(prop->n_y + 1u, sizeof *a->y);
     a->step = calloc(n_x + 1, POINTS * sizeof *a->step);
     a->weight = calloc(most_rows(prop) + 1, sizeof *a->weight);
-    if (!a->lo || !a->hi || !a->x || !a->step || !a->weight)
+    if (!a->lo || !a->hi || !a->x || !a->y || !a->step || !a->weight)
         st = ax_fail(err, AX_ENOMEM, "no memory for the attack");
     if (st == AX_OK)
         st = points_new(&a->points, lane, err);
@@ -80,6 +84,7 @@ void attack_free(struct attack *a)
     free(a->lo);
     free(a->hi);
     free(a->x);
+    free(a->y);
     free(a->step);
     free(a->weight);
     free(a);
@@ -173,6 +178,17 @@ static void objective(struct attack *a, const struct ax_conj *c,
         }
 }
 
+ax_status replay_floats(const struct ax_execution *run,
+                        const struct ax_net *net, const struct ax_prop *prop,
+                        const float *x, float *y, uint32_t *group,
+                        uint32_t *conj, struct ax_err *err)
+{
+    ax_status st = run->run(run->self, x, y, err);
+
+    return st == AX_OK ? ax_net_unsafe(net, prop, x, y, group, conj, err)
+                       : st;
+}
+
 /* Is point p a counterexample, exactly? */
 static ax_status confirm(struct attack *a, int p, float **out,
                          uint32_t *group, uint32_t *conj, struct ax_err *err)
@@ -182,7 +198,10 @@ static ax_status confirm(struct attack *a, int p, float **out,
 
     for (uint32_t j = 0; j < a->prop->n_x; j++)
         a->x[j] = x[(size_t)j * POINTS + (size_t)p];
-    st = ax_net_refutes(a->net, a->prop, a->x, group, conj, err);
+    st = a->execution
+             ? replay_floats(a->execution, a->net, a->prop, a->x, a->y, group,
+                             conj, err)
+             : ax_net_refutes(a->net, a->prop, a->x, group, conj, err);
     if (st != AX_OK)
         return st;
     *out = malloc((a->prop->n_x + 1u) * sizeof **out);
@@ -299,6 +318,18 @@ static void keep_inside(struct attack *a)
     }
 }
 
+/* The floats about a start differ by what the reals do not know of: every
+ * other start goes a few units in the last place off, up to 2^16. */
+static void scatter(struct attack *a)
+{
+    float *x = points_x(a->points);
+
+    for (size_t i = 0; i < (size_t)a->prop->n_x * POINTS; i++)
+        if (i % 2)
+            x[i] += x[i] * (2 * uniform(a) - 1) *
+                    ldexpf(1, (int)(i % POINTS) / 2 - 24);
+}
+
 /* One centre, the rest at random. */
 static void random_starts(struct attack *a)
 {
@@ -364,6 +395,8 @@ ax_status attack_from(struct attack *a, uint32_t g, uint32_t k,
     for (uint32_t j = 0; j < a->prop->n_x; j++)
         for (size_t p = 0; p < POINTS; p++)
             x[j * (size_t)POINTS + p] = (float)starts[p * a->prop->n_x + j];
+    if (a->execution)
+        scatter(a);
     keep_inside(a);
     return insist(a, c, 0.02f, STEPS, deadline, out, group, conj, err);
 }

@@ -285,13 +285,13 @@ ax_status ax_certifier_write(unsigned char **out, size_t *n,
 
 ax_status ax_counterexample_write(unsigned char **out, size_t *n,
                                   const float *x, uint32_t n_x,
+                                  enum ax_semantics semantics,
                                   const unsigned char identity[32],
                                   const unsigned char digest[32],
                                   struct ax_err *err)
 {
     struct bytes b = {0};
-    ax_status st = put_head(&b, "AXCX", 1, AX_SEMANTICS_REAL, identity,
-                            digest, err);
+    ax_status st = put_head(&b, "AXCX", 1, semantics, identity, digest, err);
 
     for (uint32_t i = 0; i <= n_x && st == AX_OK; i++) {
         unsigned char le[4];

@@ -114,7 +114,8 @@ static bool pause_search(struct search *se)
 static ax_status hunt_start(struct hunt *h, struct ax_prove_result *out,
                             const struct ax_net *net,
                             const struct lane_net *lane,
-                            const struct ax_prop *prop, uint64_t seed,
+                            const struct ax_prop *prop,
+                            const struct ax_prove_options *opt,
                             struct ax_err *err)
 {
     *h = (struct hunt){
@@ -124,7 +125,7 @@ static ax_status hunt_start(struct hunt *h, struct ax_prove_result *out,
     h->starts = calloc((size_t)POINTS * (prop->n_x + 1u), sizeof *h->starts);
     if (!h->starts)
         return ax_fail(err, AX_ENOMEM, "no memory for the attack");
-    return attack_new(&h->attack, net, lane, prop, seed, err);
+    return attack_new(&h->attack, net, lane, prop, opt, err);
 }
 
 static void hunt_end(struct hunt *h)
@@ -280,6 +281,35 @@ static ax_status branch(struct ax_prove_result *out, struct search *se,
     return st == AX_UNDECIDED ? AX_OK : st;
 }
 
+/* Over the reals, in the floats of an execution, or both? */
+static ax_status classify(struct ax_prove_result *out,
+                          const struct ax_net *net,
+                          const struct ax_prop *prop,
+                          const struct ax_prove_options *opt,
+                          struct ax_err *err)
+{
+    bool floats = opt->semantics == AX_SEMANTICS_IEEE32;
+    uint32_t group, conj;
+    ax_status st = AX_OK;
+
+    out->in_reals = !floats;
+    out->in_floats = floats;
+    if (floats) {
+        st = ax_net_refutes(net, prop, out->x, &group, &conj, err);
+        out->in_reals = st == AX_OK;
+    } else if (opt->execution) {
+        float *y = calloc(prop->n_y + 1u, sizeof *y);
+
+        if (!y)
+            return ax_fail(err, AX_ENOMEM, "no memory for the outputs");
+        st = replay_floats(opt->execution, net, prop, out->x, y, &group,
+                           &conj, err);
+        out->in_floats = st == AX_OK;
+        free(y);
+    }
+    return st == AX_NO ? AX_OK : st;
+}
+
 ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
                    const struct ax_prop *prop,
                    const struct ax_prove_options *opt, struct ax_err *err)
@@ -299,7 +329,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     };
     struct hunt hunt = {.status = AX_NO};
     bool hunts = !opt->no_attack && points_bytes(net) <= se.bytes / 4 &&
-                 opt->semantics != AX_SEMANTICS_IEEE32;
+                 (opt->semantics != AX_SEMANTICS_IEEE32 || opt->execution);
     struct lane_net *lane = NULL;
     ax_status st;
 
@@ -323,7 +353,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
                        prop->n_groups);
     st = lane_net_new(&lane, net, err);
     if (st == AX_OK && hunts)
-        st = hunt_start(&hunt, out, net, lane, prop, opt->seed, err);
+        st = hunt_start(&hunt, out, net, lane, prop, opt, err);
     /* A small network's bounds take less than an attack on it, a large one's
      * take more than a short attack. */
     hunt.large = points_bytes(net) > SMALL_BYTES;
@@ -338,6 +368,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
         out->verdict = AX_VIOLATED;
         out->engine = "attack";
         out->reason[0] = '\0';
+        st = classify(out, net, prop, opt, err);
     } else if (st == AX_OK && hunt.status != AX_NO) {
         *err = hunt.err;
         st = hunt.status;

@@ -153,6 +153,20 @@ static void refute(struct searcher *s, struct item *it,
     }
 }
 
+/* Are all sides of the box smaller than half of what lies between two
+ * floats? It may be left like that for ever, with no float in it. */
+static bool between_floats(const struct item *it, uint32_t n_x)
+{
+    for (uint32_t j = 0; j < n_x; j++) {
+        int64_t lo = it->box[j], hi = it->box[n_x + j];
+        int64_t top = -lo > hi ? -lo : hi;
+
+        if (hi - lo > top >> 25)
+            return false;
+    }
+    return true;
+}
+
 static enum outcome bound_item(struct searcher *s, struct item *it)
 {
     const struct search *se = s->search;
@@ -180,7 +194,9 @@ static enum outcome bound_item(struct searcher *s, struct item *it)
         return CLOSED;
     if (!s->search->no_clip)
         clip(s, it, n_x, g, f);
-    if (it->depth >= DEPTH_MAX || !choose(it, n_x, s->rows, n))
+    if (it->depth >= DEPTH_MAX ||
+        (se->net->ieee32 && between_floats(it, n_x)) ||
+        !choose(it, n_x, s->rows, n))
         return STUCK;
     return SPLIT;
 }

@@ -185,7 +185,8 @@ struct context {
     struct scratch scratch;
     const char *folder; /* paths in problems are relative to it; may be "" */
     bool certificates;  /* prove makes certificates, and checks them */
-    int64_t threads;    /* of prove and check, where a line names none */
+    const char *semantics; /* of theirs; NULL: as they will */
+    int64_t threads;       /* of prove and check, where a line names none */
 };
 
 ax_status task_new(struct task *t, struct context *c, const char *line,

@@ -12,6 +12,7 @@ struct args {
     int64_t runs, threads;
     double seconds, max_ratio;
     bool json, problems, check;
+    const char *semantics;
 };
 
 struct work {
@@ -115,6 +116,8 @@ int main(int argc, char **argv)
          .num = &a.threads, .min = 1, .max = PEAK_THREADS},
         {0, "check", NULL, "let prove make certificates, and check them",
          .flag = &a.check},
+        {0, "semantics", "NAME", "of prove and check: real or ieee32",
+         .str = &a.semantics, .one_of = "real ieee32"},
         {0, "vs", "COMMAND", "run a shell command in turns with each problem",
          .str = &a.vs},
         {0, "baseline", "FILE", "compare with what --json printed",
@@ -146,6 +149,7 @@ int main(int argc, char **argv)
     }
     w.context.certificates = a.check;
     w.context.threads = a.threads;
+    w.context.semantics = a.semantics;
     w.versus.command = a.vs;
     w.report.json = a.json;
     w.report.max_ratio = a.max_ratio;

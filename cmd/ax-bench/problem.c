@@ -101,8 +101,9 @@ struct command {
     int n;
     char *owned[ARGS_MAX]; /* what argv points to, if it is ours */
     int n_owned;
-    double limit; /* it is killed after so many seconds; 0: never */
-    bool check;   /* run ax-check on PROOF after it */
+    double limit;          /* it is killed after so many seconds; 0: never */
+    bool check;            /* run ax-check on PROOF after it */
+    const char *semantics; /* or NULL */
     char proof[128];
     char *env[4];
     const char *model, *property; /* borrowed from scratch */
@@ -252,7 +253,9 @@ static const char *const checks[] = {"accepted", "rejected", "undecided",
 static ax_status check_proof(struct task *t, struct command *c,
                              struct ax_err *err)
 {
-    const char *argv[] = {"ax-check", "--quiet", c->proof, c->property, NULL};
+    const char *semantics = c->semantics ? c->semantics : "real";
+    const char *argv[] = {"ax-check", "--quiet",   "--semantics", semantics,
+                          c->proof,   c->property, NULL};
     struct answer a = {0};
     struct outcome o;
 
@@ -309,6 +312,7 @@ ax_status make_prove(struct task *t, struct context *ctx, struct words *w,
     t->run = prove_run;
     t->decides = true;
     c->check = check;
+    c->semantics = ctx->semantics;
     if (seconds > 0) /* its limit is its own; this one is for a hang */
         c->limit = 1.2 * seconds + 5;
     AX_TRY(arg(c, "ax-prove", err));
@@ -317,6 +321,10 @@ ax_status make_prove(struct task *t, struct context *ctx, struct words *w,
     AX_TRY(arg_number(c, "--seed", (double)seed, err));
     if (seconds > 0)
         AX_TRY(arg_number(c, "-t", seconds, err));
+    if (c->semantics) {
+        AX_TRY(arg(c, "--semantics", err));
+        AX_TRY(arg(c, c->semantics, err));
+    }
     if (cert) {
         AX_TRY(scratch_name(&ctx->scratch, c->proof, sizeof c->proof,
                             "proof.axm", err));

@@ -21,7 +21,8 @@ struct interval {
 struct replay {
     const struct net *net;
     const struct property *pr;
-    const unsigned char *x;        /* the inputs, 4 bytes each */
+    const unsigned char *x; /* the inputs, 4 bytes each */
+    bool ieee32;
     struct interval *v;            /* [n_vars] */
     const struct row **low, **top; /* [n_x] bounds that fix an input */
     bool fixed, evaluated;         /* for what v is: some are; all are made */
@@ -34,7 +35,7 @@ struct bytes claim_body(struct run *r, const struct claim *c,
     const unsigned char *head = take(r, &b, 8).p;
     must(r,
          memcmp(head, magic, 5) == 0 && head[5] >= REAL &&
-             head[5] <= (c->is_cex ? REAL : IEEE32) && !head[6] && !head[7],
+             head[5] <= IEEE32 && !head[6] && !head[7],
          "of another version, or of other semantics");
     if (memcmp(take(r, &b, 32).p, c->identity, 32) != 0)
         refuse(r, REJECTED, "it speaks of another model");
@@ -184,6 +185,42 @@ static struct interval root(struct num d)
 
 static const struct interval zero, unit = {{1, 0}, {1, 0}};
 
+/* v to the nearest float32, halves to even; not finite: undecided. */
+static struct dyadic nearest(struct run *r, struct dyadic v)
+{
+    int64_t top = bits(v.m) + v.e, e = top - 24 < -149 ? -149 : top - 24;
+    int64_t by = e - v.e;
+    i128 m, rest;
+    if (v.m == 0 || by > 126) /* less than half of 2^-149 */
+        return (struct dyadic){0, 0};
+    if (by > 0) {
+        m = v.m >> by;
+        rest = v.m - m * ((i128)1 << by) - ((i128)1 << (by - 1));
+        v.m = m + (rest > 0 || (rest == 0 && (m & 1)));
+        v.e = e;
+    }
+    if (bits(v.m) + v.e > 128)
+        refuse(r, UNDECIDED, "a value is not finite in float32");
+    return v;
+}
+
+static bool point(struct interval v)
+{
+    return add(v.lo, negative(v.hi)).m == 0;
+}
+
+/* A value of an execution: what an operator computes exactly, rounded once. A
+ * comparison rounds nothing. */
+static struct interval rounded(struct run *r, const struct node *n,
+                               struct interval v)
+{
+    if (!n->exact)
+        v = (struct interval){nearest(r, v.lo), nearest(r, v.hi)};
+    if (!point(v))
+        refuse(r, UNDECIDED, "a value between two floats");
+    return v;
+}
+
 static void evaluate(struct run *r, struct replay *p, const struct node *n)
 {
     for (uint64_t i = 0; i < n->n; i++) {
@@ -205,12 +242,16 @@ static void evaluate(struct run *r, struct replay *p, const struct node *n)
         if (n->root)
             sum = product(sum, reciprocal(r, root(d)));
         add_scaled(&sum, unit, n->b[i].m, n->b[i].e, 1);
+        if (p->ieee32 && n->kind < PRODUCT)
+            sum = rounded(r, n, sum);
         if (n->kind == RELU && sum.lo.m < 0)
             sum.lo = zero.lo;
         if (n->kind == RELU && sum.hi.m < 0)
             sum.hi = zero.hi;
         if (n->kind == SIGMOID)
             sum = rising(sum);
+        if (n->kind == SIGMOID && p->ieee32) /* as a library may */
+            sum.lo = sum.hi = nearest(r, sum.lo);
         else if (n->kind == EXPONENTIAL)
             sum = growing(r, sum);
         else if (n->kind == RECIPROCAL)
@@ -253,7 +294,8 @@ static void set_inputs(struct run *r, struct replay *p,
             side[row->var[0]] = row;
     }
     for (uint32_t i = 0; i < p->pr->n_x; i++) {
-        if (!p->low[i] || !p->top[i] || !opposite(p->low[i], p->top[i]))
+        if (!p->low[i] || !p->top[i] || p->ieee32 ||
+            !opposite(p->low[i], p->top[i]))
             p->low[i] = p->top[i] = NULL;
         fixed |= p->top[i] != NULL;
     }
@@ -352,12 +394,15 @@ static int some_holds(struct run *r, struct replay *p)
 void counterexample_check(struct run *r, struct claim *c)
 {
     struct bytes b = claim_body(r, c, "AXCX\1");
-    struct replay p = {.net = c->net, .pr = c->pr};
+    struct replay p = {
+        .net = c->net, .pr = c->pr, .ieee32 = c->semantics == IEEE32};
     int is;
     must(r,
          little(take(r, &b, 4).p, 4) == c->pr->n_x &&
              b.n == 4 * (size_t)c->pr->n_x,
          "the number of inputs is wrong");
+    if (p.ieee32 && c->net->only_real)
+        refuse(r, UNDECIDED, "not covered by ieee32: %s", c->net->only_real);
     p.v = get(r, c->net->n_vars, sizeof *p.v);
     p.low = get(r, c->pr->n_x, sizeof *p.low);
     p.top = get(r, c->pr->n_x, sizeof *p.top);

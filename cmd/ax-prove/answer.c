@@ -17,6 +17,14 @@ static void say_minimised(const struct minimised *m, FILE *f)
                 m->next);
 }
 
+/* Where the counterexample is one. */
+static const char *class_of(const struct ax_prove_result *r)
+{
+    return r->in_reals && r->in_floats ? "real+float"
+           : r->in_reals               ? "real-only"
+                                       : "float-only";
+}
+
 static void say(const struct job *j, const struct args *a, FILE *f)
 {
     const struct finding *d = &j->found;
@@ -30,6 +38,8 @@ static void say(const struct job *j, const struct args *a, FILE *f)
         cmd_text(f, r->reason);
         fputc('\n', f);
     }
+    if (r->verdict == AX_VIOLATED)
+        fprintf(f, "class %s\n", class_of(r));
     if (j->minimised.key)
         say_minimised(&j->minimised, f);
     if (a->region && r->verdict != AX_HOLDS)
@@ -104,6 +114,7 @@ static ax_status say_json(const struct job *j, const struct args *a,
         cmd_json_put(&o, "certificate_bytes",
                      json_integer((json_int_t)d->n_payload));
     if (r->x) {
+        cmd_json_put(&o, "class", json_string(class_of(r)));
         cmd_json_put(&o, "input", numbers(NULL, r->x, d->n_x));
         cmd_json_put(&o, "output", numbers(d->y, NULL, d->n_y));
     }

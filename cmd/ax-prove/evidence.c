@@ -103,6 +103,10 @@ static ax_status ask_checker(FILE *f, struct ax_err *err)
     if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
         WEXITSTATUS(status) == 69)
         return ax_fail(err, AX_EUNAVAILABLE, "ax-check did not answer");
+    if (WEXITSTATUS(status) == 2)
+        return ax_fail(err, AX_UNDECIDED,
+                       "ax-check cannot tell whether the counterexample is "
+                       "one: its enclosure is too wide");
     if (WEXITSTATUS(status) != 0)
         return ax_fail(err, AX_EBUG,
                        "ax-check does not accept the certificate (exit %d): "

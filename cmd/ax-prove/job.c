@@ -20,6 +20,7 @@ void finding_free(struct finding *f)
 void job_free(struct job *j)
 {
     cmd_out_discard(&j->trace);
+    execution_free(j);
     ax_certifier_free(j->certifier);
     ax_prop_free(j->prop);
     ax_net_free(j->net);
@@ -217,6 +218,8 @@ static ax_status search(struct job *j, const struct args *a,
     };
 
     AX_TRY(read_strategy(&opt.strategy, a->strategy, err));
+    AX_TRY(execution_new(j, err));
+    opt.execution = j->execution.self ? &j->execution : NULL;
     if (a->cert || a->check) {
         AX_TRY(ax_certifier_new(&j->certifier, j->prop, opt.semantics, err));
         sinks[n++] = ax_certifier_sink(j->certifier);
@@ -238,6 +241,27 @@ static ax_status search(struct job *j, const struct args *a,
     return a->trace ? cmd_out_commit(&j->trace, err) : AX_OK;
 }
 
+/* The outputs at a counterexample: the exact ones, or those of its
+ * execution. */
+static ax_status outputs(struct job *j, enum ax_semantics semantics,
+                         struct ax_err *err)
+{
+    struct finding *f = &j->found;
+    float *y;
+    ax_status st;
+
+    if (semantics == AX_SEMANTICS_REAL)
+        return ax_net_exact(j->net, f->result.x, f->y, err);
+    y = calloc(f->n_y + 1u, sizeof *y);
+    if (!y)
+        return ax_fail(err, AX_ENOMEM, "no memory for the outputs");
+    st = j->execution.run(j->execution.self, f->result.x, y, err);
+    for (uint32_t i = 0; i < f->n_y; i++)
+        f->y[i] = (double)y[i];
+    free(y);
+    return st;
+}
+
 /* What certificate or counterexample says. */
 static ax_status evidence(struct job *j, const struct args *a,
                           struct ax_err *err)
@@ -254,9 +278,10 @@ static ax_status evidence(struct job *j, const struct args *a,
     f->y = calloc(f->n_y + 1u, sizeof *f->y);
     if (!f->y)
         return ax_fail(err, AX_ENOMEM, "no memory for the outputs");
-    AX_TRY(ax_net_exact(j->net, r->x, f->y, err));
+    AX_TRY(outputs(j, semantics_of(a), err));
     return ax_counterexample_write(&f->payload, &f->n_payload, r->x,
-                                   j->prop->n_x, j->identity, f->digest, err);
+                                   j->prop->n_x, semantics_of(a), j->identity,
+                                   f->digest, err);
 }
 
 ax_status job_decide(struct job *j, const struct args *a, struct ax_err *err)

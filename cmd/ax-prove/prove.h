@@ -73,6 +73,7 @@ struct job {
     struct ax_net *net;
     struct ax_prop *prop;
     struct ax_certifier *certifier;
+    struct ax_execution execution; /* self NULL: there is none */
     struct finding found;
     struct minimised minimised;
     struct region_found region;
@@ -99,6 +100,11 @@ ax_status job_decide(struct job *j, const struct args *a, struct ax_err *err)
 double job_clock(void);
 /* Memory beyond the limit is not to be had from here on. */
 void limit_memory(int64_t mib);
+
+/* execution.c: j->execution, of the model that the job has, if it can be
+ * computed at all. */
+ax_status execution_new(struct job *j, struct ax_err *err) AX_MUST_CHECK;
+void execution_free(struct job *j);
 
 /* ready.c: properties that need no file */
 bool is_ready(const char *property);

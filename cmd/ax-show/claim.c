@@ -12,7 +12,7 @@ static void evidence(struct claim *out, const struct ax_attachment *a,
                      const char *says)
 {
     bool known = a->n >= 72 && memcmp(a->data, magic, 4) == 0 &&
-                 a->data[4] == version && a->data[5] == 1;
+                 a->data[4] == version && a->data[5] >= 1 && a->data[5] <= 2;
 
     if (!known) {
         snprintf(out->what, sizeof out->what, "%s of an unknown version",
@@ -20,8 +20,9 @@ static void evidence(struct claim *out, const struct ax_attachment *a,
         return;
     }
     ax_hex32(out->subject, a->data + 40);
-    snprintf(out->what, sizeof out->what,
-             "claims that the property %s, over the reals", says);
+    snprintf(
+        out->what, sizeof out->what, "claims that the property %s, %s", says,
+        a->data[5] == 1 ? "over the reals" : "in every execution in float32");
     out->check = "ax-check";
 }
 

@@ -108,6 +108,13 @@ ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
                          const float *x, uint32_t *group, uint32_t *conj,
                          struct ax_err *err) AX_MUST_CHECK;
 
+/* The same if the network's outputs at x are y (n_y floats), as an execution
+ * in binary32 has given them. An input that is fixed to what is no float32
+ * has no execution: AX_NO. */
+ax_status ax_net_unsafe(const struct ax_net *net, const struct ax_prop *p,
+                        const float *x, const float *y, uint32_t *group,
+                        uint32_t *conj, struct ax_err *err) AX_MUST_CHECK;
+
 /* Outputs at x, each rounded to the nearest double, from the exact values,
  * or, for a network with other functions, a double in an enclosure of it;
  * y [outputs]. */

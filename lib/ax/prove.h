@@ -79,6 +79,14 @@ struct ax_prove_stats {
 /* What a search splits; AUTO: as the network's shape suggests. */
 enum ax_strategy { AX_STRATEGY_AUTO, AX_STRATEGY_INPUT, AX_STRATEGY_NEURON };
 
+/* The network as it is computed in binary32: y [n_y] at x [n_x]. AX_NO: there
+ * is a value that is not finite. */
+struct ax_execution {
+    ax_status (*run)(void *self, const float *x, float *y,
+                     struct ax_err *err);
+    void *self;
+};
+
 struct ax_prove_options {
     enum ax_semantics semantics; /* 0: the reals */
     enum ax_strategy strategy;
@@ -87,6 +95,10 @@ struct ax_prove_options {
     size_t bytes;       /* 0: 4 GiB */
     uint64_t max_boxes; /* 0: no limit */
     uint64_t seed;      /* of the attack */
+    /* Under ieee32 a counterexample is one of this execution; over the reals
+     * it tells whether it is one here, too. NULL: there is none, and under
+     * ieee32 no attack. */
+    const struct ax_execution *execution;
     bool no_attack;
     bool no_clip; /* never clip a box; not with a certifier: who reads a
                      certificate clips where a box is split */
@@ -105,6 +117,7 @@ struct ax_prove_result {
     struct ax_prove_stats stats;
     float *x; /* AX_VIOLATED: the input, exact; the caller frees */
     uint32_t group, conj;
+    bool in_reals, in_floats; /* is x one there */
 };
 
 /* Cost: of the search, exponential in the worst case; memory and time are
@@ -134,6 +147,7 @@ ax_status ax_certifier_write(unsigned char **out, size_t *n,
 /* The payload of a counterexample, ax-cert(5). *out is the caller's. */
 ax_status ax_counterexample_write(unsigned char **out, size_t *n,
                                   const float *x, uint32_t n_x,
+                                  enum ax_semantics semantics,
                                   const unsigned char identity[32],
                                   const unsigned char digest[32],
                                   struct ax_err *err) AX_MUST_CHECK;

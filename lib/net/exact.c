@@ -509,14 +509,14 @@ ax_status net_check_finite(const float *x, uint32_t n, struct ax_err *err)
     return AX_OK;
 }
 
-static ax_status read_inputs(struct replay *r, const float *x)
+/* The variables of node k are x. */
+static ax_status read_floats(struct replay *r, uint32_t k, const float *x)
 {
-    struct exact *v = &r->values[0];
-    uint32_t n = r->net->nodes[0].n;
+    struct exact *v = &r->values[k];
+    uint32_t n = r->net->nodes[k].n;
     struct span span = {0};
     size_t limbs;
 
-    AX_TRY(net_check_finite(x, n, r->err));
     for (uint32_t i = 0; i < n; i++)
         widen(&span, (double)x[i]);
     limbs = (size_t)(span.high - span.low + 24) / 64 + 1;
@@ -539,7 +539,8 @@ static ax_status read_inputs(struct replay *r, const float *x)
 
 static ax_status evaluate(struct replay *r, const float *x)
 {
-    AX_TRY(read_inputs(r, x));
+    AX_TRY(net_check_finite(x, r->net->nodes[0].n, r->err));
+    AX_TRY(read_floats(r, 0, x));
     for (uint32_t k = 1; k < r->net->n_nodes; k++)
         AX_TRY(evaluate_node(r, k));
     return AX_OK;
@@ -645,10 +646,14 @@ bool net_inside(const struct ax_conj *c, const float *x, uint32_t n)
 }
 
 /* The first conjunction that is true at x, of those that fix no input to what
- * is no float32; the network is evaluated when the first box contains x. */
+ * is no float32; the network is evaluated when the first box contains x, or,
+ * if they are given, its outputs are FLOATS. */
 static ax_status refutes(struct replay *r, const struct ax_prop *p,
-                         const float *x, uint32_t *group, uint32_t *conj)
+                         const float *x, const float *floats, uint32_t *group,
+                         uint32_t *conj)
 {
+    uint32_t last = r->net->n_nodes - 1;
+
     struct exact *y = &r->values[r->net->n_nodes - 1], at = {0};
 
     AX_TRY(net_check_finite(x, p->n_x, r->err));
@@ -658,7 +663,12 @@ static ax_status refutes(struct replay *r, const struct ax_prop *p,
             bool all = !cj->fixed && net_inside(cj, x, p->n_x);
 
             if (all && !at.mag) {
-                AX_TRY(evaluate(r, x));
+                if (floats) {
+                    AX_TRY(read_floats(r, 0, x));
+                    AX_TRY(read_floats(r, last, floats));
+                } else {
+                    AX_TRY(evaluate(r, x));
+                }
                 at = r->values[0];
                 AX_TRY(raise_to(r, &at, y->level));
             }
@@ -709,10 +719,25 @@ ax_status ax_net_refutes(const struct ax_net *net, const struct ax_prop *p,
         return net_enclosed_refutes(net, p, false, x, group, conj, err);
     st = open_replay(&r, net, err);
     if (st == AX_OK)
-        st = refutes(&r, p, x, group, conj);
+        st = refutes(&r, p, x, NULL, group, conj);
     ax_arena_free(r.arena);
     if (st == AX_NO)
         st = net_enclosed_refutes(net, p, true, x, group, conj, err);
+    return st;
+}
+
+ax_status ax_net_unsafe(const struct ax_net *net, const struct ax_prop *p,
+                        const float *x, const float *y, uint32_t *group,
+                        uint32_t *conj, struct ax_err *err)
+{
+    struct replay r;
+    ax_status st;
+
+    AX_TRY(net_check_finite(y, p->n_y, err));
+    st = open_replay(&r, net, err);
+    if (st == AX_OK)
+        st = refutes(&r, p, x, y, group, conj);
+    ax_arena_free(r.arena);
     return st;
 }
 

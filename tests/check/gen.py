@@ -670,3 +670,25 @@ for kind in ('mlp', 'order'):
               'certificate', certificate(net, text, [leaf], ieee))
         assert (verdict(net, text, certificate(net, text, [leaf], ieee))
                 is None) == (not ieee)
+# Counterexamples of floats: an execution is one, though the reals are not, and
+# the other way about.
+net = Model()
+net.input('x', [1, 1])
+net.const('w', [1, 3], [2.0 ** 25, 1.0, 2.0 ** 25])
+net.const('v', [3, 1], [1.0, 1.0, -1.0])
+net.const('h', [1], [2.0 ** -24])
+net.node('MatMul', ['x', 'w'], ['a'])
+net.node('Relu', ['a'], ['r'])
+net.node('MatMul', ['r', 'v'], ['b'])
+net.node('Add', ['b', 'h'], ['c'])      # 1 + 2^-24, or, rounded, 1
+net.const('k', [1], [3.0])
+net.node('Max', ['c', 'k'], ['y'])
+net.output('c')
+net.output('y')
+net.canonical()
+for name, op, v in (('yes', '<=', 1), ('no', '>', 1), ('below-no', '<', 1)):
+    text = (declare(1, 2) + box([('0', '1')]) +
+            '(assert (and (%s Y_0 %d) (<= Y_1 3)))\n' % (op, v)).encode()
+    write('ieee-cex-' + name, net, text, 'counterexample',
+          head(b'AXCX', net, text, True) + struct.pack('<If', 1, 1.0))
+    assert R.refuted(net, text, [F(1)]) == (name == 'no')
