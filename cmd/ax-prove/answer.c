@@ -38,10 +38,10 @@ static void say(const struct job *j, const struct args *a, FILE *f)
         cmd_text(f, r->reason);
         fputc('\n', f);
     }
-    if (r->verdict == AX_VIOLATED)
-        fprintf(f, "class %s\n", class_of(r));
     if (j->minimised.key)
         say_minimised(&j->minimised, f);
+    if (r->verdict == AX_VIOLATED)
+        fprintf(f, "class %s\n", class_of(r));
     if (a->region && r->verdict != AX_HOLDS)
         fprintf(f, "proved on %u boxes, %.4g%% of the volume\n",
                 j->region.boxes, 100 * j->region.volume);
