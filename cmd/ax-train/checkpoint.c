@@ -5,6 +5,8 @@
  *      8 bytes  epoch, from 0
  *      8 bytes  rows of it that are done
  *      8 bytes  their loss, a float64
+ *      8 bytes  the least loss over the test rows, a float64
+ *      8 bytes  epochs since then
  *     the rest  moments: ax_trainer_state_get
  *
  * Numbers are little-endian. */
@@ -17,7 +19,7 @@
 #include "common/model.h"
 
 #define TYPE "training-state"
-#define HEAD (32 + 3 * 8)
+#define HEAD (32 + 5 * 8)
 
 /* Room for all numbers as text, and the digests of all files. */
 #define TEXT 2048
@@ -43,14 +45,14 @@ static void digest_of_run(unsigned char out[32], const struct job *j)
     snprintf(text, TEXT,
              "ax-train 1 %d %d %s %" PRId64 " %" PRId64 " %" PRId64
              " %a %a %a %a %a %a %d %a %a %a %a %a %a %d %a %a %a %" PRId64
-             " %zu %d %a",
+             " %zu %d %a %" PRId64,
              (int)o->loss, (int)o->optimiser, a->schedule, a->epochs, a->seed,
              a->batch, a->rate, a->scale, a->robust, a->robust_share,
              a->robust_ramp, o->momentum, (int)o->nesterov, o->beta1,
              o->beta2, o->epsilon, o->decay, o->clip, o->smoothing,
              o->freeze != NULL, o->average, a->warm_up, a->step_factor,
              a->step_epochs, a->augment.crop, (int)a->augment.flip,
-             a->augment.noise);
+             a->augment.noise, a->patience);
     ax_sha256(frozen, freeze, strlen(freeze));
     add_digest(text, frozen);
     if (j->had_identity)
@@ -79,16 +81,19 @@ static ax_status attach(struct job *j, struct ax_err *err)
 {
     size_t n = HEAD + ax_trainer_state_size(j->trainer);
     unsigned char *state = malloc(n);
-    uint64_t loss;
+    uint64_t loss, best;
     ax_status st;
 
     if (!state)
         return ax_fail(err, AX_ENOMEM, "no memory for a checkpoint");
     memcpy(&loss, &j->at.loss, sizeof loss);
+    memcpy(&best, &j->at.best, sizeof best);
     digest_of_run(state, j);
     put_word(state + 32, (uint64_t)j->at.epoch);
     put_word(state + 40, j->at.row);
     put_word(state + 48, loss);
+    put_word(state + 56, best);
+    put_word(state + 64, (uint64_t)j->at.waited);
     ax_trainer_state_get(j->trainer, state + HEAD);
     st = ax_model_attach(j->model, TYPE, "ax-train", state, n, err);
     free(state);
@@ -132,19 +137,23 @@ ax_status checkpoint_read(struct job *j, struct ax_err *err)
 static ax_status resume(struct job *j, struct ax_err *err)
 {
     uint64_t epoch = get_word(j->state + 32), row = get_word(j->state + 40);
-    uint64_t loss = get_word(j->state + 48);
+    uint64_t loss = get_word(j->state + 48), best = get_word(j->state + 56);
+    uint64_t waited = get_word(j->state + 64);
     unsigned char digest[32];
 
     digest_of_run(digest, j);
     if (memcmp(digest, j->state, sizeof digest) != 0)
         return ax_fail(err, AX_EFORMAT,
                        "is of a run with other arguments, data or start");
-    if (epoch > (uint64_t)j->args->epochs || row >= j->train.rows)
+    if (epoch > (uint64_t)j->args->epochs || row >= j->train.rows ||
+        waited > epoch)
         return ax_fail(err, AX_EFORMAT,
                        "is at epoch %" PRIu64 ", row %" PRIu64, epoch, row);
     j->at.epoch = (int64_t)epoch;
     j->at.row = (size_t)row;
+    j->at.waited = (int64_t)waited;
     memcpy(&j->at.loss, &loss, sizeof loss);
+    memcpy(&j->at.best, &best, sizeof best);
     return ax_trainer_state_set(j->trainer, j->state + HEAD,
                                 j->n_state - HEAD, err);
 }

@@ -237,11 +237,15 @@ static ax_status one_epoch(struct job *j, struct result *r, int64_t epoch,
                      "epoch %" PRId64 "/%" PRId64
                      ", %zu of %zu rows, loss %.4f",
                      epoch + 1, a->epochs, i + n, rows, loss);
-        j->at = (struct position){epoch, i + n, r->loss};
+        j->at.epoch = epoch;
+        j->at.row = i + n;
+        j->at.loss = r->loss;
         if (a->every && ++steps % a->every == 0 && i + n < rows)
             AX_TRY(checkpoint_write(j, err));
     }
-    j->at = (struct position){.epoch = epoch + 1};
+    j->at.epoch = epoch + 1;
+    j->at.row = 0;
+    j->at.loss = 0;
     return AX_OK;
 }
 
@@ -337,12 +341,29 @@ static ax_status say(struct job *j, int64_t epoch, const struct result *train,
     return AX_OK;
 }
 
+/* Has the loss over the test rows not fallen for too long? */
+static bool is_over(const struct job *j)
+{
+    return j->at.epoch >= j->args->epochs ||
+           (j->args->patience && j->at.waited >= j->args->patience);
+}
+
+static void wait_for(struct job *j, const struct result *test)
+{
+    bool better = j->at.epoch == 1 || test->loss < j->at.best;
+
+    j->at.waited = better ? 0 : j->at.waited + 1;
+    if (better)
+        j->at.best = test->loss;
+}
+
 static ax_status epochs(struct job *j, struct ax_err *err)
 {
     struct result r, test = {0};
 
     cmd_progress_start(&j->progress);
-    for (int64_t e = j->at.epoch; e < j->args->epochs; e++) {
+    while (!is_over(j)) {
+        int64_t e = j->at.epoch;
         ax_status st = one_epoch(j, &r, e, err);
 
         cmd_progress_end(&j->progress);
@@ -351,6 +372,7 @@ static ax_status epochs(struct job *j, struct ax_err *err)
             ax_trainer_averaged(j->trainer, j->args->opt.average > 0);
             AX_TRY(job_measure(j, &j->test, &test, err));
             ax_trainer_averaged(j->trainer, false);
+            wait_for(j, &test);
         }
         AX_TRY(say(j, e + 1, &r, &test, err));
         AX_TRY(checkpoint_write(j, err));

@@ -14,7 +14,7 @@ struct args {
     const char *loss, *optimiser, *schedule;
     int64_t epochs, seed, batch, threads;
     double rate, scale, warm_up, step_factor;
-    int64_t step_epochs;
+    int64_t step_epochs, patience;
     double robust, robust_share, robust_ramp;
     struct ax_train_options opt;
     const char *checkpoint, *resume, *replay, *folder;
@@ -37,6 +37,8 @@ struct position {
     int64_t epoch;
     size_t row;  /* in the order of the epoch */
     double loss; /* summed over the rows before it */
+    double best; /* loss over the test rows; and epochs since then */
+    int64_t waited;
 };
 
 /* Everything but args is owned. */

@@ -93,6 +93,8 @@ static ax_status settle(struct args *a, char **operands, struct ax_err *err)
     if (a->checkpoint && strcmp(a->checkpoint, "-") == 0)
         return ax_fail(err, AX_EUSAGE, "a checkpoint must be a file");
     AX_TRY(augment_read(&a->augment, a->augment_text, err));
+    if (a->patience && !a->test)
+        return ax_fail(err, AX_EUSAGE, "--patience wants --test");
     if (a->metrics && (!a->test || a->opt.loss != AX_LOSS_CROSS_ENTROPY))
         return ax_fail(err, AX_EUSAGE, "--metrics wants --test and classes");
     if (a->report && strcmp(a->report, "-") == 0)
@@ -185,6 +187,8 @@ static void list_options(struct opt out[OPTIONS_MAX], struct args *a)
          .num = &a->step_epochs, .min = 0, .max = 1000000},
         {0, "step-factor", "X", "what a step leaves; default 0.1",
          .real = &a->step_factor, .min = 0, .max = 1},
+        {0, "patience", "N", "stop when the test loss has not fallen so long",
+         .num = &a->patience, .min = 0, .max = 1000000},
         {0, "warm-up", "X", "part of the run in which the rate rises",
          .real = &a->warm_up, .min = 0, .max = 1},
         {0, "loss", "KIND", "cross-entropy (default), mse, mae, huber or bce",

@@ -52,6 +52,8 @@ static bool left_out(const char *word, bool *pair, bool *bad)
     *bad = strcmp(word, "--help") == 0 || strcmp(word, "--version") == 0 ||
            strcmp(word, "--list-options") == 0;
     *pair = false;
+    if (strcmp(word, "--json") == 0 || strcmp(word, "--plot") == 0)
+        return true; /* how it was watched */
     for (size_t i = 0; i < sizeof apart / sizeof apart[0]; i++) {
         size_t n = strlen(apart[i]);
 

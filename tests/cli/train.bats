@@ -685,3 +685,22 @@ END
     refuses 65 "line 5 has 3 fields, the first has 4" \
         ax-train -d bad.csv net.arch
 }
+
+@test "a run that gets no better stops, also after it was resumed" {
+    small
+    local run=(ax-train -d train.csv --test train.csv --epochs 50 --lr 0.9
+        --patience 2 --json net.arch)
+    "${run[@]}" --checkpoint c.axm -o a.axm >log
+    [ "$(wc -l <log)" -lt 50 ]
+    # The two last are no better than the best before them.
+    jq -s -e '([.[:-2][].test_loss] | min) <= ([.[-2:][].test_loss] | min)' \
+        log
+    "${run[@]}" --resume c.axm -o b.axm >none
+    [ ! -s none ]
+    [ "$(ax-show -i a.axm)" = "$(ax-show -i b.axm)" ]
+    gives 0 "the same identity: $(ax-show -i a.axm)" ax-train --replay a.axm
+    kill_and_resume "${run[@]}"
+    [ "$(ax-show -i whole.axm)" = "$(ax-show -i a.axm)" ]
+    refuses 64 "--patience wants --test" ax-train --patience 1 -d train.csv \
+        net.arch
+}
