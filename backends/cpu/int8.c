@@ -10,6 +10,7 @@ void int8_free(struct int8 *q)
 {
     free(q->scale);
     free(q->add);
+    free(q->sum);
     free(q->w);
     *q = (struct int8){0};
 }
@@ -40,11 +41,20 @@ static bool zero_of(int *out, const struct ax_call *c, uint32_t i)
     return true;
 }
 
+/* Is it one of integers alone? */
+static bool is_integer(const struct ax_call *c)
+{
+    return c->node->op == AX_OP_ConvInteger ||
+           c->node->op == AX_OP_MatMulInteger;
+}
+
 static bool scales_of(const struct ax_call *c, uint32_t i, size_t channels)
 {
     size_t n;
 
-    if (!ax_call_has(c, i) || c->in[i]->dtype != AX_F32)
+    if (!ax_call_has(c, i))
+        return is_integer(c);
+    if (c->in[i]->dtype != AX_F32)
         return false;
     n = ax_tensor_count(c->in[i]);
     for (size_t k = 0; k < n; k++) {
@@ -66,7 +76,8 @@ static bool well_formed(const struct ax_call *c, size_t channels)
         !ax_call_has(c, INT8_W) || !is_byte(c->in[INT8_W]))
         return false;
     for (uint32_t i = INT8_X_SCALE; i <= INT8_BIAS; i++)
-        if (ax_call_has(c, i) && !(c->constant >> i & 1))
+        if (ax_call_has(c, i) && !(c->constant >> i & 1) &&
+            !(i == INT8_X_ZERO && is_integer(c)))
             return false;
     w = ax_call_has(c, INT8_W_ZERO) ? c->in[INT8_W_ZERO] : NULL;
     return scales_of(c, INT8_X_SCALE, 1) &&
@@ -86,6 +97,8 @@ static void set_end(struct int8 *q, const struct ax_call *c)
     int zero;
 
     q->end = (struct int8_end){.dtype = AX_F32, .floor = -HUGE_VALF};
+    if (is_integer(c))
+        q->end.dtype = AX_I32;
     if (!ax_call_has(c, INT8_Y_SCALE) || !zero_of(&zero, c, INT8_Y_ZERO))
         return;
     q->end.dtype = ax_call_has(c, INT8_Y_ZERO) ? c->in[INT8_Y_ZERO]->dtype
@@ -99,8 +112,12 @@ static void set_end(struct int8 *q, const struct ax_call *c)
 static float scale_at(const struct ax_call *c, size_t ch)
 {
     const struct ax_tensor *w = c->in[INT8_W_SCALE];
-    float s = *(const float *)c->in[INT8_X_SCALE]->data *
-              ((const float *)w->data)[ax_tensor_count(w) == 1 ? 0 : ch];
+    float s;
+
+    if (is_integer(c))
+        return 1;
+    s = *(const float *)c->in[INT8_X_SCALE]->data *
+        ((const float *)w->data)[ax_tensor_count(w) == 1 ? 0 : ch];
 
     if (ax_call_has(c, INT8_Y_SCALE))
         s /= *(const float *)c->in[INT8_Y_SCALE]->data;
@@ -125,6 +142,7 @@ static bool read_channel(struct int8 *q, const struct ax_call *c, size_t ch,
         q->w[at + i * next] = (int8_t)w;
         sum += (uint32_t)w;
     }
+    q->sum[ch] = (int32_t)sum;
     sum = -sum * (uint32_t)q->x_zero;
     if (ax_call_has(c, INT8_BIAS))
         sum += (uint32_t)((const int32_t *)c->in[INT8_BIAS]->data)[ch];
@@ -145,7 +163,8 @@ ax_status int8_read(struct int8 *q, const struct ax_call *c, size_t channels,
     q->scale = calloc(channels + 1, sizeof *q->scale);
     q->add = calloc(channels + 1, sizeof *q->add);
     q->w = calloc(ax_tensor_count(c->in[INT8_W]) + 1, 1);
-    if (!q->scale || !q->add || !q->w) {
+    q->sum = calloc(channels + 1, sizeof *q->sum);
+    if (!q->scale || !q->add || !q->sum || !q->w) {
         int8_free(q);
         return ax_fail(err, AX_ENOMEM, "no memory for a weight");
     }
@@ -158,6 +177,47 @@ ax_status int8_read(struct int8 *q, const struct ax_call *c, size_t channels,
     if (!fits)
         int8_free(q);
     return fits ? AX_OK : AX_NO;
+}
+
+ax_status int8_zero(struct int8 *q, const struct ax_call *c, size_t channels)
+{
+    int zero;
+
+    if (!zero_of(&zero, c, INT8_X_ZERO))
+        return AX_NO;
+    zero += q->flip ? 128 : 0;
+    for (size_t ch = 0; ch < channels && zero != q->x_zero; ch++)
+        q->add[ch] = (int32_t)((uint32_t)q->add[ch] -
+                               (uint32_t)q->sum[ch] *
+                                   (uint32_t)(zero - q->x_zero));
+    q->x_zero = zero;
+    return AX_OK;
+}
+
+ax_status int8_integer(ax_status (*kernel)(struct ax_call *c,
+                                           struct ax_err *err),
+                       struct ax_call *c, struct ax_err *err)
+{
+    static const unsigned char place[4] = {INT8_X, INT8_W, INT8_X_ZERO,
+                                           INT8_W_ZERO};
+    const struct ax_tensor *in[INT8_BIAS + 1] = {NULL};
+    struct ax_node node = *c->node;
+    struct ax_call was = *c;
+    ax_status st;
+
+    c->constant = 0;
+    for (uint32_t i = 0; i < 4 && i < node.n_in; i++) {
+        in[place[i]] = was.in[i];
+        c->constant |= (was.constant >> i & 1) << place[i];
+    }
+    node.n_in = INT8_BIAS + 1;
+    c->node = &node;
+    c->in = in;
+    st = kernel(c, err);
+    c->node = was.node;
+    c->in = was.in;
+    c->constant = was.constant;
+    return st;
 }
 
 ax_status int8_out(struct ax_call *c, struct int8 *q, int rank,
@@ -222,11 +282,21 @@ static void reals_of_row(float *restrict y, const int32_t *restrict sum,
     }
 }
 
+CPU_CLONES
+static void sums_of_row(int32_t *restrict y, const int32_t *restrict sum,
+                        int64_t n, const int32_t *restrict add, int step)
+{
+    for (int64_t j = 0; j < n; j++)
+        y[j] = (int32_t)((uint32_t)sum[j] + (uint32_t)add[step ? j : 0]);
+}
+
 void int8_end_channel(void *y, const int32_t *sum, int64_t n, float scale,
                       int32_t add, const struct int8_end *e)
 {
     if (e->dtype == AX_F32)
         reals_of_row(y, sum, n, &scale, &add, e->floor, 0);
+    else if (e->dtype == AX_I32)
+        sums_of_row(y, sum, n, &add, 0);
     else
         bytes_of_channel(y, sum, n, scale, add, e);
 }
@@ -236,6 +306,8 @@ void int8_end_row(void *y, const int32_t *sum, int64_t n, const float *scale,
 {
     if (e->dtype == AX_F32)
         reals_of_row(y, sum, n, scale, add, e->floor, 1);
+    else if (e->dtype == AX_I32)
+        sums_of_row(y, sum, n, add, 1);
     else
         bytes_of_row(y, sum, n, scale, add, e);
 }

@@ -20,7 +20,7 @@ enum int8_input {
 
 /* How a sum of products ends. */
 struct int8_end {
-    ax_dtype dtype; /* of the output: uint8, int8 or float32 */
+    ax_dtype dtype; /* of the output: uint8, int8, int32 or float32 */
     float lo, hi;   /* what rounding starts from, less the zero point */
     int32_t zero;
     float floor; /* of a float32 */
@@ -32,6 +32,7 @@ struct int8 {
     cpu_word flip;  /* makes the bytes of a word of x unsigned */
     int32_t x_zero; /* of what is unsigned */
     float *scale;   /* [channels] of the sum */
+    int32_t *sum;   /* [channels] of w */
     int32_t *add;   /* [channels] to the sum of unsigned x times w */
     int8_t *w;      /* as they lie, less the zero point */
     struct int8_end end;
@@ -44,6 +45,15 @@ ax_status int8_read(struct int8 *q, const struct ax_call *c, size_t channels,
                     size_t step, size_t inner, size_t next,
                     struct ax_err *err) AX_MUST_CHECK;
 void int8_free(struct int8 *q);
+
+/* Take the zero point of x as it is in this call. AX_NO: it is none. */
+ax_status int8_zero(struct int8 *q, const struct ax_call *c, size_t channels);
+
+/* ConvInteger and MatMulInteger (x, w, x_zero, w_zero): run a kernel of this
+ * header for them. It finds no scales, and makes int32. */
+ax_status int8_integer(ax_status (*kernel)(struct ax_call *c,
+                                           struct ax_err *err),
+                       struct ax_call *c, struct ax_err *err);
 
 /* Make output 0. */
 ax_status int8_out(struct ax_call *c, struct int8 *q, int rank,

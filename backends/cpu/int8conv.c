@@ -234,13 +234,13 @@ static void turned_tile(void *x, const cpu_word *a, const cpu_word *b,
     int32_t t[TILE_M * TILE_N];
     union {
         uint8_t bytes[TILE_M][TILE_N];
-        float reals[TILE_M][TILE_N];
+        cpu_word words[TILE_M][TILE_N];
     } line;
 
     k->bytes->rows(t, a, b, off, s->k, m);
     for (int r = 0; r < m; r++)
         int8_end_row(
-            k->size == 1 ? (void *)line.bytes[r] : (void *)line.reals[r],
+            k->size == 1 ? (void *)line.bytes[r] : (void *)line.words[r],
             t + r * TILE_N, n, k->q->scale + ch, k->q->add + ch, &k->q->end);
     for (int64_t j = 0; j < n; j++) {
         char *y = k->y + (size_t)((at + j) * s->places + row) * k->size;
@@ -248,7 +248,7 @@ static void turned_tile(void *x, const cpu_word *a, const cpu_word *b,
         for (int r = 0; r < m && k->size == 1; r++)
             y[r] = (char)line.bytes[r][j];
         for (int r = 0; r < m && k->size != 1; r++)
-            ((float *)(void *)y)[r] = line.reals[r][j];
+            ((cpu_word *)(void *)y)[r] = line.words[r][j];
     }
 }
 
@@ -319,6 +319,7 @@ static ax_status conv(struct ax_call *c, struct ax_err *err)
         picture_resolve(&s, c, c->in[INT8_X], c->in[INT8_W], &w, 4) != AX_OK)
         return AX_NO;
     AX_TRY(kept_of(&kept, c, &s, err));
+    AX_TRY(int8_zero(&kept->q, c, (size_t)(s.groups * s.out)));
     picture_dims(dims, &s, c->in[INT8_X]->rank, c->in[INT8_X]->dims[0]);
     AX_TRY(int8_out(c, &kept->q, c->in[INT8_X]->rank, dims, err));
     k.s = &s;
@@ -328,7 +329,13 @@ static ax_status conv(struct ax_call *c, struct ax_err *err)
     return run(&k, kept, c, err);
 }
 
+static ax_status conv_integer(struct ax_call *c, struct ax_err *err)
+{
+    return int8_integer(conv, c, err);
+}
+
 const struct ax_kernel cpu_int8conv[] = {
+    {"ConvInteger", conv_integer, drop, NULL},
     {AX_INT8_CONV, conv, drop, NULL},
     {"QLinearConv", conv, drop, NULL},
     {0},

@@ -231,6 +231,7 @@ static ax_status product(struct ax_call *c, struct ax_err *err)
         return AX_NO;
     x = c->in[INT8_X];
     AX_TRY(kept_of(&s, c, err));
+    AX_TRY(int8_zero(&s->q, c, (size_t)s->n));
     memcpy(dims, x->dims, sizeof dims);
     dims[x->rank - 1] = s->n;
     rows = (int64_t)ax_tensor_count(x) / s->k;
@@ -241,7 +242,13 @@ static ax_status product(struct ax_call *c, struct ax_err *err)
     return multiply(&k, c, rows, err);
 }
 
+static ax_status product_integer(struct ax_call *c, struct ax_err *err)
+{
+    return int8_integer(product, c, err);
+}
+
 const struct ax_kernel cpu_int8gemm[] = {
+    {"MatMulInteger", product_integer, drop, NULL},
     {AX_INT8_GEMM, product, drop, NULL},
     {AX_INT8_MATMUL, product, drop, NULL},
     {"QLinearMatMul", product, drop, NULL},

@@ -141,14 +141,14 @@ n: int64 [3]
         ax-opt --quantise int8 --calibrate rows.csv --backend cpu \
             -o $name-int8.axm $name.axm
         for net in $name.axm $name-int8.axm; do
-            ax-run --deterministic -o whole.npy $net rows.csv
+            ax-run --deterministic -o whole.npy "$net" rows.csv
             for how in "-j 2" "-j 3 --batch 5" "--batch 1" "--batch 13" "-j 2 --batch 16"; do
                 # shellcheck disable=SC2086 # options
-                ax-run --deterministic $how -o part.npy $net rows.csv
+                ax-run --deterministic $how -o part.npy "$net" rows.csv
                 cmp whole.npy part.npy
             done
-            sed -n 20p rows.csv | ax-run --deterministic --format csv $net >one
-            ax-run --deterministic --format csv $net rows.csv | sed -n 20p | cmp - one
+            sed -n 20p rows.csv | ax-run --deterministic --format csv "$net" >one
+            ax-run --deterministic --format csv "$net" rows.csv | sed -n 20p | cmp - one
         done
     done
 }

@@ -398,6 +398,38 @@ static bool try_product(void)
     return good;
 }
 
+/* -- sums of integers -----------------------------------------------------
+ */
+
+/* ConvInteger or MatMulInteger, with a zero point of x that is computed. */
+static bool try_integer(void)
+{
+    bool conv = below(2);
+    int xdims[4] = {2, 3, 5 + (int)below(9), 5 + (int)below(9)};
+    int wdims[4] = {1 + (int)below(40), 3, 2, 3};
+    struct ax_tensor x, is, want;
+    struct scaled a, w;
+    uint32_t from, v, zero;
+
+    begin();
+    if (!conv)
+        wdims[0] = xdims[3];
+    x = random_input(4, xdims);
+    from = in_(4, 2, 3, xdims[2], xdims[3]);
+    a = activation();
+    w = weights(conv ? 0 : 1, conv ? 4 : 2, wdims);
+    zero = op_(AX_OP_ReduceMax, 1, from);
+    int_attr("keepdims", 0);
+    zero = round_to(zero, &a);
+    v = op_(conv ? AX_OP_ConvInteger : AX_OP_MatMulInteger, 4,
+            round_to(from, &a), w.v, zero, w.zero);
+    build_values[v].dtype = AX_I32;
+    out_(v);
+    is = run("cpu", &x);
+    want = run("ref", &x);
+    return same(&is, &want);
+}
+
 /* -- sums, and what moves -------------------------------------------------
  */
 
@@ -493,6 +525,7 @@ int main(void)
     test_loops();
     many(try_conv, "convolutions", 400);
     many(try_product, "products", 300);
+    many(try_integer, "integers", 100);
     many(try_sum, "sums", 200);
     test_once();
     return tap_done();
