@@ -41,6 +41,14 @@ static bool zero_of(int *out, const struct ax_call *c, uint32_t i)
     return true;
 }
 
+/* That of x, which has its type. */
+static bool x_zero_of(int *out, const struct ax_call *c)
+{
+    return zero_of(out, c, INT8_X_ZERO) &&
+           (!ax_call_has(c, INT8_X_ZERO) ||
+            c->in[INT8_X_ZERO]->dtype == c->in[INT8_X]->dtype);
+}
+
 /* Is it one of integers alone? */
 static bool is_integer(const struct ax_call *c)
 {
@@ -83,10 +91,10 @@ static bool well_formed(const struct ax_call *c, size_t channels)
     return scales_of(c, INT8_X_SCALE, 1) &&
            scales_of(c, INT8_W_SCALE, channels) &&
            (!ax_call_has(c, INT8_Y_SCALE) || scales_of(c, INT8_Y_SCALE, 1)) &&
-           zero_of(&ignored, c, INT8_X_ZERO) &&
-           zero_of(&ignored, c, INT8_Y_ZERO) &&
-           (!w || (is_byte(w) && (ax_tensor_count(w) == 1 ||
-                                  ax_tensor_count(w) == channels))) &&
+           x_zero_of(&ignored, c) && zero_of(&ignored, c, INT8_Y_ZERO) &&
+           (!w ||
+            (w->dtype == c->in[INT8_W]->dtype &&
+             (ax_tensor_count(w) == 1 || ax_tensor_count(w) == channels))) &&
            (!ax_call_has(c, INT8_BIAS) ||
             (c->in[INT8_BIAS]->dtype == AX_I32 &&
              ax_tensor_count(c->in[INT8_BIAS]) == channels));
@@ -124,7 +132,8 @@ static float scale_at(const struct ax_call *c, size_t ch)
     return s;
 }
 
-/* One channel; false if its weights less their zero point are no int8. */
+/* One channel; false if its scale is not finite, or a weight is no sum of
+ * two int8: 255 with a zero point of 0. */
 static bool read_channel(struct int8 *q, const struct ax_call *c, size_t ch,
                          size_t at, size_t inner, size_t next)
 {
@@ -137,9 +146,10 @@ static bool read_channel(struct int8 *q, const struct ax_call *c, size_t ch,
     for (size_t i = 0; i < inner; i++) {
         int w = byte_at(c->in[INT8_W], at + i * next) - zero;
 
-        if (w < -128 || w > 127)
+        if (w > 2 * 127)
             return false;
-        q->w[at + i * next] = (int8_t)w;
+        q->wide = q->wide || w < -128 || w > 127;
+        q->w[at + i * next] = (int16_t)w;
         sum += (uint32_t)w;
     }
     q->sum[ch] = (int32_t)sum;
@@ -158,11 +168,11 @@ ax_status int8_read(struct int8 *q, const struct ax_call *c, size_t channels,
     bool fits = true;
     int zero;
 
-    if (!well_formed(c, channels) || !zero_of(&zero, c, INT8_X_ZERO))
+    if (!well_formed(c, channels) || !x_zero_of(&zero, c))
         return AX_NO;
     q->scale = calloc(channels + 1, sizeof *q->scale);
     q->add = calloc(channels + 1, sizeof *q->add);
-    q->w = calloc(ax_tensor_count(c->in[INT8_W]) + 1, 1);
+    q->w = calloc(ax_tensor_count(c->in[INT8_W]) + 1, sizeof *q->w);
     q->sum = calloc(channels + 1, sizeof *q->sum);
     if (!q->scale || !q->add || !q->sum || !q->w) {
         int8_free(q);
@@ -183,7 +193,7 @@ ax_status int8_zero(struct int8 *q, const struct ax_call *c, size_t channels)
 {
     int zero;
 
-    if (!zero_of(&zero, c, INT8_X_ZERO))
+    if (!x_zero_of(&zero, c))
         return AX_NO;
     zero += q->flip ? 128 : 0;
     for (size_t ch = 0; ch < channels && zero != q->x_zero; ch++)

@@ -34,7 +34,8 @@ struct int8 {
     float *scale;   /* [channels] of the sum */
     int32_t *sum;   /* [channels] of w */
     int32_t *add;   /* [channels] to the sum of unsigned x times w */
-    int8_t *w;      /* as they lie, less the zero point */
+    int16_t *w;     /* as they lie, less the zero point */
+    bool wide;      /* some are no int8: see int8_part */
     struct int8_end end;
 };
 
@@ -45,6 +46,15 @@ ax_status int8_read(struct int8 *q, const struct ax_call *c, size_t channels,
                     size_t step, size_t inner, size_t next,
                     struct ax_err *err) AX_MUST_CHECK;
 void int8_free(struct int8 *q);
+
+/* A weight less its zero point may have nine bits. It is then the sum of two
+ * int8, and x is read twice. PART 0 is the one that there always is. */
+static inline int8_t int8_part(int16_t w, int part)
+{
+    int first = w < -128 ? -128 : w > 127 ? 127 : w;
+
+    return (int8_t)(part ? w - first : first);
+}
 
 /* Take the zero point of x as it is in this call. AX_NO: it is none. */
 ax_status int8_zero(struct int8 *q, const struct ax_call *c, size_t channels);

@@ -31,40 +31,56 @@ static void drop(void *state)
 /* -- weights --------------------------------------------------------------
  */
 
-/* The word of four channels from PLANE on, of one row and tap. */
-static cpu_word word_of(const int8_t *row, const struct shape *s,
-                        int64_t plane, int64_t tap)
+/* Word I of one row: four channels of a tap. */
+static cpu_word word_of(const int16_t *row, const struct shape *s, int64_t i)
 {
-    int64_t taps = s->k / s->planes;
+    int64_t taps = s->w->kernel[1] * s->w->kernel[2];
+    int64_t plane = i / taps % s->planes, tap = i % taps;
+    int part = i >= s->planes * taps;
     cpu_word word = 0;
 
-    for (int64_t b = 0; b < 4 && 4 * plane + b < s->in; b++)
-        word |= (cpu_word)(uint8_t)row[(4 * plane + b) * taps + tap] << 8 * b;
+    for (int64_t b = 0; b < 4 && 4 * plane + b < s->in; b++) {
+        int16_t w = row[(4 * plane + b) * taps + tap];
+
+        word |= (cpu_word)(uint8_t)int8_part(w, part) << 8 * b;
+    }
     return word;
 }
 
 /* ROOM is for the words of a group before they are packed. */
-static void pack(cpu_word *to, cpu_word *room, const int8_t *w,
+static void pack(cpu_word *to, cpu_word *room, const int16_t *w,
                  const struct shape *s)
 {
-    int64_t taps = s->k / s->planes;
+    int64_t taps = s->w->kernel[1] * s->w->kernel[2];
 
     for (int64_t g = 0; g < s->groups; g++) {
         for (int64_t o = 0; o < s->out; o++, w += s->in * taps)
             for (int64_t i = 0; i < s->k; i++)
-                room[o * s->k + i] = word_of(w, s, i / taps, i % taps);
+                room[o * s->k + i] = word_of(w, s, i);
         picture_pack(to + g * picture_weight(s), room, s);
     }
 }
 
-static ax_status prepare(struct kept *k, struct ax_call *c,
-                         const struct shape *s, struct ax_err *err)
+/* Weights in two parts read every place twice. */
+static void set_parts(struct shape *s, const struct kept *k)
+{
+    if (k->q.wide) {
+        s->parts = 2;
+        s->k *= 2;
+    }
+}
+
+static ax_status prepare(struct kept *k, struct ax_call *c, struct shape *s,
+                         struct ax_err *err)
 {
     size_t rows = (size_t)(s->groups * s->out);
     size_t inner = ax_tensor_count(c->in[INT8_W]) / rows;
     cpu_word *room;
 
     AX_TRY(int8_read(&k->q, c, rows, inner, inner, 1, err));
+    k->w = *s->w;
+    k->channels = c->in[INT8_X]->dims[1];
+    set_parts(s, k);
     k->off = calloc((size_t)s->k, sizeof *k->off);
     k->line = calloc((size_t)s->k, sizeof *k->line);
     k->weight = calloc((size_t)(s->groups * picture_weight(s)),
@@ -74,8 +90,6 @@ static ax_status prepare(struct kept *k, struct ax_call *c,
         free(room);
         return ax_fail(err, AX_ENOMEM, "no memory for a convolution");
     }
-    k->w = *s->w;
-    k->channels = c->in[INT8_X]->dims[1];
     picture_offsets(k->off, k->line, s);
     pack(k->weight, room, k->q.w, s);
     free(room);
@@ -86,7 +100,7 @@ static ax_status prepare(struct kept *k, struct ax_call *c,
 
 /* The state, made anew if shapes have changed. AX_NO: not for this kernel. */
 static ax_status kept_of(struct kept **out, struct ax_call *c,
-                         const struct shape *s, struct ax_err *err)
+                         struct shape *s, struct ax_err *err)
 {
     struct kept *k = *c->state;
     ax_status st;
@@ -95,6 +109,7 @@ static ax_status kept_of(struct kept **out, struct ax_call *c,
         k->channels == c->in[INT8_X]->dims[1] &&
         memcmp(&k->w, s->w, sizeof k->w) == 0) {
         *out = k;
+        set_parts(s, k);
         return AX_OK;
     }
     if (k)

@@ -29,7 +29,7 @@ static bool is_turned(const struct ax_call *c)
            ax_node_int(c->node, "transB", 0) != 0;
 }
 
-static void pack(cpu_word *to, const int8_t *w, const struct kept *s,
+static void pack(cpu_word *to, const int16_t *w, const struct kept *s,
                  bool turned)
 {
     int64_t down = turned ? 1 : s->n, along = turned ? s->k : 1;
@@ -60,6 +60,8 @@ static ax_status prepare(struct kept *s, struct ax_call *c,
     s->words = (s->k + 3) / 4;
     AX_TRY(int8_read(&s->q, c, (size_t)s->n, turned ? (size_t)s->k : 1,
                      (size_t)s->k, turned ? 1 : (size_t)s->n, err));
+    if (s->q.wide) /* which nobody makes for products */
+        return AX_NO;
     panels = (size_t)(s->n + TILE_N - 1) / TILE_N;
     s->panels = aligned_alloc(64, panels * (size_t)s->words * TILE_N *
                                       sizeof *s->panels);

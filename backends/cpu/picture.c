@@ -36,6 +36,7 @@ ax_status picture_resolve(struct shape *s, const struct ax_call *c,
     s->planes = (s->in + per_word - 1) / per_word;
     s->height = w->in[1] + w->begin[1] + w->end[1];
     s->width = w->in[2] + w->begin[2] + w->end[2];
+    s->parts = 1;
     s->k = s->planes * w->kernel[1] * w->kernel[2];
     s->places = w->out[1] * w->out[2];
     s->padded = s->height != w->in[1] || s->width != w->in[2];
@@ -47,7 +48,7 @@ ax_status picture_resolve(struct shape *s, const struct ax_call *c,
         s->columns = s->places;
     s->turned = is_turned(s);
     return s->planes * s->height * s->width > INT32_MAX / 2 ||
-                   s->k > INT32_MAX / TILE_N || s->places < 1
+                   s->k > INT32_MAX / TILE_N / 2 || s->places < 1
                ? AX_NO
                : AX_OK;
 }
@@ -66,10 +67,10 @@ void picture_offsets(int32_t *off, int32_t *line, const struct shape *s)
     const struct ax_window *w = s->w;
     int64_t at = 0;
 
-    for (int64_t c = 0; c < s->planes; c++)
+    for (int64_t c = 0; c < s->planes * s->parts; c++)
         for (int64_t i = 0; i < w->kernel[1]; i++)
             for (int64_t j = 0; j < w->kernel[2]; j++) {
-                off[at] = (int32_t)(c * s->height * s->width +
+                off[at] = (int32_t)(c % s->planes * s->height * s->width +
                                     i * w->dilation[1] * s->width +
                                     j * w->dilation[2]);
                 line[at] = (int32_t)(at * TILE_N);

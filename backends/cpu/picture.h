@@ -18,7 +18,8 @@ struct shape {
     int64_t groups, in, out; /* channels of a group */
     int64_t planes;          /* words that lie at one place of the picture */
     int64_t height, width;   /* of a padded plane */
-    int64_t k;               /* planes, times the kernel */
+    int64_t parts;           /* how often a place is read: once, or twice */
+    int64_t k;               /* planes, times the kernel, times parts */
     int64_t places, columns; /* of the output; with those at the end of each
                                 row of the picture that are none */
     bool padded, slides;     /* a copy with padding; read where it lies */

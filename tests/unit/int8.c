@@ -158,9 +158,10 @@ static uint32_t real_of(uint32_t x, const struct scaled *a)
 }
 
 /* Weights of this shape, channels of AXIS. */
-static struct scaled weights(int axis, int rank, const int *dims)
+static struct scaled weights_of(ax_dtype t, int axis, int rank,
+                                const int *dims)
 {
-    struct scaled w = {.t = AX_I8, .n = below(3) ? dims[axis] : 1};
+    struct scaled w = {.t = t, .n = below(3) ? dims[axis] : 1};
     size_t n = 1;
     int8_t *p, *z;
 
@@ -169,15 +170,21 @@ static struct scaled weights(int axis, int rank, const int *dims)
     p = take(n);
     for (size_t i = 0; i < n; i++)
         p[i] = (int8_t)(below(256) - 128);
-    w.v = build_tensor(
-        rank == 4 ? typed(AX_I8, 4, dims[0], dims[1], dims[2], dims[3])
-                  : typed(AX_I8, 2, dims[0], dims[1]),
-        p, 1);
+    w.v = build_tensor(rank == 4
+                           ? typed(t, 4, dims[0], dims[1], dims[2], dims[3])
+                           : typed(t, 2, dims[0], dims[1]),
+                       p, 1);
     w.scale = scales(w.n, &w.s);
     z = take((size_t)w.n);
-    w.zero = build_tensor(w.n == 1 ? typed(AX_I8, 0) : typed(AX_I8, 1, w.n),
-                          z, 1);
+    for (int i = 0; t == AX_U8 && i < w.n; i++)
+        z[i] = (int8_t)(below(256) - 128);
+    w.zero = build_tensor(w.n == 1 ? typed(t, 0) : typed(t, 1, w.n), z, 1);
     return w;
+}
+
+static struct scaled weights(int axis, int rank, const int *dims)
+{
+    return weights_of(AX_I8, axis, rank, dims);
 }
 
 static uint32_t real_weights(const struct scaled *w, int axis)
@@ -417,7 +424,7 @@ static bool try_integer(void)
     x = random_input(4, xdims);
     from = in_(4, 2, 3, xdims[2], xdims[3]);
     a = activation();
-    w = weights(conv ? 0 : 1, conv ? 4 : 2, wdims);
+    w = weights_of(byte_type(), conv ? 0 : 1, conv ? 4 : 2, wdims);
     zero = op_(AX_OP_ReduceMax, 1, from);
     int_attr("keepdims", 0);
     zero = round_to(zero, &a);
