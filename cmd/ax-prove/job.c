@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "ax/query.h"
 #include "prove.h"
 
 void finding_free(struct finding *f)
@@ -29,6 +30,7 @@ void job_free(struct job *j)
     ax_model_free(j->other);
     free(j->data);
     ready_free(j->ready);
+    query_free(j->query);
     finding_free(&j->found);
 }
 
@@ -158,6 +160,11 @@ ax_status job_read(struct job *j, const struct args *a, struct ax_err *err)
         st = ready_model(j, a->property, err);
     else
         AX_TRY(read_property(j, a->property, err));
+    if (!ready && ax_query_is((char *)j->found.text, j->found.n_text))
+        st = query_bind(j, a, err);
+    else if (a->networks.n)
+        return ax_fail(err, AX_EUSAGE,
+                       "--network is for a query of VNN-LIB 2.0");
     AX_TRY(ax_model_identity(j->identity, j->model, err));
     if (a->print_model && st == AX_OK)
         return AX_OK;

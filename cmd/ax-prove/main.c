@@ -133,6 +133,8 @@ int main(int argc, char **argv)
         {0, "semantics", "NAME",
          "of the network: real, or ieee32, all that floats do",
          .str = &a.semantics, .one_of = "real ieee32"},
+        {0, "network", "NAME=FILE",
+         "the model of a network that a query declares", .list = &a.networks},
         {0, "minimise", "NAME",
          "the hardest value of eps, linf, l or tol that holds",
          .str = &a.minimise, .one_of = "eps linf l tol"},
@@ -182,6 +184,10 @@ int main(int argc, char **argv)
         st = list_decide(&a, &cmd, &err);
         return cmd_finish(&cmd, st, &err);
     }
+    a.first_is_model = !a.model && a.networks.n > 0 &&
+                       strchr(a.networks.v[0], '=') != NULL;
+    if (a.first_is_model)
+        a.model = strchr(a.networks.v[0], '=') + 1;
     a.model = a.model ? a.model : "-";
     if (st == AX_OK)
         st = enter(&a, &cmd, &err);

@@ -20,6 +20,8 @@ struct args {
     bool print_property, print_model;
     int64_t threads, memory_mib, seed, max_boxes, halvings;
     double seconds;
+    struct opt_list networks; /* NAME=FILE, of a query */
+    bool first_is_model;      /* the first of them is MODEL */
 };
 
 /* One property, and what became of it; everything is owned. */
@@ -35,6 +37,7 @@ struct finding {
 };
 
 struct ready;
+struct query;
 
 /* What a bisection tried. */
 #define MINIMISE_CHARS 48
@@ -68,6 +71,7 @@ struct job {
     unsigned char *data; /* that the model may borrow from */
     unsigned char identity[32];
     struct ax_model *base, *other; /* what model is the product of */
+    struct query *query;           /* of VNN-LIB 2.0, or NULL */
     unsigned char base_identity[32], other_digest[32];
     struct ready *ready; /* the words of a ready-made property, or NULL */
     struct ax_net *net;
@@ -113,6 +117,11 @@ ax_status ready_model(struct job *j, const char *spec, struct ax_err *err)
     AX_MUST_CHECK;
 /* The text, into found.text; the network is lowered. */
 ax_status ready_text(struct job *j, struct ax_err *err) AX_MUST_CHECK;
+/* query.c: the text becomes that of VNN-LIB 1.0, the model what it is of. */
+ax_status query_bind(struct job *j, const struct args *a, struct ax_err *err)
+    AX_MUST_CHECK;
+void query_free(struct query *q);
+
 void ready_free(struct ready *r);
 /* The number that NAME means, "eps" the radius too: its key, what was given,
  * and whether a larger one says more. False: there is none. */
