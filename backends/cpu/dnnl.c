@@ -36,6 +36,10 @@ bool dnnl_load(struct dnnl *d, int threads)
     /* libgomp reads this once, when it is loaded: without it its threads
      * spin at every barrier, and take the processor from each other. */
     setenv("OMP_WAIT_POLICY", "passive", 0);
+    /* Float32 is computed in float32, whatever somebody has set: ax-cert(5)
+     * speaks of nothing less. */
+    setenv("ONEDNN_DEFAULT_FPMATH_MODE", "STRICT", 1);
+    setenv("DNNL_DEFAULT_FPMATH_MODE", "STRICT", 1);
     d->handle = dlopen(SONAME, RTLD_NOW | RTLD_LOCAL);
     if (!d->handle)
         return false;

@@ -692,3 +692,12 @@ for name, op, v in (('yes', '<=', 1), ('no', '>', 1), ('below-no', '<', 1)):
     write('ieee-cex-' + name, net, text, 'counterexample',
           head(b'AXCX', net, text, True) + struct.pack('<If', 1, 1.0))
     assert R.refuted(net, text, [F(1)]) == (name == 'no')
+net = Model()
+net.input('x', [1, 1])
+net.const('h', [1], [2.0 ** -24])
+net.node('Add', ['x', 'h'], ['y'])      # 1 + 2^-24 is rounded to 1
+net.output('y')
+net.canonical()
+text = (declare(1, 1) + box([('1', '1')]) + '(assert (<= Y_0 1))\n').encode()
+write('ieee-cex-float-yes', net, text, 'counterexample',
+      head(b'AXCX', net, text, True) + struct.pack('<If', 1, 1.0))

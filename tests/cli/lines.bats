@@ -22,6 +22,8 @@ ax-prove -p safe.vnnlib -j 1 net.axm
 ax-prove -p safe.vnnlib -j 1 --cert net.axm
 ax-prove -p unsafe.vnnlib -j 1 --json net.axm
 ax-prove -p safe.vnnlib -j 1 --strategy neuron --cert net.axm
+ax-prove -p safe.vnnlib -j 1 --semantics ieee32 --cert net.axm
+ax-prove -p unsafe.vnnlib -j 1 --semantics ieee32 --json net.axm
 ax-prove -p bounds:box.csv,lo=-9,hi=9 -j 1 net.axm
 ax-prove -p fair:input.csv,input=0,from=0,to=1 --print-property net.axm
 ax-prove -p robust:wide.csv,linf=0.1,label=0 --print-property wide.axm
