@@ -171,8 +171,8 @@ Q
     double '(equal-to f)' '(assert (or (> P[0] (+ Q[0] 1.5)) (!= A[0] B[0])))'
     size=$(wc -c <q)
     for ((n = 0; n < size - 2; n += 3)); do
-        head -c "$n" q >cut
-        run ax-prove -t 5 -p cut n1.axm
+        head -c "$n" q >part
+        run ax-prove -t 5 -p part n1.axm
         [ "$status" -ne 0 ] || [ "$n" -gt 300 ]
         [ "$status" -le 2 ] || [ "$status" -eq 64 ] || [ "$status" -eq 65 ]
         [ "$status" -ne 65 ] || [ "${#lines[@]}" -eq 1 ]
