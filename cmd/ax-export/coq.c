@@ -11,6 +11,10 @@
 #include "ax/prove.h"
 #include "export.h"
 
+/* Seconds that coqc takes for a weight and a layer of a counterexample, whose
+ * numbers grow from layer to layer. */
+#define WITNESS_PACE 3e-5
+
 /* One box of the search. */
 struct box {
     enum ax_step_kind kind;
@@ -42,6 +46,7 @@ struct job {
     uint32_t n_layers;
     struct boxes *groups; /* [n_groups] */
     uint64_t leaves;
+    struct ax_prove_result result;
 };
 
 /* ---- the search, kept ---- */
@@ -302,20 +307,23 @@ static ax_status put_row(struct job *j, const struct ax_row *r,
     return AX_OK;
 }
 
+static void put_range(struct job *j, uint32_t i, ax_i128 lo, ax_i128 hi)
+{
+    fprintf(j->f, "%s\n  (* X_%u: %.12g to %.12g *) (", i ? ";" : "", i,
+            ldexp((double)lo, -64), ldexp((double)hi, -64));
+    put_i128(j->f, lo);
+    fputs(", ", j->f);
+    put_i128(j->f, hi);
+    fputc(')', j->f);
+}
+
 static ax_status put_group(struct job *j, uint32_t g, struct ax_err *err)
 {
     const struct ax_group *group = &j->prop->groups[g];
 
     fprintf(j->f, "Definition box_%u : box := [", g);
-    for (uint32_t i = 0; i < j->prop->n_x; i++) {
-        fprintf(j->f, "%s\n  (* X_%u: %.12g to %.12g *) (", i ? ";" : "", i,
-                ldexp((double)group->lo64[i], -64),
-                ldexp((double)group->hi64[i], -64));
-        put_i128(j->f, group->lo64[i]);
-        fputs(", ", j->f);
-        put_i128(j->f, group->hi64[i]);
-        fputc(')', j->f);
-    }
+    for (uint32_t i = 0; i < j->prop->n_x; i++)
+        put_range(j, i, group->lo64[i], group->hi64[i]);
     fprintf(j->f, "]%%Z.\nDefinition unsafe_%u : list (list row) := [", g);
     for (uint32_t c = 0; c < group->n_conj; c++) {
         fprintf(j->f, "%s\n  [", c ? ";" : "");
@@ -400,8 +408,96 @@ static void put_theorem(struct job *j, int s)
     fputs("]).\n  vm_cast_no_check (eq_refl true).\nQed.\n", j->f);
 }
 
+/* ---- a counterexample ---- */
+
+/* ceil(v 2^64); |v| is below 2^61. */
+static ax_i128 up64(double v)
+{
+    double below = floor(ldexp(v, 32)), rest = ldexp(v, 32) - below;
+
+    return ((ax_i128)below << 32) + (ax_i128)ceil(ldexp(rest, 32));
+}
+
+/* The box as it was written for the conjunction that the input makes true,
+ * rounded inwards, so that the theorem says no less. */
+static ax_status put_inner_box(struct job *j, const struct ax_conj *c,
+                               struct ax_err *err)
+{
+    const double most = ldexp(1, 61);
+
+    fputs("Definition box_0 : box := [", j->f);
+    for (uint32_t i = 0; i < j->prop->n_x; i++) {
+        double lo = c->lo_in[i] < -most ? -most : c->lo_in[i];
+        double hi = c->hi_in[i] > most ? most : c->hi_in[i];
+        double x = (double)j->result.x[i];
+
+        if ((c->fixed && c->fixed[i]) || x < lo || x > hi ||
+            -up64(-x) < up64(lo) || up64(x) > -up64(-hi))
+            return ax_fail(
+                err, AX_EUNSUPPORTED,
+                "the property is violated, but no theorem says so: "
+                "its box has no binary32 number for X_%u",
+                i);
+        put_range(j, i, up64(lo), -up64(-hi));
+    }
+    fputs("]%Z.\n", j->f);
+    return AX_OK;
+}
+
+static ax_status put_comparisons(struct job *j, const struct ax_conj *c,
+                                 struct ax_err *err)
+{
+    fputs("Definition unsafe_0 : list comparison := [", j->f);
+    for (uint32_t r = 0; r < c->n_rows; r++) {
+        fputs(r ? ";\n  (" : "\n  (", j->f);
+        AX_TRY(put_row(j, c->rows[r], err));
+        fprintf(j->f, ", %s)", c->rows[r]->strict ? "true" : "false");
+    }
+    fputs("].\n\n", j->f);
+    return AX_OK;
+}
+
+static ax_status put_violation(struct job *j, int s, struct ax_err *err)
+{
+    const struct ax_prove_result *r = &j->result;
+    const struct ax_conj *c = &j->prop->groups[r->group].conj[r->conj];
+    uint32_t ins = j->prop->n_x, outs = j->prop->n_y;
+
+    AX_TRY(put_inner_box(j, c, err));
+    AX_TRY(put_comparisons(j, c, err));
+    fputs("Definition input : list int := [", j->f);
+    for (uint32_t i = 0; i < ins; i++) {
+        uint32_t w = word(r->x[i]);
+
+        s = scale_of(w, s);
+        fprintf(j->f, "%s0x%" PRIx32, i ? "; " : "", w);
+    }
+    fprintf(j->f,
+            "]%%uint63.\n\n"
+            "Theorem violated :\n"
+            "  sizes_fit net box_0 unsafe_0 %u %u /\\\n"
+            "  exists x : list R, violation net box_0 unsafe_0 x.\n"
+            "Proof.\n"
+            "  apply (Witness.witnessed %d%%Z net box_0 unsafe_0 input %u "
+            "%u).\n"
+            "  vm_cast_no_check (eq_refl true).\nQed.\n",
+            ins, outs, s, ins, outs);
+    return AX_OK;
+}
+
+static const char *const box_words[] = {
+    "   Boxes are those of the property, rounded outwards to multiples of "
+    "2^-64;\n"
+    "   < and > are taken as <= and >=, which claims more. *)\n",
+    "   The box is that of the property, rounded inwards to multiples of "
+    "2^-64;\n"
+    "   the comparisons are those of one conjunction that calls an output "
+    "unsafe. *)\n",
+};
+
 static void put_head(struct job *j, const unsigned char identity[32])
 {
+    bool violated = j->result.verdict == AX_VIOLATED;
     char hex[65], digest[65];
 
     ax_hex32(hex, identity);
@@ -411,16 +507,16 @@ static void put_head(struct job *j, const unsigned char identity[32])
             "   model     %s\n"
             "   property  %s (SHA-256)\n"
             "   What the words of the theorem at the end mean is in "
-            "solver/coq/Network.v.\n"
-            "   Boxes are those of the property, rounded outwards to "
-            "multiples of 2^-64;\n"
-            "   < and > are taken as <= and >=, which claims more. *)\n"
+            "solver/coq/Network.v.\n%s"
             "Require Import ZArith Reals List Uint63.\n"
-            "From Bignums Require Import BigZ.\n"
-            "From Ax Require Import Network Big.\n"
-            "From Ax Require Certified.\n"
+            "%s"
             "Import ListNotations.\n\n",
-            hex, digest);
+            hex, digest, box_words[violated],
+            violated ? "From Ax Require Import Network.\n"
+                       "From Ax Require Witness.\n"
+                     : "From Bignums Require Import BigZ.\n"
+                       "From Ax Require Import Network Big.\n"
+                       "From Ax Require Certified.\n");
 }
 
 /* ---- the whole ---- */
@@ -436,17 +532,12 @@ static ax_status prove(struct job *j, double budget, struct ax_err *err)
         .sinks = sinks,
         .strategy = AX_STRATEGY_INPUT,
     };
-    struct ax_prove_result r = {0};
-    ax_status st = ax_prove(&r, j->net, j->prop, &opt, err);
+    const struct ax_prove_result *r = &j->result;
 
-    free(r.x);
-    if (st != AX_OK)
-        return st;
-    if (r.verdict == AX_VIOLATED)
-        return ax_fail(err, AX_NO, "the property is violated");
-    if (r.verdict != AX_HOLDS)
+    AX_TRY(ax_prove(&j->result, j->net, j->prop, &opt, err));
+    if (r->verdict == AX_UNKNOWN)
         return ax_fail(err, AX_UNDECIDED, "no proof was found: %.200s",
-                       r.reason);
+                       r->reason);
     return AX_OK;
 }
 
@@ -461,7 +552,9 @@ static ax_status estimate(const struct job *j, double budget,
         weights += (double)j->layers[k].n * j->layers[k].in;
         neurons += j->layers[k].relu ? j->layers[k].n : 0;
     }
-    seconds = (double)j->leaves * (weights / 12800) * (neurons / 300);
+    seconds = j->result.verdict == AX_VIOLATED
+                  ? weights * j->n_layers * WITNESS_PACE
+                  : (double)j->leaves * (weights / 12800) * (neurons / 300);
     if (budget > 0 && seconds > budget)
         return ax_fail(err, AX_UNDECIDED,
                        "coqc would take about %.0f s, which is over the "
@@ -481,19 +574,20 @@ static void job_free(struct job *j)
         free(j->layers[k].bias);
     free(j->layers);
     free(j->groups);
+    free(j->result.x);
 }
 
-ax_status export_coq(FILE *f, struct ax_model *m, const char *text, size_t n,
-                     double budget, struct ax_err *err)
+ax_status export_coq(FILE *f, struct export_claim *claim, struct ax_model *m,
+                     const char *text, size_t n, double budget,
+                     struct ax_err *err)
 {
     struct ax_net *net = NULL;
     struct ax_prop *prop = NULL;
     struct job j = {.f = f};
-    unsigned char identity[32];
     int s = 0;
     ax_status st;
 
-    st = ax_model_identity(identity, m, err);
+    st = ax_model_identity(claim->identity, m, err);
     if (st == AX_OK)
         st = ax_net_lower(&net, m, err);
     if (st == AX_OK)
@@ -518,12 +612,18 @@ ax_status export_coq(FILE *f, struct ax_model *m, const char *text, size_t n,
         st = estimate(&j, budget, err);
     if (st != AX_OK)
         goto out;
-    put_head(&j, identity);
+    claim->violated = j.result.verdict == AX_VIOLATED;
+    memcpy(claim->digest, prop->digest, sizeof claim->digest);
+    put_head(&j, claim->identity);
     st = put_network(&j, &s, err);
-    if (st == AX_OK)
+    if (st == AX_OK && j.result.verdict == AX_VIOLATED) {
+        st = put_violation(&j, s, err);
+        st = st == AX_OK ? AX_NO : st;
+    } else if (st == AX_OK) {
         st = put_property(&j, err);
-    if (st == AX_OK)
-        put_theorem(&j, s);
+        if (st == AX_OK)
+            put_theorem(&j, s);
+    }
 out:
     job_free(&j);
     ax_prop_free(prop);

@@ -51,8 +51,9 @@ static ax_status export_model(const char *model, const char *out_path,
 /* What a property of a model can be written as. */
 static const struct language {
     const char *name;
-    ax_status (*write)(FILE *f, struct ax_model *m, const char *text,
-                       size_t n, double budget, struct ax_err *err);
+    ax_status (*write)(FILE *f, struct export_claim *claim,
+                       struct ax_model *m, const char *text, size_t n,
+                       double budget, struct ax_err *err);
 } languages[] = {
     {"coq", export_coq},
     {"smtlib", export_smtlib},
@@ -68,9 +69,11 @@ static const struct language *language(const char *name)
     return l->name ? l : NULL;
 }
 
-static ax_status export_property(const struct language *to, const char *model,
-                                 const char *out_path, const char *property,
-                                 double budget, struct ax_err *err)
+/* Write it to a file. AX_NO: and it says that the property is violated. */
+static ax_status write_property(const struct language *to,
+                                struct export_claim *claim, const char *model,
+                                const char *out_path, const char *property,
+                                double budget, struct ax_err *err)
 {
     struct ax_model *m = NULL;
     struct cmd_out out = {0};
@@ -78,24 +81,42 @@ static ax_status export_property(const struct language *to, const char *model,
     size_t n = 0;
     ax_status st;
 
-    if (!property)
-        return ax_fail(err, AX_EUSAGE,
-                       "--to %s wants a property: give one with -p "
-                       "FILE.vnnlib",
-                       to->name);
     st = cmd_in_read(&text, &n, property, (size_t)1 << 30, err);
     if (st == AX_OK)
         st = cmd_model_read(&m, model, err);
     if (st == AX_OK)
         st = cmd_out_open(&out, out_path, 0, err);
     if (st == AX_OK)
-        st = to->write(out.f, m, (const char *)text, n, budget, err);
-    if (st == AX_OK)
-        st = cmd_out_commit(&out, err);
+        st = to->write(out.f, claim, m, (const char *)text, n, budget, err);
+    if (st == AX_OK || st == AX_NO) {
+        ax_status written = cmd_out_commit(&out, err);
+
+        st = written == AX_OK ? st : written;
+    }
     cmd_out_discard(&out);
     ax_model_free(m);
     free(text);
     return st;
+}
+
+static ax_status export_property(const struct language *to, const char *model,
+                                 const char *out_path, const char *property,
+                                 double budget, struct ax_err *err)
+{
+    struct export_claim claim = {0};
+    ax_status st, recorded;
+
+    if (!property)
+        return ax_fail(err, AX_EUSAGE,
+                       "--to %s wants a property: give one with -p "
+                       "FILE.vnnlib",
+                       to->name);
+    AX_TRY(record_possible(to->name, out_path, err));
+    st = write_property(to, &claim, model, out_path, property, budget, err);
+    if (st != AX_OK && st != AX_NO)
+        return st;
+    recorded = record(to->name, out_path, &claim, err);
+    return recorded == AX_OK ? st : recorded;
 }
 
 int main(int argc, char **argv)

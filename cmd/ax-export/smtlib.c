@@ -649,15 +649,16 @@ static ax_status find_status(const struct job *j, double budget,
     return AX_OK;
 }
 
-static ax_status put_head(struct job *j, const unsigned char identity[32],
+static ax_status put_head(struct job *j, struct export_claim *claim,
                           double budget, struct ax_err *err)
 {
     const char *status;
     char hex[65], digest[65];
 
     AX_TRY(find_status(j, budget, &status, err));
-    ax_hex32(hex, identity);
-    ax_hex32(digest, j->prop->digest);
+    claim->violated = strcmp(status, "sat") == 0;
+    ax_hex32(hex, claim->identity);
+    ax_hex32(digest, claim->digest);
     fprintf(j->f,
             "(set-info :smt-lib-version 2.6)\n"
             "(set-logic %s)\n"
@@ -672,12 +673,12 @@ static ax_status put_head(struct job *j, const unsigned char identity[32],
     return AX_OK;
 }
 
-static ax_status put_all(struct job *j, const unsigned char identity[32],
+static ax_status put_all(struct job *j, struct export_claim *claim,
                          double budget, struct ax_err *err)
 {
     AX_TRY(theory(j, err));
     AX_TRY(estimate(j, budget, err));
-    AX_TRY(put_head(j, identity, budget, err));
+    AX_TRY(put_head(j, claim, budget, err));
     for (uint32_t i = 0; i < j->prop->n_x; i++)
         fprintf(j->f, "(declare-const X_%" PRIu32 " Real)\n", i);
     for (uint32_t k = 1; k < j->net->n_nodes; k++)
@@ -687,15 +688,15 @@ static ax_status put_all(struct job *j, const unsigned char identity[32],
     return AX_OK;
 }
 
-ax_status export_smtlib(FILE *f, struct ax_model *m, const char *text,
-                        size_t n, double budget, struct ax_err *err)
+ax_status export_smtlib(FILE *f, struct export_claim *claim,
+                        struct ax_model *m, const char *text, size_t n,
+                        double budget, struct ax_err *err)
 {
     struct ax_net *net = NULL;
     struct ax_prop *prop = NULL;
-    unsigned char identity[32];
     ax_status st;
 
-    st = ax_model_identity(identity, m, err);
+    st = ax_model_identity(claim->identity, m, err);
     if (st == AX_OK)
         st = ax_net_lower(&net, m, err);
     if (st == AX_OK)
@@ -705,7 +706,8 @@ ax_status export_smtlib(FILE *f, struct ax_model *m, const char *text,
         struct job j = {
             .f = f, .net = net, .prop = prop, .at = text, .end = text + n};
 
-        st = put_all(&j, identity, budget, err);
+        memcpy(claim->digest, prop->digest, sizeof claim->digest);
+        st = put_all(&j, claim, budget, err);
     }
     ax_prop_free(prop);
     ax_net_free(net);

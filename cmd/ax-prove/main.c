@@ -6,6 +6,7 @@
 
 #include "common/sandbox.h"
 #include "prove.h"
+#include "reconcile.h"
 
 static ax_status check_options(const struct args *a, struct ax_err *err)
 {
@@ -95,6 +96,25 @@ static ax_status one(const struct args *a, const struct cmd *cmd,
     return st;
 }
 
+/* reconcile takes no option that is about a property. */
+static ax_status check_reconcile(const struct args *a, int argc,
+                                 struct ax_err *err)
+{
+    const bool other = a->property || a->out || a->trace || a->strategy ||
+                       a->semantics || a->list || a->shard || a->cert_dir ||
+                       a->minimise || a->precision || a->counterexample ||
+                       a->region || a->cert || a->no_attack || a->check ||
+                       a->require || a->force || a->explain ||
+                       a->print_property || a->print_model || a->max_boxes;
+
+    if (argc != 2)
+        return ax_fail(err, AX_EUSAGE, "reconcile wants one folder");
+    if (other)
+        return ax_fail(err, AX_EUSAGE,
+                       "reconcile takes --json, --time and --memory alone");
+    return AX_OK;
+}
+
 int main(int argc, char **argv)
 {
     struct args a = {
@@ -170,13 +190,23 @@ int main(int argc, char **argv)
         .name = "ax-prove",
         .summary = "decide a property of a network",
         .synopsis = "[options] -p WHAT [MODEL.axm]\n"
-                    "[options] --list FILE.csv",
+                    "[options] --list FILE.csv\n"
+                    "reconcile [--json] [-t SECONDS] [-m MIB] FOLDER",
         .opts = opts,
-        .max_operands = 1,
+        .max_operands = 2,
     };
     struct ax_err err = {0};
     ax_status st = cmd_options(&cmd, &argc, &argv, &err);
 
+    if (st == AX_OK && argc > 0 && strcmp(argv[0], "reconcile") == 0) {
+        st = check_reconcile(&a, argc, &err);
+        if (st == AX_OK)
+            st = reconcile(argv[1], &a, &cmd, &err);
+        return cmd_finish(&cmd, st, &err);
+    }
+    if (st == AX_OK && argc > 1)
+        st = ax_fail(&err, AX_EUSAGE, "at most one operand, not '%s'",
+                     argv[1]);
     a.model = argc > 0 ? argv[0] : NULL;
     if (st == AX_OK)
         st = check_options(&a, &err);

@@ -55,7 +55,7 @@ static const int always[] = {
 };
 
 static const int files[] = {
-    SYS_openat, SYS_renameat2, SYS_unlinkat, SYS_fchmod, SYS_umask,
+    SYS_openat, SYS_flock, SYS_renameat2, SYS_unlinkat, SYS_fchmod, SYS_umask,
     SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_get_mempolicy,
 #if defined(__x86_64__)
     SYS_open, SYS_rename, SYS_unlink,
@@ -67,6 +67,24 @@ static const int programs[] = {
 #if defined(__x86_64__)
     SYS_dup2, SYS_vfork, SYS_arch_prctl,
 #endif
+};
+
+/* What is refused to the programs of others, of which we do not know what
+ * they need. */
+static const int refused[] = {
+    SYS_socket, SYS_socketpair, SYS_connect, SYS_bind, SYS_listen,
+    SYS_accept, SYS_accept4, SYS_ptrace, SYS_process_vm_readv,
+    SYS_process_vm_writev, SYS_mount, SYS_umount2, SYS_pivot_root,
+    SYS_chroot, SYS_unshare, SYS_setns, SYS_bpf, SYS_perf_event_open,
+    SYS_userfaultfd, SYS_keyctl, SYS_add_key, SYS_request_key,
+    SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load,
+    SYS_reboot, SYS_swapon, SYS_swapoff, SYS_settimeofday, SYS_clock_settime,
+    SYS_sethostname, SYS_setdomainname, SYS_personality, SYS_acct,
+    SYS_quotactl, SYS_nfsservctl, SYS_io_setup, SYS_open_by_handle_at,
+    SYS_mq_open, SYS_shmget, SYS_semget, SYS_msgget, SYS_migrate_pages,
+    SYS_move_pages, SYS_vhangup, SYS_lookup_dcookie, SYS_fanotify_init,
+    425, 426, 427, /* io_uring_setup, _enter, _register */
+    438, 440, 434, /* pidfd_getfd, process_madvise, pidfd_open */
 };
 
 /* Allowed always if an argument, masked, has a value. */
@@ -96,7 +114,7 @@ static const struct row {
 
 enum {
     CODE_MAX = 2 * (COUNT(always) + COUNT(files) + COUNT(programs)) +
-               6 * COUNT(checked) + 8,
+               2 * COUNT(refused) + 6 * COUNT(checked) + 16,
 };
 
 struct program {
@@ -130,11 +148,12 @@ static void put_return(struct program *p, uint32_t action)
 
 #ifdef MACHINE
 /* The accumulator has the call's number, before and after these. */
-static void put_list(struct program *p, const int *calls, size_t n)
+static void put_list(struct program *p, const int *calls, size_t n,
+                     uint32_t action)
 {
     for (size_t i = 0; i < n; i++) {
         put_want(p, (uint32_t)calls[i], 1);
-        put_return(p, SECCOMP_RET_ALLOW);
+        put_return(p, action);
     }
 }
 
@@ -152,6 +171,17 @@ static void put_row(struct program *p, const struct row *r)
     put_load(p, offsetof(struct seccomp_data, nr));
 }
 
+/* All but what is refused; calls of other numbers are those of the second
+ * interface that x86-64 has, for pointers of 32 bits. */
+static void compile_foreign(struct program *p)
+{
+    put_list(p, refused, COUNT(refused), SECCOMP_RET_ERRNO | EPERM);
+    put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000,
+                                        0, 1));
+    put_return(p, SECCOMP_RET_ERRNO | EPERM);
+    put_return(p, SECCOMP_RET_ALLOW);
+}
+
 static void compile(struct program *p, unsigned grants)
 {
     put_load(p, offsetof(struct seccomp_data, arch));
@@ -159,15 +189,19 @@ static void compile(struct program *p, unsigned grants)
                                         0));
     put_return(p, SECCOMP_RET_ERRNO | EPERM);
     put_load(p, offsetof(struct seccomp_data, nr));
+    if (grants & FILTER_FOREIGN) {
+        compile_foreign(p);
+        return;
+    }
     /* What clone3 is asked for lies in memory, where a filter cannot look;
      * without it the C library calls clone. */
     put_want(p, SYS_clone3, 1);
     put_return(p, SECCOMP_RET_ERRNO | ENOSYS);
-    put_list(p, always, COUNT(always));
+    put_list(p, always, COUNT(always), SECCOMP_RET_ALLOW);
     if (grants & FILTER_FILES)
-        put_list(p, files, COUNT(files));
+        put_list(p, files, COUNT(files), SECCOMP_RET_ALLOW);
     if (grants & FILTER_PROGRAMS)
-        put_list(p, programs, COUNT(programs));
+        put_list(p, programs, COUNT(programs), SECCOMP_RET_ALLOW);
     for (size_t i = 0; i < COUNT(checked); i++)
         put_row(p, &checked[i]);
     put_return(p, SECCOMP_RET_ERRNO | EPERM);

@@ -9,6 +9,10 @@
 enum filter_grants {
     FILTER_FILES = 1,    /* make, write, rename and remove files; load code */
     FILTER_PROGRAMS = 2, /* start programs and wait for them */
+    FILTER_FOREIGN = 4,  /* whatever programs of others call, but for what
+                            reaches out of the files that they are given:
+                            no sockets, no look into other processes, nothing
+                            that only administrators do */
 };
 
 /* Let the kernel refuse every other system call of this process, and of those

@@ -171,12 +171,32 @@ static bool landlock_lax(const struct cmd_sandbox *box)
     return good;
 }
 
+/* For programs of others: all can be read and run, one folder is theirs, and
+ * what everybody writes to can be written. */
+static bool landlock_scratch(const char *scratch)
+{
+    struct ruleset r;
+    bool good;
+    int set = ruleset_new(&r, FILES_READ | FILES_LIST | FILES_EXECUTE);
+
+    if (set < 0)
+        return false;
+    good = allow(set, &r, scratch, FILES_ALL) &&
+           allow(set, &r, "/dev/null", FILES_WRITE | FILES_TRUNCATE) &&
+           landlock_restrict(set) == 0;
+    close(set);
+    return good;
+}
+
 static bool landlock_strict(const struct cmd_confined *c)
 {
     struct ruleset r;
     bool good;
-    int set = ruleset_new(&r, 0);
+    int set;
 
+    if (c->scratch)
+        return landlock_scratch(c->scratch);
+    set = ruleset_new(&r, 0);
     if (set < 0)
         return false;
     good = (!c->folder ||
@@ -261,7 +281,7 @@ static ax_status confine(const struct cmd_confined *c, mode want,
         miss(&m, "no_new_privs");
     if (!landlock_strict(c))
         miss(&m, "Landlock");
-    if (!filter_install(0))
+    if (!filter_install(c->scratch ? FILTER_FOREIGN : 0u))
         miss(&m, "seccomp");
     return judge(&m, want, c->cmd, err);
 }

@@ -37,18 +37,21 @@ ax_status cmd_sandbox_enter(const struct cmd_sandbox *box, struct ax_err *err)
 struct cmd_confined {
     const struct cmd *cmd;
     const char *folder; /* can be read, with what is below it; or NULL */
-    size_t bytes;       /* of memory at most */
+    /* With a scratch folder everything can be read, and programs of others be
+     * started, which can write there and nowhere else; or NULL. */
+    const char *scratch;
+    size_t bytes; /* of memory at most */
     ax_status (*work)(void *arg, struct ax_err *err);
     void *arg;
 };
 
-/* Do the work in a child, which can use the descriptors that are open, read
- * below one folder, start threads, and nothing else: no file can be opened to
- * be written, none renamed or removed, no memory made executable. It gives
- * back its status and message alone. Whoever calls this opens the input and
- * the output before it, and gives the output its name after it.
- * As cmd_sandbox_enter and the work; AX_EBUG if a signal ended the work,
- * AX_ENOMEM if that was SIGKILL. */
+/* Do the work in a child, which, without a scratch folder, can use the
+ * descriptors that are open, read below one folder, start threads, and
+ * nothing else: no file can be opened to be written, none renamed or removed,
+ * no memory made executable. It gives back its status and message alone.
+ * Whoever calls this opens the input and the output before it, and gives the
+ * output its name after it. As cmd_sandbox_enter and the work; AX_EBUG if a
+ * signal ended the work, AX_ENOMEM if that was SIGKILL. */
 ax_status cmd_sandbox_run(const struct cmd_confined *c, struct ax_err *err)
     AX_MUST_CHECK;
 

@@ -82,3 +82,22 @@ Definition well_formed (net : list layer) (p : property) (ins outs : nat) :=
   shaped ins net /\ length (last net []) = outs /\
   Forall (fun g => length (fst g) = ins /\ rows_shaped outs (snd g) /\
                    Forall (Forall (fun r => (0 <= snd (snd r))%Z)) (snd g)) p.
+
+(* The other way round, where a property is violated: comparisons as they were
+   written, a row and whether it is < rather than <=; and an input in the box
+   that makes all of them true. *)
+Definition comparison := (row * bool)%type.
+Definition comparison_true (y : list R) (c : comparison) : Prop :=
+  let (r, strict) := c in
+  if strict then sum (fst r) y < value (snd r)
+  else sum (fst r) y <= value (snd r).
+Definition violation (net : list layer) (b : box) (cs : list comparison)
+  (x : list R) : Prop :=
+  in_box b x /\ Forall (comparison_true (network net x)) cs.
+
+(* The sizes fit, as above. *)
+Definition sizes_fit (net : list layer) (b : box) (cs : list comparison)
+  (ins outs : nat) : Prop :=
+  shaped ins net /\ length (last net []) = outs /\ length b = ins /\
+  Forall (fun c => length (fst (fst c)) = outs /\
+                   (0 <= snd (snd (fst c)))%Z) cs.

@@ -55,9 +55,9 @@ samples=$root/tests/formats/onnx
     grep -q '(\[(-1); (0)\]%Z, ((-275)%Z, 2%Z))' Tiny.v
     refuses 64 "wants a property" ax-export --to coq a.axm
     sed 's/2.75/-10/' "$p" >false.vnnlib
-    refuses 1 "the property is violated" \
-        ax-export --to coq -p false.vnnlib -o F.v a.axm
-    [ ! -e F.v ]
+    gives 1 "" ax-export --to coq -p false.vnnlib -o V.v a.axm
+    grep -q 'exists x : list R, violation net box_0 unsafe_0 x' V.v
+    grep -q '^  ((\[(-1); (0)\]%Z, ((10)%Z, 0%Z)), false)\]' V.v
     # The elements of an Exp stand for those before it one by one, as those of
     # an addition do.
     refuses 65 "only chains of dense layers" \
