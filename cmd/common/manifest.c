@@ -214,13 +214,16 @@ static ax_status open_in(FILE **f, const char *folder, struct ax_err *err)
     if (fd < 0)
         return ax_fail(err, AX_ENOINPUT, "%s/%s: %s", folder,
                        CMD_MANIFEST_NAME, strerror(errno));
-    *f = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) ? fdopen(fd, "rb")
-                                                        : NULL;
+    if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
+        close(fd);
+        return ax_fail(err, AX_ENOINPUT, "%s/%s: is no file", folder,
+                       CMD_MANIFEST_NAME);
+    }
+    *f = fdopen(fd, "rb");
     if (*f)
         return AX_OK;
     close(fd);
-    return ax_fail(err, AX_ENOINPUT, "%s/%s: is no file", folder,
-                   CMD_MANIFEST_NAME);
+    return ax_fail(err, AX_ENOMEM, "no memory for a file");
 }
 
 ax_status cmd_manifest_read(json_t **out, const char *folder, bool empty,

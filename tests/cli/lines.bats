@@ -33,8 +33,6 @@ ax-prove --list list.csv -j 1 --json
 ax-prove -p robust:input.csv,linf=1 --minimise eps --precision 0.5 --explain --cert -j 1 net.axm
 ax-prove -p unsafe.vnnlib --counterexample c.npy --json --explain -j 1 net.axm
 ax-prove -p robust:input.csv,linf=1 --region r.vnnlib --halvings 2 -j 1 net.axm
-ax-prove reconcile obligations
-ax-prove reconcile --json obligations
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-export --to coq -p safe.vnnlib net.axm
@@ -93,10 +91,6 @@ sys.stdout.buffer.write(
     ax-import -o net.axm net.onnx
     ax-import -o norm.axm "$root/tests/data/opt/norm.onnx"
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
-    # One that fails before any assistant is asked.
-    mkdir obligations
-    ax-export --to smtlib -p safe.vnnlib -o obligations/a.smt2 net.axm
-    echo >>obligations/a.smt2
     ax-sign keygen -W
 }
 
