@@ -455,6 +455,10 @@ bool bound_box(struct bwork *w, const struct bbox *box, struct bstate *st)
     const struct bnet *net = w->net;
 
     w->bad = w->late = false;
+    if (net->ieee32) { /* bound_use may have put another's there */
+        w->d[net->n_nodes - 1] = w->own_d[net->n_nodes - 1];
+        w->d_scale[net->n_nodes - 1] = ERROR_SCALE;
+    }
     w->sum_m[0] = 0;
     for (uint32_t j = 0; j < net->nodes[0].n; j++) {
         ax_i128 lo = -box->lo[j], hi = box->hi[j];

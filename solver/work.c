@@ -114,15 +114,13 @@ static void take_all(struct bwork *w)
         w->all[j] = (uint32_t)j;
 }
 
-/* D of the last node, which never changes. */
+/* D of the last node, which never changes; bound_box uses it. */
 static void last_errors(struct bwork *w)
 {
     uint32_t last = w->net->n_nodes - 1;
 
     for (uint32_t j = 0; j < w->net->nodes[last].n; j++)
         w->own_d[last][j] = 1;
-    w->d[last] = w->own_d[last];
-    w->d_scale[last] = ERROR_SCALE;
 }
 
 ax_status bwork_new(struct bwork **out, const struct bnet *net,
