@@ -8,10 +8,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define TEMP_MAX 4 /* outputs under way at a time */
+#define PROC_FD  "/proc/self/fd/%d"
 
 /* The names of temporary files, for the signal handler, which can see
  * nothing else. A name counts while it is not empty. */
@@ -191,6 +193,57 @@ static int make_temp(struct cmd_out *out)
     return fd;
 }
 
+/* A file without a name in the folder of out->path, which is gone when the
+ * process is, whatever ends it; -1 where there is no such thing. */
+static int make_unnamed(const struct cmd_out *out, size_t folder)
+{
+    char *dir = folder ? strndup(out->path, folder) : strdup(".");
+    char link[32];
+    int fd = dir ? open(dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600) : -1;
+
+    free(dir);
+    if (fd < 0)
+        return -1;
+    snprintf(link, sizeof link, PROC_FD, fd);
+    if (access(link, F_OK) == 0) /* it can get a name */
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* The file gets its name: at once, or, where the name is taken, another one
+ * beside it first, since only rename(2) replaces. */
+static bool give_name(const struct cmd_out *out, int fd)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    char link[32], *end = out->temp + strlen(out->temp) - 6;
+    unsigned char dice[6];
+    sigset_t set, old;
+    bool done;
+
+    snprintf(link, sizeof link, PROC_FD, fd);
+    if (linkat(AT_FDCWD, link, AT_FDCWD, out->path, AT_SYMLINK_FOLLOW) == 0)
+        return true;
+    signals(&set);
+    sigprocmask(SIG_BLOCK, &set, &old);
+    do {
+        done = getrandom(dice, sizeof dice, 0) == (ssize_t)sizeof dice;
+        for (size_t i = 0; done && i < sizeof dice; i++)
+            end[i] = letters[dice[i] % 36];
+        done = done && linkat(AT_FDCWD, link, AT_FDCWD, out->temp,
+                              AT_SYMLINK_FOLLOW) == 0;
+    } while (!done && errno == EEXIST);
+    if (done && rename(out->temp, out->path) != 0) {
+        int why = errno;
+
+        unlink(out->temp);
+        errno = why;
+        done = false;
+    }
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    return done;
+}
+
 /* The permissions that open(2) would have given. */
 static mode_t usual_mode(unsigned flags, const struct stat *old)
 {
@@ -224,7 +277,10 @@ static ax_status open_temp(struct cmd_out *out, const struct stat *old,
         out->temp = NULL;
         return ax_fail(err, AX_ENOMEM, "no memory for a file name");
     }
-    fd = make_temp(out);
+    fd = make_unnamed(out, folder);
+    out->unnamed = fd >= 0;
+    if (fd < 0)
+        fd = make_temp(out);
     if (fd < 0)
         return ax_fail(err, AX_EIO, "%s: cannot make a file beside it: %s",
                        out->name, strerror(errno));
@@ -285,11 +341,12 @@ ax_status cmd_out_commit(struct cmd_out *out, struct ax_err *err)
     errno = 0;
     bad = fflush(out->f) != 0 || ferror(out->f);
     if (!bad && out->temp)
-        bad = fsync(fileno(out->f)) != 0;
+        bad = fsync(fileno(out->f)) != 0 ||
+              (out->unnamed && !give_name(out, fileno(out->f)));
     if (out->f != stdout)
         bad |= fclose(out->f) != 0;
     out->f = NULL;
-    if (!bad && out->temp) {
+    if (!bad && out->temp && !out->unnamed) {
         bad = rename(out->temp, out->path) != 0;
         if (!bad)
             temps[out->slot][0] = '\0';

@@ -38,6 +38,7 @@ struct cmd_out {
     const char *name;  /* for messages: the path or "standard output" */
     char *path, *temp; /* private */
     int slot;
+    bool unnamed; /* until it is committed */
 };
 
 enum cmd_out_flags {
@@ -56,7 +57,8 @@ ax_status cmd_out_open(struct cmd_out *out, const char *path, unsigned flags,
  * by another name, has it. AX_EIO. */
 ax_status cmd_out_flush(struct cmd_out *out, struct ax_err *err)
     AX_MUST_CHECK;
-/* Write out, sync, rename. OUT is done with afterwards, also on failure. */
+/* Write out, sync, give it its name. OUT is done with afterwards, also on
+ * failure. */
 ax_status cmd_out_commit(struct cmd_out *out, struct ax_err *err)
     AX_MUST_CHECK;
 /* In a handler of a signal that ends the process: remove what is half

@@ -165,6 +165,9 @@ no_memory() {
         kill -KILL $! 2>/dev/null || true
         wait $! 2>/dev/null || true
         [ "$(head -c 3 out.axm)" = old ] || cmp out.axm net.axm
+        # Nothing is left, where a file need not have a name.
+        ! python3 -c 'import os; os.open(".", os.O_TMPFILE | os.O_WRONLY)' ||
+            [ -z "$(find . -name '.out*')" ]
     done
 }
 
