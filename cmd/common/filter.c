@@ -55,8 +55,8 @@ static const int always[] = {
 };
 
 static const int files[] = {
-    SYS_openat, SYS_flock, SYS_linkat, SYS_renameat2, SYS_unlinkat, SYS_fchmod,
-    SYS_umask,
+    SYS_openat, SYS_flock, SYS_linkat, SYS_renameat2, SYS_unlinkat,
+    SYS_fchmod, SYS_umask,
     SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_get_mempolicy,
 #if defined(__x86_64__)
     SYS_open, SYS_rename, SYS_unlink,
