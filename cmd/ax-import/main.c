@@ -23,7 +23,7 @@
 #define ARCH_MAX (256u << 20) /* bytes of a description of layers */
 
 struct args {
-    const char *in, *format, *out, *arch, *zoo, *inputs;
+    const char *in, *format, *out, *arch, *zoo, *inputs, *shape;
     bool list, raw, force, no_record, scan, tensors, infer, json;
     int64_t max_mib, batch, seq;
 };
@@ -229,6 +229,7 @@ static ax_status read_model(struct job *j, struct ax_err *err)
         .batch = a->batch,
         .seq = a->seq,
         .inputs = a->inputs,
+        .shapes = a->shape,
         .max_bytes = (size_t)a->max_mib << 20,
         .used = add_used,
         .used_self = j,
@@ -347,6 +348,9 @@ static ax_status check(const struct args *a, struct ax_err *err)
     if ((a->arch || a->zoo) && (a->format || a->batch || a->seq || a->inputs))
         return ax_fail(err, AX_EUSAGE,
                        "--arch and --zoo are for checkpoints alone");
+    if (a->shape && (a->arch || a->zoo || a->scan || a->tensors || a->infer))
+        return ax_fail(err, AX_EUSAGE,
+                       "--shape is for TorchScript archives alone");
     if (a->arch && a->zoo)
         return ax_fail(err, AX_EUSAGE, "one of --arch and --zoo");
     if (a->json && !a->scan && !a->tensors)
@@ -406,6 +410,10 @@ int main(int argc, char **argv)
          .help = "its inputs beside input_ids: attention_mask, "
                  "token_type_ids",
          .str = &a.inputs},
+        {.name = "shape",
+         .arg = "SHAPES",
+         .help = "shapes of inputs that FILE does not tell, as x=N,3,32,32",
+         .str = &a.shape},
         {.name = "infer",
          .help = "print a draft of such a description",
          .flag = &a.infer},

@@ -10,6 +10,7 @@
 /* An archive with a program in it. *has is false if it has none. */
 static ax_status read_archive(struct ax_model **out, bool *has,
                               const unsigned char *data, size_t n,
+                              const struct ax_format_options *opt,
                               struct ax_err *err)
 {
     struct torch_zip zip = {0};
@@ -22,6 +23,9 @@ static ax_status read_archive(struct ax_model **out, bool *has,
     if (st == AX_OK && aten_is_export(&zip)) {
         *has = true;
         st = aten_read_export(out, &zip, data, n, err);
+    } else if (st == AX_OK && aten_is_script(&zip)) {
+        *has = true;
+        st = aten_read_script(out, &zip, data, n, opt->shapes, err);
     }
     torch_zip_free(&zip);
     return st;
@@ -35,8 +39,7 @@ static ax_status read(struct ax_model **out, const unsigned char *data,
     bool has;
     ax_status st;
 
-    (void)opt;
-    AX_TRY(read_archive(out, &has, data, n, err));
+    AX_TRY(read_archive(out, &has, data, n, opt, err));
     if (has)
         return AX_OK;
     st = ax_checkpoint_read(&c, data, n, err);

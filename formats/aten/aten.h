@@ -65,12 +65,14 @@ struct aten {
     bool named; /* a node has it */
     /* What was written to in place is another value since, and the same for
      * all that name it: [n_state] by value, AX_NONE if it is as it was. What
-     * shares its elements with another value may not be written to. */
+     * shares its elements with another value may not be written to, and
+     * neither may weights. */
     struct aten_state {
         uint32_t now;
-        bool shared;
+        bool shared, weight;
     } * state;
     uint32_t n_state;
+    bool guesses; /* shapes of inputs may follow from what uses them */
 };
 
 /* An empty graph: add its inputs, then say aten_begin. Free it with aten_end,
@@ -94,6 +96,10 @@ void aten_free(struct aten *a); /* harmless on {0} and after the model */
 ax_status aten_weight(struct aten *a, struct aten_value *out,
                       const char *name, const struct ax_weight *w,
                       struct ax_err *err) AX_MUST_CHECK;
+
+/* It is a weight: nothing may write to it. */
+ax_status aten_mark_weight(struct aten *a, struct aten_value x,
+                           struct ax_err *err) AX_MUST_CHECK;
 
 /* Memory of the arena. AX_ENOMEM. */
 ax_status aten_list(struct aten *a, struct aten_value *out, uint8_t kind,
@@ -234,12 +240,16 @@ ax_status aten_arithmetic(struct aten_value *out, const char *name,
                           struct aten_value x, struct aten_value y,
                           struct ax_err *err) AX_MUST_CHECK;
 
+bool aten_is_arithmetic(const char *name);
+
 bool aten_is_export(const struct torch_zip *zip);
 /* The model in a torch.export archive. */
 ax_status aten_read_export(struct ax_model **out, const struct torch_zip *zip,
                            const unsigned char *data, size_t n,
                            struct ax_err *err) AX_MUST_CHECK;
-/* The model in a TorchScript archive. INPUTS are shapes, or NULL. */
+bool aten_is_script(const struct torch_zip *zip);
+/* The model in a TorchScript archive. INPUTS are shapes of its inputs, as
+ * "x=N,3,32,32;mask=bool:N,32", or NULL. */
 ax_status aten_read_script(struct ax_model **out, const struct torch_zip *zip,
                            const unsigned char *data, size_t n,
                            const char *inputs, struct ax_err *err)

@@ -268,7 +268,7 @@ ax_status aten_weight(struct aten *a, struct aten_value *out,
         memcpy(&t.data, &bytes, sizeof t.data);
     AX_TRY(arch_constant(&a->b, &v, name, "", &t, err));
     *out = aten_tensor(v);
-    return AX_OK;
+    return aten_mark_weight(a, *out, err);
 }
 
 ax_status aten_value_of(struct aten *a, uint32_t *v, struct aten_value x,
@@ -294,7 +294,8 @@ ax_status aten_rank(struct aten *a, int *rank, uint32_t v, struct ax_err *err)
     *rank = a->b.g->values[v].rank;
     if (*rank < 0)
         return ax_fail(err, AX_EUNSUPPORTED,
-                       "the shape of its operand is not known");
+                       "the shape of its operand is not known: give that of "
+                       "the input, with --shape");
     return AX_OK;
 }
 
@@ -320,7 +321,7 @@ ax_status aten_fixed(struct aten *a, int64_t *out, uint32_t v, int i,
     if (d.power != 0)
         return ax_fail(err, AX_EUNSUPPORTED,
                        "dimension %d of its operand is not fixed: give the "
-                       "shape of the input",
+                       "shape of the input, with --shape",
                        i);
     return AX_OK;
 }

@@ -283,6 +283,14 @@ static void share(struct aten *a, struct aten_value x)
             share(a, x.v[i]);
 }
 
+ax_status aten_mark_weight(struct aten *a, struct aten_value x,
+                           struct ax_err *err)
+{
+    AX_TRY(state_room(a, err));
+    a->state[x.value].weight = true;
+    return AX_OK;
+}
+
 /* Everything that names X names what NEW is from here on. */
 static ax_status overwrite(struct aten *a, struct aten_value x,
                            struct aten_value new, struct ax_err *err)
@@ -292,12 +300,74 @@ static ax_status overwrite(struct aten *a, struct aten_value x,
     AX_TRY(state_room(a, err));
     if (new.value == x.value)
         return AX_OK;
+    if (a->state[x.value].weight)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "the program changes its own state, which is not "
+                       "supported");
     if (a->state[x.value].shared)
         return ax_fail(err, AX_EUNSUPPORTED,
                        "writes to a tensor of which there are views or "
                        "copies, which is not supported");
     a->state[x.value].now = new.value;
     return AX_OK;
+}
+
+/* ---- shapes of inputs ---- */
+
+static bool is_used(const struct ax_graph *g, uint32_t v)
+{
+    for (uint32_t i = 0; i < g->n_nodes; i++)
+        for (uint32_t k = 0; k < g->nodes[i].n_in; k++)
+            if (g->nodes[i].in[k] == v)
+                return true;
+    return false;
+}
+
+/* Linear layers and convolutions say what they work on, and an embedding
+ * that it wants indices; an input whose shape is not given is then that. */
+static ax_status guess(struct aten *a, const char *op,
+                       const struct aten_value *v, struct ax_err *err)
+{
+    bool linear = strcmp(op, "linear") == 0,
+         lookup = strcmp(op, "embedding") == 0,
+         conv = strncmp(op, "conv", 4) == 0 || strcmp(op, "_convolution") == 0;
+    uint32_t x = v[lookup].value, w = v[!lookup].value;
+    struct ax_graph *g = a->b.g;
+    struct ax_value *in, *weight;
+    bool is_input = false;
+
+    if ((!linear && !lookup && !conv) || strstr(op, "transpose") ||
+        v[0].kind != ATEN_TENSOR || v[1].kind != ATEN_TENSOR)
+        return AX_OK;
+    for (uint32_t i = 0; i < g->n_inputs; i++)
+        is_input |= g->inputs[i] == x;
+    in = &g->values[x];
+    weight = &g->values[w];
+    if (!is_input || is_used(g, x) || weight->tensor == AX_NONE)
+        return AX_OK;
+    if (lookup) {
+        in->dtype = AX_I64;
+    } else {
+        if (in->rank >= 0 || (linear && weight->rank != 2) ||
+            (conv && weight->rank < 3))
+            return AX_OK;
+        in->rank = weight->rank;
+        for (int i = 0; i < in->rank; i++)
+            in->dims[i] = i == 1 ? weight->dims[1] : -1;
+        in->dim_names[0] = strdup("N");
+        if (!in->dim_names[0])
+            return ax_fail(err, AX_ENOMEM, "no memory for a name");
+        if (conv && v[6].kind == ATEN_INT && v[6].i > 0 && v[6].i < 65536 &&
+            in->dims[1] < 1 << 20)
+            in->dims[1] *= v[strcmp(op, "convolution") == 0 ||
+                                     strcmp(op, "_convolution") == 0
+                                 ? 8
+                                 : 6]
+                               .i;
+    }
+    ax_growth_free(a->growth);
+    a->growth = NULL;
+    return aten_begin(a, err);
 }
 
 /* ---- calls ---- */
@@ -320,6 +390,8 @@ ax_status aten_call(struct aten *a, struct aten_value *out, const char *op,
     snprintf(a->name, sizeof a->name, "%s:%u", name, ++a->calls);
     a->named = false;
     *out = (struct aten_value){0};
+    if (a->guesses)
+        AX_TRY(guess(a, name, v, err));
     AX_TRY(row->make(a, out, v, row->number, err));
     AX_TRY(ax_growth_infer(a->growth, err));
     AX_TRY(state_room(a, err));

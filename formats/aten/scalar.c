@@ -27,6 +27,21 @@ static const struct {
              {"gt", GT},
              {"ge", GE}};
 
+static size_t find(const char *name)
+{
+    size_t k = 0;
+
+    while (k < sizeof names / sizeof names[0] &&
+           strcmp(names[k].name, name) != 0)
+        k++;
+    return k;
+}
+
+bool aten_is_arithmetic(const char *name)
+{
+    return find(name) < sizeof names / sizeof names[0];
+}
+
 static int64_t floor_of(int64_t x, int64_t y)
 {
     return x / y - (x % y != 0 && (x < 0) != (y < 0));
@@ -130,12 +145,10 @@ ax_status aten_arithmetic(struct aten_value *out, const char *name,
                           struct aten_value x, struct aten_value y,
                           struct ax_err *err)
 {
-    size_t k = 0, n = sizeof names / sizeof names[0];
+    size_t k = find(name);
     enum op op;
 
-    while (k < n && strcmp(names[k].name, name) != 0)
-        k++;
-    if (k == n)
+    if (!aten_is_arithmetic(name))
         return ax_fail(err, AX_EUNSUPPORTED, "is not supported");
     op = names[k].op;
     if (x.kind == ATEN_TEXT && y.kind == ATEN_TEXT)

@@ -26,6 +26,8 @@ struct ax_format_options {
     const char *folder; /* where the input lies, for external data; NULL:
                            none is allowed (standard input) */
     int opset;          /* writers: 0 is the default, 17 */
+    const char *shapes; /* of inputs, for programs that do not have them, as
+                           "x=N,3,32,32;mask=bool:N,32"; NULL: none given */
     /* Readers of language models, whose files do not say: inputs are of this
      * batch and length (0: free), and beside input_ids there are these
      * ("attention_mask,token_type_ids"; NULL: none). */

@@ -314,7 +314,7 @@ def run(path, args, folder):
     shapes = ";".join(",".join(map(str, a.shape)) for a in args)
     call = [BUILD + "/ax-import", "--no-provenance", "-o", out]
     if path.endswith(".pt"):
-        call += ["--input", shapes]
+        call += ["--shape", shapes]
     done = subprocess.run(call + [path], capture_output=True, text=True)
     if done.returncode:
         return done.stderr.strip()
