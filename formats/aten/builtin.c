@@ -169,8 +169,8 @@ static ax_status list_slice(struct aten_value *out, struct script *s,
                        "a slice of a list with a step is not supported");
     if (end[1] < end[0])
         end[1] = end[0];
-    AX_TRY(aten_list(&s->a, out, ATEN_LIST, (uint32_t)(end[1] - end[0]),
-                     err));
+    AX_TRY(
+        aten_list(&s->a, out, ATEN_LIST, (uint32_t)(end[1] - end[0]), err));
     if (out->n)
         memcpy(out->v, arg[0].v.v + end[0], out->n * sizeof *out->v);
     return AX_OK;
@@ -288,8 +288,7 @@ static ax_status convert(struct aten_value *out, const struct script *s,
 /* range(n): run.c knows that it is a number of turns. torch.__range_length
  * is that of a range with a start and a step. */
 static ax_status range_length(struct aten_value *out,
-                              const struct aten_arg *arg,
-                              struct ax_err *err)
+                              const struct aten_arg *arg, struct ax_err *err)
 {
     int64_t from = arg[0].v.i, to = arg[1].v.i, step = arg[2].v.i;
 
@@ -377,11 +376,15 @@ static ax_status of_any(struct aten_value *out, bool *done, struct script *s,
                         const char *name, const struct aten_arg *arg,
                         uint32_t n, struct ax_err *err)
 {
-    static const char *const silent[] = {
-        "torch.warn", "torch.format", "torch.str",
-        "ops.prim.AutogradZero", "ops.prim.Print", "print", NULL};
-    static const char *const convert_names[] = {
-        "int", "float", "bool", "torch.Int", NULL};
+    static const char *const silent[] = {"torch.warn",
+                                         "torch.format",
+                                         "torch.str",
+                                         "ops.prim.AutogradZero",
+                                         "ops.prim.Print",
+                                         "print",
+                                         NULL};
+    static const char *const convert_names[] = {"int", "float", "bool",
+                                                "torch.Int", NULL};
 
     *done = true;
     if (strcmp(name, "ops.prim.RaiseException") == 0)

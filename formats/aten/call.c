@@ -330,14 +330,19 @@ static ax_status guess(struct aten *a, const char *op,
 {
     bool linear = strcmp(op, "linear") == 0,
          lookup = strcmp(op, "embedding") == 0,
-         conv = strncmp(op, "conv", 4) == 0 || strcmp(op, "_convolution") == 0;
+         conv = strncmp(op, "conv", 4) == 0 ||
+                strcmp(op, "_convolution") == 0;
     uint32_t x = v[lookup].value, w = v[!lookup].value;
     struct ax_graph *g = a->b.g;
     struct ax_value *in, *weight;
+    bool full = strcmp(op, "convolution") == 0 ||
+                strcmp(op, "_convolution") == 0;
+    int64_t groups = v[full ? 8 : 6].i;
     bool is_input = false;
 
-    if ((!linear && !lookup && !conv) || strstr(op, "transpose") ||
-        v[0].kind != ATEN_TENSOR || v[1].kind != ATEN_TENSOR)
+    if ((full && v[6].i) || (!linear && !lookup && !conv) ||
+        strstr(op, "transpose") || v[0].kind != ATEN_TENSOR ||
+        v[1].kind != ATEN_TENSOR)
         return AX_OK;
     for (uint32_t i = 0; i < g->n_inputs; i++)
         is_input |= g->inputs[i] == x;
@@ -357,13 +362,8 @@ static ax_status guess(struct aten *a, const char *op,
         in->dim_names[0] = strdup("N");
         if (!in->dim_names[0])
             return ax_fail(err, AX_ENOMEM, "no memory for a name");
-        if (conv && v[6].kind == ATEN_INT && v[6].i > 0 && v[6].i < 65536 &&
-            in->dims[1] < 1 << 20)
-            in->dims[1] *= v[strcmp(op, "convolution") == 0 ||
-                                     strcmp(op, "_convolution") == 0
-                                 ? 8
-                                 : 6]
-                               .i;
+        if (conv && groups > 0 && groups < 65536 && in->dims[1] < 1 << 20)
+            in->dims[1] *= groups;
     }
     ax_growth_free(a->growth);
     a->growth = NULL;

@@ -106,10 +106,9 @@ void script_close(struct script *s)
 /* ---- values ---- */
 
 /* The tensor at PATH. Those that share all elements are one. */
-static ax_status tensor_at(struct aten_value *out, bool *is,
-                           struct script *s, struct script_pickle *p,
-                           const char *path, const char *prefix,
-                           struct ax_err *err)
+static ax_status tensor_at(struct aten_value *out, bool *is, struct script *s,
+                           struct script_pickle *p, const char *path,
+                           const char *prefix, struct ax_err *err)
 {
     const struct ax_weight *v = p->tensors.v;
     char name[PATH_BYTES];
@@ -120,11 +119,11 @@ static ax_status tensor_at(struct aten_value *out, bool *is,
     *is = i < p->tensors.n;
     if (!*is)
         return AX_OK;
-    while (k < i && (v[k].first != v[i].first || v[k].type != v[i].type ||
-                     v[k].rank != v[i].rank ||
-                     memcmp(v[k].dims, v[i].dims, sizeof v[k].dims) != 0 ||
-                     memcmp(v[k].strides, v[i].strides,
-                            sizeof v[k].strides) != 0))
+    while (k < i &&
+           (v[k].first != v[i].first || v[k].type != v[i].type ||
+            v[k].rank != v[i].rank ||
+            memcmp(v[k].dims, v[i].dims, sizeof v[k].dims) != 0 ||
+            memcmp(v[k].strides, v[i].strides, sizeof v[k].strides) != 0))
         k++;
     if (p->values[k] == AX_NONE) {
         snprintf(name, sizeof name, "%s%s", prefix, v[i].name);
@@ -186,8 +185,8 @@ static ax_status object_of(struct aten_value *out, struct script *s,
     if (!o)
         return ax_fail(err, AX_ENOMEM, "no memory for an object");
     o->node = n;
-    AX_TRY(copy_text(&o->path, s, (struct torch_text){path, strlen(path)},
-                     err));
+    AX_TRY(
+        copy_text(&o->path, s, (struct torch_text){path, strlen(path)}, err));
     out->kind = ATEN_OBJECT;
     out->object = o;
     return AX_OK;

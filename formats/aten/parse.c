@@ -102,8 +102,8 @@ static ax_status read_text(struct parser *s, struct ax_err *err)
 
     while (s->p < s->end && *s->p != quote && *s->p != '\n')
         s->p += *s->p == '\\' && s->end - s->p > 1 ? 2 : 1;
-    if (s->p >= s->end || *s->p != quote || memchr(from, 0,
-                                                   (size_t)(s->p - from)))
+    if (s->p >= s->end || *s->p != quote ||
+        memchr(from, 0, (size_t)(s->p - from)))
         return bad(s, err, "text does not end");
     to = get(s, (size_t)(s->p - from) + 1, 1);
     if (!to)
@@ -344,9 +344,9 @@ static ax_status suffixes(struct parser *s, struct script_expr **out,
         if (++n > DEPTH_MAX)
             return bad(s, err, "is nested too deep");
         AX_TRY(new_expr(s, &e,
-                        call            ? SCRIPT_CALL
+                        call         ? SCRIPT_CALL
                         : at(s, "[") ? SCRIPT_INDEX
-                                        : SCRIPT_ATTRIBUTE,
+                                     : SCRIPT_ATTRIBUTE,
                         err));
         AX_TRY(add(s, e, &cap, *out, NULL, err));
         AX_TRY(next(s, err));
@@ -590,8 +590,7 @@ static ax_status skip_line(struct parser *s, struct ax_err *err)
 }
 
 static ax_status class_body(struct parser *s, struct script_function ***out,
-                            int outside, const char *name,
-                            struct ax_err *err)
+                            int outside, const char *name, struct ax_err *err)
 {
     while (s->token != END && s->indent > outside) {
         if (!word(s, "def")) {

@@ -312,8 +312,9 @@ static ax_status eval_name(struct aten_value *out, const struct script *s,
         return AX_OK;
     }
     if (strcmp(name, "inf") == 0 || strcmp(name, "nan") == 0) {
-        *out = (struct aten_value){
-            .kind = ATEN_FLOAT, .f = name[0] == 'i' ? (double)INFINITY : (double)NAN};
+        *out = (struct aten_value){.kind = ATEN_FLOAT,
+                                   .f = name[0] == 'i' ? (double)INFINITY
+                                                       : (double)NAN};
         return AX_OK;
     }
     return ax_fail(err, AX_EFORMAT, "'%.80s' has no value", name);
@@ -351,8 +352,7 @@ static ax_status eval(struct aten_value *out, struct script *s,
     case SCRIPT_LIST:
         return eval_list(out, s, e, ATEN_LIST, err);
     case SCRIPT_DICT:
-        return ax_fail(err, AX_EUNSUPPORTED,
-                       "a dictionary is not supported");
+        return ax_fail(err, AX_EUNSUPPORTED, "a dictionary is not supported");
     case SCRIPT_NEGATIVE:
         AX_TRY(eval(out, s, e->v[0], err));
         if (out->kind == ATEN_FLOAT)

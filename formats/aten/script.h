@@ -109,8 +109,8 @@ struct script {
     struct script_pickle data, constants;
     struct script_file *files;
     struct script_frame *frame; /* of the function that runs */
-    size_t steps; /* that may still be taken */
-    bool told;    /* an error has its place already */
+    size_t steps;               /* that may still be taken */
+    bool told;                  /* an error has its place already */
     int depth;
 };
 
