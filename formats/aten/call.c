@@ -210,8 +210,10 @@ static ax_status find(const struct aten_op **out, struct aten_value *to,
                 continue;
             any = true;
             *out = op;
-            if (bind(to, op, arg, n, err) == AX_OK)
+            if (bind(to, op, arg, n, err) == AX_OK) {
+                *err = (struct ax_err){0}; /* of rows that did not fit */
                 return AX_OK;
+            }
         }
     return any ? err->code
                : ax_fail(err, AX_EUNSUPPORTED, "is not supported");
