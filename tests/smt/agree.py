@@ -99,7 +99,7 @@ def nearly(model, x):
             by = d if rows.kind != 'root' else \
                 F(math.isqrt(math.floor(d * 4 ** 60)), 2 ** 60)
             y.append(sum((w * v for w, v in terms), F(0)) / by + sum(added))
-        return y
+        return [max(F(0), v) for v in y] if rows.kind == 'relu' else y
     return walk(model, x, make)
 
 
