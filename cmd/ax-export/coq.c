@@ -415,7 +415,8 @@ static ax_i128 up64(double v)
 {
     double below = floor(ldexp(v, 32)), rest = ldexp(v, 32) - below;
 
-    return ((ax_i128)below << 32) + (ax_i128)ceil(ldexp(rest, 32));
+    return (ax_i128)below * ((ax_i128)1 << 32) +
+           (ax_i128)ceil(ldexp(rest, 32));
 }
 
 /* The box as it was written for the conjunction that the input makes true,
