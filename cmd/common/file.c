@@ -224,6 +224,8 @@ static bool give_name(const struct cmd_out *out, int fd)
     snprintf(link, sizeof link, PROC_FD, fd);
     if (linkat(AT_FDCWD, link, AT_FDCWD, out->path, AT_SYMLINK_FOLLOW) == 0)
         return true;
+    if (out->is_new) /* it was made meanwhile */
+        return false;
     signals(&set);
     sigprocmask(SIG_BLOCK, &set, &old);
     do {
@@ -299,7 +301,8 @@ ax_status cmd_out_open(struct cmd_out *out, const char *path, unsigned flags,
     bool exists;
     ax_status st;
 
-    *out = (struct cmd_out){.name = path, .slot = -1};
+    *out = (struct cmd_out){
+        .name = path, .slot = -1, .is_new = (flags & CMD_OUT_NEW) != 0};
     if (is_dash(path)) {
         out->name = "standard output";
         if ((flags & CMD_OUT_BINARY) && !(flags & CMD_OUT_FORCE) &&

@@ -39,6 +39,7 @@ struct cmd_out {
     char *path, *temp; /* private */
     int slot;
     bool unnamed; /* until it is committed */
+    bool is_new;  /* nothing is replaced */
 };
 
 enum cmd_out_flags {
