@@ -38,6 +38,16 @@ static ax_status view(struct aten *a, struct aten_value *out,
                         arg[1].kind == ATEN_INT ? 1 : arg[1].n, err);
 }
 
+/* The dimensions of a value, some of them perhaps free. */
+static ax_status shape_of(struct aten *a, struct aten_value *dims, int *rank,
+                          uint32_t value, struct ax_err *err)
+{
+    AX_TRY(aten_rank(a, rank, value, err));
+    for (int i = 0; i < *rank; i++)
+        AX_TRY(aten_dim(a, &dims[i], value, i, err));
+    return AX_OK;
+}
+
 static ax_status view_as(struct aten *a, struct aten_value *out,
                          const struct aten_value *arg, int number,
                          struct ax_err *err)
@@ -46,9 +56,7 @@ static ax_status view_as(struct aten *a, struct aten_value *out,
     int rank;
 
     (void)number;
-    AX_TRY(aten_rank(a, &rank, arg[1].value, err));
-    for (int i = 0; i < rank; i++)
-        AX_TRY(aten_dim(a, &dims[i], arg[1].value, i, err));
+    AX_TRY(shape_of(a, dims, &rank, arg[1].value, err));
     out->kind = ATEN_TENSOR;
     return aten_reshape(a, &out->value, arg[0].value, dims, (uint32_t)rank,
                         err);
@@ -277,9 +285,7 @@ static ax_status expand_as(struct aten *a, struct aten_value *out,
     int rank;
 
     (void)number;
-    AX_TRY(aten_rank(a, &rank, arg[1].value, err));
-    for (int i = 0; i < rank; i++)
-        AX_TRY(aten_dim(a, &dims[i], arg[1].value, i, err));
+    AX_TRY(shape_of(a, dims, &rank, arg[1].value, err));
     out->kind = ATEN_TENSOR;
     return expand_to(a, &out->value, arg[0].value, dims, (uint32_t)rank, err);
 }

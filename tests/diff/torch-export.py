@@ -286,21 +286,27 @@ def models():
 
 
 def variants(model, args, folder):
-    """Files with the program of the model, and what they are."""
-    path = os.path.join(folder, "m.pt")
-    torch.jit.script(model).save(path)
-    yield "script", path
-    torch.jit.trace(model, args, check_trace=False).save(path)
-    yield "trace", path
-    path = os.path.join(folder, "m.pt2")
-    for free in False, True:
+    """What makes a file with the program of the model, each by itself: PyTorch
+    may have one and not another."""
+    def exported(free, core):
         dims = tuple({0: torch.export.Dim("n", min=1, max=64)}
                      for _ in args) if free else None
         program = torch.export.export(model, args, dynamic_shapes=dims)
-        torch.export.save(program, path)
-        yield "free" if free else "export", path
-        torch.export.save(program.run_decompositions(), path)
-        yield ("free" if free else "export") + "-core", path
+        torch.export.save(program.run_decompositions() if core else program,
+                          os.path.join(folder, "m.pt2"))
+        return "m.pt2"
+
+    def saved(program):
+        program.save(os.path.join(folder, "m.pt"))
+        return "m.pt"
+
+    yield "script", lambda: saved(torch.jit.script(model))
+    yield "trace", lambda: saved(torch.jit.trace(model, args,
+                                                 check_trace=False))
+    for free in False, True:
+        for core in False, True:
+            yield (("free" if free else "export") + "-core" * core,
+                   lambda free=free, core=core: exported(free, core))
 
 
 def flat(x):
@@ -359,17 +365,14 @@ def main():
         with torch.no_grad():
             want = flat(model(*[a.clone() for a in args]))
         with tempfile.TemporaryDirectory() as folder:
-            kinds = variants(model, args, folder)
-            while True:
+            for kind, make in variants(model, args, folder):
                 try:
-                    kind, path = next(kinds)
-                except StopIteration:
-                    break
+                    path = os.path.join(folder, make())
                 except Exception as e:  # PyTorch itself does not make it
-                    print("skip %-12s %s" % (name, str(e).strip().split(
-                        "\n")[0]))
+                    print("skip %-12s %-11s %s" % (
+                        name, kind, (str(e).strip() or repr(e)).split("\n")[0]))
                     skipped += 1
-                    break
+                    continue
                 why = compare(run(path, args, folder), want)
                 if why:
                     failed += 1
