@@ -78,7 +78,7 @@ static ax_status root_slopes(const struct bnb *b,
         return ax_fail(err, AX_ENOMEM, "no memory for slopes");
     for (uint32_t k = 1; k < net->n_nodes; k++)
         for (size_t t = 2 * net->first[k], i = 0;
-             net->nodes[k].kind == AX_NET_RELU && i < 2 * net->nodes[k].n;
+             ax_net_neurons(net->nodes[k].kind) && i < 2 * net->nodes[k].n;
              i++)
             if (b->root.inner[t + i])
                 (*out)[n++] = (struct ax_slopes){
