@@ -207,7 +207,7 @@ static void multiply(const struct bwork *w, uint32_t s,
             continue;
         beta = multiplier(m->code, n, q);
         mu = sh < 0 ? e[m->neuron - first] * ((int64_t)1 << -sh)
-                    : e[m->neuron - first] >> sh;
+                    : e[m->neuron - first] >> (sh < 63 ? sh : 63);
         nu[m->neuron - first] = m->active ? mu - beta : beta;
     }
 }

@@ -248,9 +248,9 @@ int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
 {
     int bits = bits_of(e, n8 / LANES);
     int sh = (bits > wide ? bits : wide) - width;
-    int down = sh > 0 ? sh : 0, up = sh < 0 ? -sh : 0;
+    int down = sh < 0 ? 0 : sh < 63 ? sh : 63, up = sh < 0 ? -sh : 0;
 
-    slopes_default(nu, e, n8 / LANES, rx, sh);
+    slopes_default(nu, e, n8 / LANES, rx, up ? -up : down);
     *g = 0;
     for (uint32_t i = 0; i < rx->n_loose; i++) {
         uint32_t j = rx->loose[i];
