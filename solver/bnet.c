@@ -196,7 +196,7 @@ ax_status bnet_new(struct bnet **out, const struct ax_net *net,
         if (ax_net_neurons(b->nodes[k].kind))
             b->neurons += b->nodes[k].n;
         b->curved |= ax_net_curved(b->nodes[k].kind);
-        b->smooth |= b->nodes[k].kind == AX_NET_SIGMOID;
+        b->smooth |= ax_net_smooth(b->nodes[k].kind);
         if (b->nodes[k].n8 > b->widest8)
             b->widest8 = b->nodes[k].n8;
     }

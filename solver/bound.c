@@ -109,7 +109,7 @@ static void relax_node(struct bwork *w, uint32_t k, struct bstate *st,
         add_m(w, &w->sum_m[k], (uint64_t)m[j]);
 }
 
-/* The lines about the sigmoid of neuron j. */
+/* The lines about the smooth function of neuron j. */
 static void enclose(struct relax *rx, uint32_t j, const struct smooth *s)
 {
     rx->loose[rx->n_loose++] = j;
@@ -121,13 +121,23 @@ static void enclose(struct relax *rx, uint32_t j, const struct smooth *s)
 }
 
 #define SMOOTH_SCALE 28
-#define SMOOTH_M     ((int64_t)1 << 16)
 #define SMOOTH_ERROR (1 << 8) /* of a library's sigmoid */
 
-/* Relaxation of sigmoid node k, all of whose n neurons have bounds. */
+/* M of a smooth neuron whose v is at most u, at scale 28. */
+static int64_t smooth_m(enum ax_net_kind kind, int64_t u)
+{
+    const int64_t one = 1 << 16;
+
+    if (kind != AX_NET_GELU)
+        return one;
+    return one / 2 + (u > 0 ? -(-u >> 13) : 0); /* (1 + u) / 2 */
+}
+
+/* Relaxation of smooth node k, all of whose n neurons have bounds. */
 static void relax_smooth(struct bwork *w, uint32_t k, struct bstate *st,
                          size_t n)
 {
+    const struct bnode *node = &w->net->nodes[k];
     struct relax *rx = &w->relax[k];
     const int by = 64 - SMOOTH_SCALE;
 
@@ -138,17 +148,21 @@ static void relax_smooth(struct bwork *w, uint32_t k, struct bstate *st,
         int64_t u = clamp64(-((-w->upper[r]) >> by));
         struct smooth s;
 
-        smooth_between(&s, l, u > l ? u : l);
+        u = u > l ? u : l;
+        if (!smooth_between(&s, node->kind, l, u)) {
+            w->bad = true;
+            return;
+        }
         if (w->net->ieee32) {
             s.low -= SMOOTH_ERROR;
             s.up += SMOOTH_ERROR;
         }
         enclose(rx, (uint32_t)r, &s);
-        st->m[w->net->first[k] + r] = SMOOTH_M;
+        st->m[w->net->first[k] + r] = smooth_m(node->kind, u);
     }
     w->sum_m[k] = 0;
     for (size_t r = 0; r < n; r++)
-        add_m(w, &w->sum_m[k], (uint64_t)SMOOTH_M);
+        add_m(w, &w->sum_m[k], (uint64_t)st->m[w->net->first[k] + r]);
 }
 
 /* ceil(v 2^-by), or M_LIMIT if it is not below that; v >= 0. */
@@ -323,7 +337,7 @@ static void bound_neurons(struct bwork *w, const struct bbox *box, uint32_t k,
     }
     if (w->bad)
         return;
-    if (node->kind == AX_NET_SIGMOID) {
+    if (ax_net_smooth(node->kind)) {
         relax_smooth(w, k, st, n);
         return;
     }
@@ -501,7 +515,7 @@ void bound_keep(const struct bwork *w, struct bbounds *b)
             d += net->nodes[k].n8;
         }
         for (uint32_t i = 0;
-             net->nodes[k].kind == AX_NET_SIGMOID && i < rx->n_loose; i++)
+             ax_net_smooth(net->nodes[k].kind) && i < rx->n_loose; i++)
             b->smooth[net->first[k] + i] = (struct smooth){
                 rx->chord[i], rx->l[i], rx->u[i], rx->mask[i]};
         for (uint32_t j = 0;
@@ -537,7 +551,7 @@ void bound_use(struct bwork *w, const struct bbounds *b,
             w->d_scale[k] = b->d_scale[k];
             d += net->nodes[k].n8;
         }
-        if (net->nodes[k].kind == AX_NET_SIGMOID) {
+        if (ax_net_smooth(net->nodes[k].kind)) {
             rx->n_idx = rx->n_loose = 0;
             for (uint32_t j = 0; j < net->nodes[k].n; j++)
                 enclose(rx, j, &b->smooth[net->first[k] + j]);

@@ -13,7 +13,7 @@
 enum status { UNSTABLE, ACTIVE, INACTIVE };
 
 /* What a box inherits and hands on. Neurons are the variables of relu,
- * sigmoid and hold nodes, one node after the other, bnet.first[k] on; those
+ * smooth and hold nodes, one node after the other, bnet.first[k] on; those
  * that are no relu are always unstable. */
 struct bstate {
     int64_t *m;      /* [neurons] M */
@@ -57,7 +57,7 @@ struct bnet {
     size_t neurons;
     size_t widest8;
     int32_t *ones; /* W' of nodes of neurons */
-    bool smooth;   /* there are sigmoids among them */
+    bool smooth;   /* some are of smooth nodes */
     bool curved;   /* there are products or reciprocals */
 };
 
@@ -81,10 +81,10 @@ struct bbounds {
     uint64_t sum_m0;
     int *t;                /* [n_nodes] */
     uint64_t *sum;         /* [n_nodes] SM of relu nodes */
-    int32_t *l, *u;        /* [neurons]; 0 if stable, and of sigmoids */
+    int32_t *l, *u;        /* [neurons]; 0 if stable, and of smooth ones */
     int64_t *d;            /* [errs] D */
     int *d_scale;          /* [n_nodes] */
-    struct smooth *smooth; /* [neurons] of sigmoids; none if there are none */
+    struct smooth *smooth; /* [neurons] of smooth ones, if any */
 };
 
 /* AX_ENOMEM. One piece of memory: free() it. */

@@ -89,7 +89,7 @@ static void contribute_curve(struct bwork *w, uint32_t s, size_t n)
     }
 }
 
-/* The affine step at node s that is no relu or sigmoid. */
+/* The affine step at node s that is no relu or smooth node. */
 static void affine(struct bwork *w, uint32_t s, size_t n)
 {
     const struct bnode *node = &w->net->nodes[s];
@@ -212,7 +212,7 @@ static void multiply(const struct bwork *w, uint32_t s,
     }
 }
 
-/* The relaxation at relu or sigmoid node s. */
+/* The relaxation at relu or smooth node s. */
 static void relax(struct bwork *w, uint32_t s, const struct batch *b)
 {
     const struct bnode *node = &w->net->nodes[s];
@@ -232,7 +232,7 @@ static void relax(struct bwork *w, uint32_t s, const struct batch *b)
         ax_i128 g;
         int wide = b->rows ? widest_multiplier(w, s, &b->rows[r], at->q[r])
                            : -1;
-        int sh = node->kind == AX_NET_SIGMOID
+        int sh = ax_net_smooth(node->kind)
                      ? kernel_smooth(&g, nu + r * n8, e, n8, rx)
                      : kernel_relax(&g, nu + r * n8, e, n8, rx,
                                     table ? table + first : NULL,
@@ -262,7 +262,7 @@ void work_descend(struct bwork *w, const struct bbox *box, uint32_t k,
 
     for (uint32_t s = k + 1; s-- > 0;) {
         enum ax_net_kind kind = w->net->nodes[s].kind;
-        bool neurons = kind == AX_NET_RELU || kind == AX_NET_SIGMOID;
+        bool neurons = kind == AX_NET_RELU || ax_net_smooth(kind);
 
         if (!w->at[s].is)
             continue;

@@ -40,7 +40,7 @@ size_t dual_bytes(const struct bnet *net)
 
 static bool is_relaxed(enum ax_net_kind k)
 {
-    return k == AX_NET_RELU || k == AX_NET_SIGMOID;
+    return k == AX_NET_RELU || ax_net_smooth(k);
 }
 
 ax_status dual_new(struct dual **out, const struct bnet *net,
@@ -199,7 +199,7 @@ void dual_box(struct dual *d, const struct bbounds *b,
         for (size_t i = 0, j = net->first[k];
              ax_net_neurons(net->nodes[k].kind) && i < net->nodes[k].n;
              i++, j++)
-            if (net->nodes[k].kind != AX_NET_SIGMOID) {
+            if (!ax_net_smooth(net->nodes[k].kind)) {
                 d->l[j] = (float)ldexp(b->l[j], -b->t[k]);
                 d->u[j] = (float)ldexp(b->u[j], -b->t[k]);
             } else {
@@ -246,7 +246,7 @@ CLONES static void relax_down(struct lanes *e, struct lanes *value,
     }
 }
 
-/* The same at a sigmoid. */
+/* The same at a smooth node. */
 CLONES static void smooth_down(struct lanes *e, struct lanes *value,
                                float slope, float low, float up)
 {

@@ -29,9 +29,9 @@ struct dual {
     const struct lane_net *lane;
     struct live *live; /* [n_nodes] all, unless the caller says less */
     size_t neurons;
-    float *l, *u; /* [neurons] bounds of unstable neurons; of a sigmoid what
+    float *l, *u; /* [neurons] bounds of unstable neurons; of smooth ones what
                      its lines have at 0 */
-    float *slope; /* [neurons] of the lines of a sigmoid */
+    float *slope; /* [neurons] of the lines of smooth ones */
     struct bend **bend; /* [n_nodes] of curved nodes; [0]: all */
     float *lo, *hi;     /* [n_x] the box */
     /* Set by the caller: */

@@ -65,7 +65,7 @@ int kernel_relax(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
                  const struct relax *rx, const uint8_t *slopes, int width,
                  int wide);
 
-/* The same at a sigmoid node: rx->chord are slopes, l and u what the lines
+/* The same at a smooth node: rx->chord are slopes, l and u what the lines
  * have at 0, mask the most that v is, all at scale 28. */
 int kernel_smooth(__int128 *g, int64_t *nu, const int64_t *e, size_t n8,
                   const struct relax *rx);

@@ -11,8 +11,9 @@
 
 struct points {
     const struct lane_net *net;
-    struct lanes **a;  /* [n_nodes] values */
-    struct lanes **da; /* [n_nodes] their gradient */
+    struct lanes **a;     /* [n_nodes] values */
+    struct lanes **da;    /* [n_nodes] their gradient */
+    struct lanes **steep; /* [n_nodes] derivatives, at smooth nodes */
     struct lanes *room;
     struct live *live; /* all */
 };
@@ -115,19 +116,51 @@ static void bend_back(struct points *p, uint32_t k)
     }
 }
 
-static void sigmoid(struct lanes *a, size_t n)
+/* A smooth function and its derivative. */
+static void smooth_one(enum ax_net_kind kind, float v, float *y, float *dy)
 {
-    for (size_t i = 0; i < n; i++)
-        for (int p = 0; p < POINTS; p++)
-            a[i].x[p] = 1 / (1 + expf(-a[i].x[p]));
+    const float steep = 0.5641896f; /* 1 / sqrt(pi) */
+
+    switch (kind) {
+    case AX_NET_SINE:
+        *y = (1 + sinf(v)) / 2;
+        *dy = cosf(v) / 2;
+        break;
+    case AX_NET_COSINE:
+        *y = (1 + cosf(v)) / 2;
+        *dy = -sinf(v) / 2;
+        break;
+    case AX_NET_ERF:
+        *y = (1 + erff(v)) / 2;
+        *dy = steep * expf(-v * v);
+        break;
+    case AX_NET_GELU: {
+        float phi = (1 + erff(v * 0.70710678f)) / 2;
+
+        *y = (1 + v * phi) / 2;
+        *dy = (phi + v * 0.3989423f * expf(-v * v / 2)) / 2;
+        break;
+    }
+    default:
+        *y = 1 / (1 + expf(-v));
+        *dy = *y * (1 - *y);
+    }
 }
 
-CLONES static void sigmoid_back(struct lanes *da, const struct lanes *a,
-                                size_t n)
+static void smooth(struct lanes *a, struct lanes *steep, size_t n,
+                   enum ax_net_kind kind)
 {
     for (size_t i = 0; i < n; i++)
         for (int p = 0; p < POINTS; p++)
-            da[i].x[p] *= a[i].x[p] * (1 - a[i].x[p]);
+            smooth_one(kind, a[i].x[p], &a[i].x[p], &steep[i].x[p]);
+}
+
+CLONES static void smooth_back(struct lanes *da, const struct lanes *steep,
+                               size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (int p = 0; p < POINTS; p++)
+            da[i].x[p] *= steep[i].x[p];
 }
 
 CLONES static void spread(struct lanes *a, const float *b, size_t n)
@@ -137,12 +170,18 @@ CLONES static void spread(struct lanes *a, const float *b, size_t n)
             a[i].x[p] = b ? b[i] : 0.0f;
 }
 
-static size_t variables(const struct lane_net *net)
+/* Arrays that a node has. */
+static size_t arrays(enum ax_net_kind kind)
+{
+    return ax_net_smooth(kind) ? 3 : 2;
+}
+
+static size_t room(const struct lane_net *net)
 {
     size_t n = 0;
 
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        n += net->nodes[k].n;
+        n += arrays(net->nodes[k].kind) * net->nodes[k].n;
     return n;
 }
 
@@ -154,18 +193,20 @@ ax_status points_new(struct points **out, const struct lane_net *net,
 
     if (p) {
         p->net = net;
-        p->a = calloc(2 * (size_t)net->n_nodes, sizeof *p->a);
-        p->room = lanes_alloc(2 * variables(net));
+        p->a = calloc(3 * (size_t)net->n_nodes, sizeof *p->a);
+        p->room = lanes_alloc(room(net));
     }
     if (!p || !p->a || !p->room || live_new(&p->live, net, err) != AX_OK) {
         points_free(p);
         return ax_fail(err, AX_ENOMEM, "no memory for the attack");
     }
     p->da = p->a + net->n_nodes;
+    p->steep = p->da + net->n_nodes;
     for (uint32_t k = 0; k < net->n_nodes; k++) {
         p->a[k] = p->room + at;
         p->da[k] = p->a[k] + net->nodes[k].n;
-        at += 2 * (size_t)net->nodes[k].n;
+        p->steep[k] = p->da[k] + net->nodes[k].n; /* if it is smooth */
+        at += arrays(net->nodes[k].kind) * net->nodes[k].n;
     }
     *out = p;
     return AX_OK;
@@ -187,7 +228,8 @@ size_t points_bytes(const struct ax_net *net)
     size_t sum = lane_net_bytes(net);
 
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        sum += (size_t)net->nodes[k].n * 2 * sizeof(struct lanes);
+        sum += net->nodes[k].n * arrays(net->nodes[k].kind) *
+               sizeof(struct lanes);
     return sum;
 }
 
@@ -216,8 +258,8 @@ const float *points_forward(struct points *p)
                           p->a[node->layers[i].source], &p->live[k]);
         if (node->kind == AX_NET_RELU)
             rectify(p->a[k], node->n);
-        else if (node->kind == AX_NET_SIGMOID)
-            sigmoid(p->a[k], node->n);
+        else if (ax_net_smooth(node->kind))
+            smooth(p->a[k], p->steep[k], node->n, node->kind);
     }
     return p->a[p->net->n_nodes - 1]->x;
 }
@@ -235,8 +277,8 @@ float *points_backward(struct points *p)
         }
         if (node->kind == AX_NET_RELU)
             mask(p->da[k], p->a[k], node->n);
-        else if (node->kind == AX_NET_SIGMOID)
-            sigmoid_back(p->da[k], p->a[k], node->n);
+        else if (ax_net_smooth(node->kind))
+            smooth_back(p->da[k], p->steep[k], node->n);
         for (uint32_t i = 0; i < node->n_layers; i++)
             lanes_backward(p->da[node->layers[i].source], &node->layers[i],
                            p->da[k], &p->live[k]);

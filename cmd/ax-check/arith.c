@@ -292,7 +292,7 @@ static void bend(struct work *w, uint32_t k, const int64_t *nu, int64_t q)
     }
 }
 
-/* The visit of a node k that is no relu or sigmoid. */
+/* The visit of a node k that is no relu or smooth node. */
 static void affine(struct work *w, uint32_t k)
 {
     const struct node *n = &w->net->nodes[k];
@@ -350,7 +350,7 @@ CLONES static i128 relax(const struct work *w, const struct node *n, int down,
     return total;
 }
 
-/* The same along the lines about sigmoids. */
+/* The same along the lines about smooth functions. */
 static i128 follow(const struct work *w, const struct node *n, int down,
                    int up)
 {
@@ -479,17 +479,20 @@ static i128 unit_row(struct work *w, uint32_t var, int64_t sign,
     return descend(w, k, target, NULL).c;
 }
 
-/* The neuron of a sigmoid, between l and u. */
-static void set_lines(const struct work *w, uint64_t j, i128 l, i128 u)
+/* The neuron of a smooth node, between l and u. */
+static void set_lines(const struct work *w, enum kind kind, uint64_t j,
+                      i128 l, i128 u)
 {
-    struct lines y = lines_between(l, u > l ? u : l);
+    struct lines y = lines_between(w->r, kind, l, u > l ? u : l);
     struct box *b = w->b;
     int64_t off = w->ieee32 ? 1 << 8 : 0; /* of a library's sigmoid */
+    u = u > l ? u : l;
     b->l[j] = y.low - off;
     b->u[j] = y.up + off;
     b->below[j] = y.slope;
     b->above[j] = y.most;
-    b->m[j] = 1 << 16;
+    b->m[j] = kind != GELU ? 1 << 16
+                           : (1 << 15) + (u > 0 ? -(int64_t)(-u >> 13) : 0);
 }
 
 /* How many bits v must lose to have 29, or sh if that is more. */
@@ -553,8 +556,8 @@ static void bound_neurons(struct work *w, struct box *b, uint32_t k,
         low = w->low[i] = unit_row(w, n->t[i].var, 1, target);
         up = unit_row(w, n->t[i].var, -1, target + 1);
         up = w->up[i] = minus(w->r, 0, up);
-        if (n->kind == SIGMOID) {
-            set_lines(w, n->base + i, low >> 36, -(-up >> 36));
+        if (n->kind >= SIGMOID) {
+            set_lines(w, n->kind, n->base + i, low >> 36, -(-up >> 36));
             continue;
         }
         if (n->kind == HOLD) {
@@ -576,8 +579,8 @@ static void bound_neurons(struct work *w, struct box *b, uint32_t k,
         if (status[i] == INACTIVE)
             m[i] = 0;
     }
-    b->t[k] = n->kind == SIGMOID ? 28 : 64 - sh;
-    for (uint64_t i = 0; i < n->n && n->kind != SIGMOID; i++) {
+    b->t[k] = n->kind >= SIGMOID ? 28 : 64 - sh;
+    for (uint64_t i = 0; i < n->n && n->kind < SIGMOID; i++) {
         int64_t *l = &b->l[n->base + i], *u = &b->u[n->base + i];
         if (status[i] != UNSTABLE)
             continue;

@@ -909,12 +909,14 @@ static struct array *op_abs(struct graph *g, struct array *a)
     return a;
 }
 
-/* 2 sigmoid(2 a) - 1 */
-static struct array *op_tanh(struct graph *g, struct array *a)
+/* 2 y - 1, y that of a smooth node; of 2 a if that is a sigmoid: Tanh */
+static struct array *op_smooth(struct graph *g, struct array *a)
 {
     const struct num two = {1, 1, 0};
+    enum kind kind = (enum kind)g->what;
     struct walk w;
-    a = each(g, SIGMOID, one, each(g, WEIGHTED, two, a));
+    a = kind == SIGMOID ? each(g, WEIGHTED, two, a) : a;
+    a = each(g, kind, one, a);
     w = both(g, a, 2, scalar(g, one), 0);
     return rows(g, WEIGHTED, &w, two, minus_one, SUM);
 }
@@ -1200,11 +1202,14 @@ static const struct op {
     {"Concat", 1, UINT32_MAX, ANY, 1, op_concat, 0},
     {"ConstantOfShape", 1, 1, 1, 1, op_zeros, 0},
     {"Conv", 2, 3, 0, 1, op_conv, 0},
+    {"Cos", 1, 1, 0, 1, op_smooth, COSINE},
     {"Div", 2, 2, 0, 1, op_binary, '/'},
     {"Dropout", 1, 1, 0, 2, op_identity, 0},
+    {"Erf", 1, 1, 0, 1, op_smooth, ERF},
     {"Exp", 1, 1, 0, 1, op_exp, 0},
     {"Flatten", 1, 1, 0, 1, op_flatten, 0},
     {"Gather", 2, 2, 2 | ANY, 1, op_gather, 0},
+    {"Gelu", 1, 1, 0, 1, op_smooth, GELU},
     {"Gemm", 2, 3, 0, 1, op_gemm, 0},
     {"GlobalAveragePool", 1, 1, 0, 1, op_pool, GLOBAL},
     {"GlobalMaxPool", 1, 1, 0, 1, op_pool, GLOBAL | MAXIMUM},
@@ -1225,12 +1230,13 @@ static const struct op {
     {"Reshape", 2, 2, 2, 1, op_reshape, 0},
     {"Shape", 1, 1, 0, 1, op_shape, 0},
     {"Sigmoid", 1, 1, 0, 1, op_each, SIGMOID},
+    {"Sin", 1, 1, 0, 1, op_smooth, SINE},
     {"Slice", 3, 5, 2 | 4 | 8 | 16 | ANY, 1, op_slice, 0},
     {"Softmax", 1, 1, 0, 1, op_softmax, 0},
     {"Split", 1, 2, 2, UINT32_MAX, op_split, 0},
     {"Squeeze", 1, 2, 2 | ANY, 1, op_squeeze, 0},
     {"Sub", 2, 2, 0, 1, op_binary, '-'},
-    {"Tanh", 1, 1, 0, 1, op_tanh, 0},
+    {"Tanh", 1, 1, 0, 1, op_smooth, SIGMOID},
     {"Transpose", 1, 1, 0, 1, op_transpose, 0},
     {"Unsqueeze", 2, 2, 2 | ANY, 1, op_squeeze, 'u'},
 };

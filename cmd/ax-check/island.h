@@ -193,7 +193,11 @@ enum kind {
     EXPONENTIAL,
     HOLD,
     RELU,
-    SIGMOID
+    SIGMOID, /* from here on smooth */
+    SINE,
+    COSINE,
+    ERF,
+    GELU
 };
 
 static inline bool curved(enum kind k)
@@ -243,25 +247,27 @@ struct table { /* of slopes, by variable; the next one is older */
     uint8_t slope[];
 };
 
-/* sigmoid.c: slope v + low <= sigmoid(v) <= slope v + up for l <= v <= u, |v|
- * <= most, all at scale 28; sigmoid is at most 2 off. */
+/* smooth.c: slope v + low <= y <= slope v + up for l <= v <= u, |v| <= most,
+ * y being that of a smooth node, all at scale 28. */
 struct lines {
     int64_t slope, low, up, most;
 };
 
 int64_t larger(int64_t a, int64_t b);
-int64_t sigmoid(int64_t x);
+/* y, smooth_error off at most, |x| <= 2^34. */
+int64_t smooth_value(enum kind kind, int64_t x);
+int64_t smooth_error(enum kind kind);
 /* e^x, |x| <= 2^33; exponential_error(of it) off at most. */
 i128 exponential(int64_t x);
 static inline i128 exponential_error(i128 e)
 {
     return (e >> 28) + 2;
 }
-struct lines lines_between(i128 l, i128 u);
+struct lines lines_between(struct run *r, enum kind kind, i128 l, i128 u);
 
 /* The state of a box; its arrays are one piece of memory. A relu neuron
  * passes on mu below >> 28 if mu < 0, mu above >> 7 if not; of the lines
- * about a sigmoid, l, u, below and above are low, up, slope and most; of
+ * about a smooth one, l, u, below and above are low, up, slope and most; of
  * those of a curved node low, up, and W' of its terms. */
 struct box {
     int scale;                      /* P */

@@ -112,11 +112,18 @@ static int64_t at_28(struct dyadic v)
     return (int64_t)(v.m < -far ? -far : v.m > far ? far : v.m);
 }
 
-/* 1 / (1 + e^-v), which increases. */
-static struct interval rising(struct interval v)
+/* That of a smooth node: a sigmoid increases, others are nowhere steeper than
+ * 1. */
+static struct interval smooth(struct run *r, enum kind kind,
+                              struct interval v)
 {
-    int64_t a = sigmoid(at_28(v.lo)) - 2;
-    int64_t b = sigmoid(-at_28(negative(v.hi))) + 2;
+    const int64_t far = 1ll << 34, err = smooth_error(kind);
+    int64_t a = at_28(v.lo), b = -at_28(negative(v.hi)), width = b - a, y;
+    if (kind != SIGMOID && (a == -far || b == far))
+        refuse(r, UNDECIDED, "an argument of more than 64");
+    y = smooth_value(kind, a);
+    a = y - err - (kind == SIGMOID ? 0 : width);
+    b = kind == SIGMOID ? smooth_value(kind, b) + err : y + err + width;
     return (struct interval){{a < 0 ? 0 : a, -28}, {b, -28}};
 }
 
@@ -248,8 +255,8 @@ static void evaluate(struct run *r, struct replay *p, const struct node *n)
             sum.lo = zero.lo;
         if (n->kind == RELU && sum.hi.m < 0)
             sum.hi = zero.hi;
-        if (n->kind == SIGMOID)
-            sum = rising(sum);
+        if (n->kind >= SIGMOID)
+            sum = smooth(r, n->kind, sum);
         if (n->kind == SIGMOID && p->ieee32) /* as a library may */
             sum.lo = sum.hi = nearest(r, sum.lo);
         else if (n->kind == EXPONENTIAL)

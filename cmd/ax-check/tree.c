@@ -193,7 +193,7 @@ static void split(struct walker *w, struct level *l, uint32_t depth,
         check(w,
               l->box.status[var] == UNSTABLE &&
                   net->nodes[net->owner[var]].kind == RELU,
-              "a neuron is not unstable, or of a sigmoid");
+              "a neuron is not unstable, or smooth");
         w->mults[w->n_mults++].neuron = var;
     }
     for (int second = 0; second < 2; second++) {

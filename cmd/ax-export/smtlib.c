@@ -616,12 +616,14 @@ static ax_status theory(struct job *j, struct ax_err *err)
         const struct ax_net_node *v = &j->net->nodes[k];
         double root;
 
-        if (v->kind == AX_NET_SIGMOID || v->kind == AX_NET_EXP)
-            return ax_fail(
-                err, AX_EUNSUPPORTED,
-                "node %" PRIu32 " of ax-cert(5) is %s: SMT-LIB "
-                "has no theory of exponentials",
-                k, v->kind == AX_NET_EXP ? "an exponential" : "a sigmoid");
+        if (ax_net_smooth(v->kind) || v->kind == AX_NET_EXP)
+            return ax_fail(err, AX_EUNSUPPORTED,
+                           "node %" PRIu32 " of ax-cert(5) is %s: SMT-LIB "
+                           "has no theory of exponentials",
+                           k,
+                           v->kind == AX_NET_EXP       ? "an exponential"
+                           : v->kind == AX_NET_SIGMOID ? "a sigmoid"
+                                                       : "another function");
         j->nonlinear = j->nonlinear || ax_net_curved(v->kind);
         for (uint32_t i = 0; v->root && i < v->n && !j->nonlinear; i++)
             j->nonlinear = !exact_root(v->div[i], &root);

@@ -19,15 +19,22 @@ enum ax_net_kind {
     AX_NET_WEIGHTED,   /* y_i = (sum of w v) / d_i + b_i */
     AX_NET_RELU,       /* y_i = max(0, v_i) */
     AX_NET_SIGMOID,    /* y_i = 1 / (1 + e^-v_i) */
+    AX_NET_SINE,       /* y_i = (1 + sin v_i) / 2 */
+    AX_NET_COSINE,     /* y_i = (1 + cos v_i) / 2 */
+    AX_NET_ERF,        /* y_i = (1 + erf v_i) / 2 */
+    AX_NET_GELU,       /* y_i = (1 + v_i (1 + erf(v_i / sqrt 2)) / 2) / 2 */
     AX_NET_HOLD,       /* y_i = v_i, with bounds of its own */
     AX_NET_PRODUCT,    /* y_i = v_i w_i, of hold or reciprocal nodes */
     AX_NET_RECIPROCAL, /* y_i = 1 / v_i, v_i of a hold node */
     AX_NET_EXP,        /* y_i = e^v_i, v_i of a hold node */
 };
 
-/* Relu, sigmoid, hold: does a box have bounds of each v_i? Those variables
+/* Relu, smooth, hold: does a box have bounds of each v_i? Those variables
  * are the neurons. */
 bool ax_net_neurons(enum ax_net_kind k);
+/* Sigmoid to gelu: functions between lines of one slope; they are nowhere
+ * negative. */
+bool ax_net_smooth(enum ax_net_kind k);
 /* Product, reciprocal, exp: is it replaced by lines that a box's bounds give?
  */
 bool ax_net_curved(enum ax_net_kind k);
@@ -126,6 +133,12 @@ ax_status ax_net_exact(const struct ax_net *net, const float *x, double *y,
 #define AX_SIGMOID_ONE   ((int64_t)1 << 28)
 #define AX_SIGMOID_ERROR 2
 int64_t ax_sigmoid(int64_t x);
+
+/* y of a smooth node at v = x 2^-28, |x| <= AX_SMOOTH_FAR (a sigmoid's: any),
+ * at scale 28. Off by at most ax_smooth_error(). */
+#define AX_SMOOTH_FAR ((int64_t)1 << 34)
+int64_t ax_smooth(enum ax_net_kind k, int64_t x);
+int64_t ax_smooth_error(enum ax_net_kind k);
 
 /* E of ax-cert(5): e^x at scale 28 for x at scale 28, |x| <= AX_EXP_MOST. Off
  * by at most ax_exp_error(E). */

@@ -100,14 +100,45 @@ static ax_status stretch(struct lowering *l, struct array *out,
     return net_end(l, out);
 }
 
+/* f(x) = 2 s - 1, s a smooth node. */
+static ax_status doubled(struct lowering *l, struct array *out,
+                         enum ax_net_kind kind, const struct array *x)
+{
+    struct array s;
+
+    AX_TRY(net_apply(l, kind, &s, x));
+    return stretch(l, out, &s, 2, -1);
+}
+
+ax_status net_sin(struct lowering *l, struct array *out)
+{
+    return doubled(l, out, AX_NET_SINE, net_input(l, 0));
+}
+
+ax_status net_cos(struct lowering *l, struct array *out)
+{
+    return doubled(l, out, AX_NET_COSINE, net_input(l, 0));
+}
+
+ax_status net_erf(struct lowering *l, struct array *out)
+{
+    return doubled(l, out, AX_NET_ERF, net_input(l, 0));
+}
+
+ax_status net_gelu(struct lowering *l, struct array *out)
+{
+    if (ax_node_attr(l->node, "approximate"))
+        return net_refuse(l, "ax-cert(5) has no rule for approximate");
+    return doubled(l, out, AX_NET_GELU, net_input(l, 0));
+}
+
 /* tanh(x) = 2 sigmoid(2 x) - 1 */
 ax_status net_tanh(struct lowering *l, struct array *out)
 {
-    struct array twice, s;
+    struct array twice;
 
     AX_TRY(stretch(l, &twice, net_input(l, 0), 2, 0));
-    AX_TRY(net_apply(l, AX_NET_SIGMOID, &s, &twice));
-    return stretch(l, out, &s, 2, -1);
+    return doubled(l, out, AX_NET_SIGMOID, &twice);
 }
 
 /* Is some element of both a variable? */

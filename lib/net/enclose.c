@@ -26,7 +26,7 @@ struct enclosure {
 bool net_irrational(const struct ax_net *net)
 {
     for (uint32_t k = 0; k < net->n_nodes; k++)
-        if (net->nodes[k].kind == AX_NET_SIGMOID || net->nodes[k].root ||
+        if (ax_net_smooth(net->nodes[k].kind) || net->nodes[k].root ||
             ax_net_curved(net->nodes[k].kind))
             return true;
     return false;
@@ -128,6 +128,25 @@ static struct interval exponential(struct interval v)
     return y;
 }
 
+/* A smooth function is nowhere steeper than 1: its value at one end, and the
+ * width. */
+static struct interval smooth(enum ax_net_kind kind, struct interval v)
+{
+    const double one = AX_SIGMOID_ONE, far = (double)AX_SMOOTH_FAR / one;
+    int64_t a, b, off;
+
+    if (kind == AX_NET_SIGMOID)
+        return sigmoid(v);
+    if (!(v.lo >= -far && v.hi <= far))
+        return (struct interval){0, kind == AX_NET_GELU ? INFINITY : 1};
+    a = (int64_t)floor(v.lo * one);
+    b = (int64_t)ceil(v.hi * one);
+    off = b - a + ax_smooth_error(kind);
+    a = ax_smooth(kind, a);
+    return (struct interval){(double)(a - off) / one,
+                             (double)(a + off) / one};
+}
+
 /* The variables of a row of a curved node: one, or the same one twice, if
  * there is only one. */
 static struct interval curved(const struct enclosure *e,
@@ -168,7 +187,7 @@ static struct interval row(const struct enclosure *e, uint32_t k, uint32_t i)
         y = (struct interval){-INFINITY, INFINITY};
     if (node->kind == AX_NET_RELU)
         y = (struct interval){fmax(y.lo, 0), fmax(y.hi, 0)};
-    return node->kind == AX_NET_SIGMOID ? sigmoid(y) : y;
+    return ax_net_smooth(node->kind) ? smooth(node->kind, y) : y;
 }
 
 static void enclosure_end(struct enclosure *e)

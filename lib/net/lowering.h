@@ -110,7 +110,8 @@ ax_status net_joined(struct lowering *l, struct array *out,
 /* elementwise.c, products.c and windows.c: these make a node; piecewise.c and
  * net_max_pool: several. */
 net_operator net_add, net_sub, net_neg, net_relu, net_mul, net_div;
-net_operator net_sigmoid, net_tanh, net_pow, net_exp, net_softmax;
+net_operator net_sigmoid, net_tanh, net_sin, net_cos, net_erf, net_gelu;
+net_operator net_pow, net_exp, net_softmax;
 net_operator net_batch_norm, net_shape_of, net_constant_of_shape;
 net_operator net_abs, net_clip, net_leaky_relu, net_max, net_min, net_prelu;
 net_operator net_max_pool, net_global_max_pool;
@@ -122,6 +123,10 @@ ax_status net_combine(struct lowering *l, enum ax_net_kind kind,
                       struct array *out, const struct array *a, double wa,
                       const struct array *b, double wb) AX_MUST_CHECK;
 /* out = a function of each element of in, a node of neurons. */
+/* e^-x at scale 60, for 0 <= x < 2^33 at scale 28: off by 2^-45 of it at
+ * most, and by 40 units. */
+ax_i128 net_decay(int64_t x);
+
 ax_status net_apply(struct lowering *l, enum ax_net_kind kind,
                     struct array *out, const struct array *in) AX_MUST_CHECK;
 /* curves.c. out = a b, of one shape, no element a constant; out = 1 / a. */

@@ -9,7 +9,7 @@
 
 bool ax_net_neurons(enum ax_net_kind k)
 {
-    return k == AX_NET_RELU || k == AX_NET_SIGMOID || k == AX_NET_HOLD;
+    return k == AX_NET_RELU || k == AX_NET_HOLD || ax_net_smooth(k);
 }
 
 bool ax_net_curved(enum ax_net_kind k)
@@ -17,9 +17,7 @@ bool ax_net_curved(enum ax_net_kind k)
     return k == AX_NET_PRODUCT || k == AX_NET_RECIPROCAL || k == AX_NET_EXP;
 }
 
-/* e^-x at scale 60, for 0 <= x < 2^33 at scale 28: off by 2^-45 of it at
- * most, and by 40 units. */
-static ax_i128 decay(int64_t x)
+ax_i128 net_decay(int64_t x)
 {
     ax_i128 f = (ax_i128)(x & (AX_SIGMOID_ONE - 1)) << (SCALE - 28), p = ONE;
 
@@ -33,10 +31,10 @@ static ax_i128 decay(int64_t x)
 ax_i128 ax_exp(int64_t x)
 {
     if (x < 0)
-        return decay(-x) >> (SCALE - 28);
+        return net_decay(-x) >> (SCALE - 28);
     if (x > AX_EXP_MOST / 2) /* where the decay has few bits */
         return (ax_exp(x / 2) * ax_exp(x - x / 2)) >> 28;
-    return (ONE << 28) / decay(x);
+    return (ONE << 28) / net_decay(x);
 }
 
 ax_i128 ax_exp_error(ax_i128 e)
@@ -50,5 +48,5 @@ int64_t ax_sigmoid(int64_t x)
         return AX_SIGMOID_ONE - ax_sigmoid(x > INT64_MIN ? -x : INT64_MAX);
     if (x >> 28 >= 32)
         return AX_SIGMOID_ONE;
-    return (int64_t)((ONE << 28) / (ONE + decay(x)));
+    return (int64_t)((ONE << 28) / (ONE + net_decay(x)));
 }

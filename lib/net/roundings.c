@@ -178,8 +178,8 @@ ax_status net_roundings(struct lowering *l)
 
         if (kind != AX_NET_INPUT && kind != AX_NET_RELU &&
             kind != AX_NET_SIGMOID && !linear(&net->nodes[k]))
-            net_only_real(l, "products, quotients and exponentials of what "
-                             "depends on the input");
+            net_only_real(l, "products, quotients and other functions of "
+                             "what depends on the input");
         measure(l, k, &all);
     }
     for (uint32_t k = 1; k < net->n_nodes; k++)

@@ -413,6 +413,14 @@ def soup(kind):
         m.node('Add', ['t', 'c'], ['u'])
         m.node('Tanh', ['u'], ['z'])
         return ending(m, 'z', 12)
+    if kind in ('sin', 'cos', 'erf', 'gelu'):   # wide, narrow and far out
+        m.const('c', [3, 2], [0.0, 1.0, -3.0, 0.5, 40.0, 1e3])
+        m.node('Mul', ['x', 'c'], ['a'])
+        m.node(kind.capitalize(), ['a'], ['s'])
+        m.const('w', [2, 2], weights(4, 2.0))
+        m.node('MatMul', ['s', 'w'], ['b'])
+        m.node(kind.capitalize(), ['b'], ['z'])
+        return ending(m, 'z', 12)
     if kind == 'product':       # of two nodes, of one, of what is held
         m.const('w', [2, 2], weights(4))
         m.node('MatMul', ['x', 'w'], ['a'])
@@ -701,3 +709,5 @@ net.canonical()
 text = (declare(1, 1) + box([('1', '1')]) + '(assert (<= Y_0 1))\n').encode()
 write('ieee-cex-float-yes', net, text, 'counterexample',
       head(b'AXCX', net, text, True) + struct.pack('<If', 1, 1.0))
+for kind in ('sin', 'cos', 'erf', 'gelu'):
+    tight_root('op-' + kind, soup(kind))

@@ -9,7 +9,8 @@ from math import floor, isqrt, prod
 from container import PACK, SIZE
 
 
-RELAXED = 'relu', 'sigmoid'
+SMOOTH = 'sigmoid', 'sine', 'cosine', 'erf', 'gelu'
+RELAXED = ('relu',) + SMOOTH
 NEURONS = RELAXED + ('hold',)
 CURVED = 'product', 'reciprocal', 'exponential'
 
@@ -484,6 +485,11 @@ def pieces(op, ins, a, ints, n_out, node):
         return exponential(x, node)
     if op == 'Softmax':
         return softmax(x, a.get('axis', -1), node)
+    if op in ('Sin', 'Cos', 'Erf', 'Gelu'):
+        kind = {'Sin': 'sine', 'Cos': 'cosine'}.get(op, op.lower())
+        if 'approximate' in a:
+            raise NotCertifiable('approximate')
+        return node(stretched(node(rectified(x, kind)), 2, -1))
     if op == 'Tanh':
         t = node(stretched(x, 2, 0))
         return node(stretched(node(rectified(t, 'sigmoid')), 2, -1))
@@ -571,7 +577,7 @@ def evaluate(model, x):
     def make(rows):
         y = [sum((w * v for w, v in terms), F(0)) / d + sum(added)
              for terms, d, added in rows.rows]
-        if rows.kind in ('sigmoid', 'root', 'exponential'):
+        if rows.kind in SMOOTH + ('root', 'exponential'):
             raise NotCertifiable('no exact value')
         return [max(F(0), v) for v in y] if rows.kind == 'relu' else y
     return walk(model, [F(v) for v in x], make)
@@ -716,7 +722,7 @@ def roundings(nodes, readers):
     """r_k of all nodes, or NotCertifiable."""
     length, r = [1] * len(nodes), [0] * len(nodes)
     for k, node in enumerate(nodes):
-        if node.kind not in ('input',) + SUMS + RELAXED or not node.covered:
+        if node.kind not in ('input', 'relu', 'sigmoid') + SUMS or not node.covered:
             raise NotCertifiable('not under ieee32')
         if node.kind not in SUMS or node.exact:
             continue

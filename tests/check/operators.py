@@ -269,7 +269,7 @@ makers = ((spatial, 'Conv AveragePool MaxPool GlobalAveragePool '
           (curved, 'Mul Div Pow MatMul BatchNormalization'),
           (exponential, 'Exp Softmax'), (shaped, 'Shape'),
           (chain, 'Chain'),
-          (single, 'Clip Abs LeakyRelu Neg Relu Sigmoid Tanh'),
+          (single, 'Clip Abs LeakyRelu Neg Relu Sigmoid Tanh Sin Cos Erf Gelu'),
           (matmul, 'MatMul'), (gemm, 'Gemm'),
           (reduced, 'ReduceSum ReduceMean'),
           (moved, 'Transpose Slice Split Gather Pad Concat Flatten Reshape '

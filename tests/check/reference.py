@@ -7,7 +7,8 @@ from fractions import Fraction as F
 from math import ceil, floor, isqrt
 
 from container import sha
-from network import CURVED, NEURONS, RELAXED, Net, NotCertifiable, evaluate
+from network import (CURVED, NEURONS, RELAXED, SMOOTH, Net, NotCertifiable,
+                     evaluate)
 from vnnlib import BadProperty, read_property, unsafe
 
 sys.setrecursionlimit(30000)
@@ -55,7 +56,7 @@ class Box:
         self.m = {}                 # M_k; one that is not here is infinite
         self.t, self.relax = {}, {}     # t_k; (l, u, c) of unstable neurons
         self.fresh = False
-        self.lines = {}             # of the neurons of sigmoid nodes
+        self.lines = {}             # of the neurons of smooth nodes
         self.d = {}                 # (D_k, td_k), under ieee32
         if net.ieee:
             self.d[len(net.nodes) - 1] = [1] * net.n[-1], 40
@@ -134,7 +135,7 @@ class Bound:
         mu = [v >> sh if sh >= 0 else v << -sh for v in e]
         q -= sh
         scale = q
-        if node.kind == 'sigmoid':
+        if node.kind in SMOOTH:
             nu = self.follow(s, mu, q)
         elif node.kind == 'relu':
             nu = self.relax(s, mu, q, {j: b(q) for j, b in betas.items()})
@@ -170,7 +171,7 @@ class Bound:
                             q + where))
 
     def follow(self, s, mu, q):
-        """The lines about sigmoids."""
+        """The lines about smooth functions."""
         nu, total = [], 0
         for m, (slope, low, up, most) in zip(mu, self.box.lines[s]):
             nu.append((m * slope) >> 28)
@@ -263,8 +264,64 @@ def exp(x):
     return (exp(x >> 1) * exp(x - (x >> 1))) >> 28
 
 
-def lines(lo, up):
+def wave(a):
+    """H, (1 + cos(256 a)) / 2."""
+    c, p = (a * a) >> 60, 2 ** 60
+    for k in range(7, 0, -1):
+        p = 2 ** 60 - ((c * p) >> 60) // (2 * k * (2 * k - 1))
+    for _ in range(8):
+        p = ((p * p) >> 59) - 2 ** 60
+    return (2 ** 60 + p) >> 33
+
+
+def erf(x):
+    """T."""
+    if x < 0:
+        return -erf(-x)
+    if x >= 9 * 2 ** 27:
+        return 2 ** 28
+    y, s, t, n = (x * x) >> 27, 4 * x, 4 * x, 1
+    while t > 0:
+        t = ((t * y) >> 28) // (2 * n + 1)
+        s, n = s + t, n + 1
+    return min(2 ** 28, (((s * decay(y >> 1)) >> 60) *
+                         1300932607094779153) >> 62)
+
+
+FUNCTIONS = {               # Y, and err
+    'sine': (lambda x: wave((x << 24) - 7074237752028440), 2),
+    'cosine': (lambda x: wave(x << 24), 2),
+    'erf': (lambda x: (2 ** 28 + erf(x)) >> 1, 16),
+    'gelu': (lambda x: 2 ** 27 + ((x * (2 ** 28 + erf(
+        (x * 815238614083298888) >> 60))) >> 30), 32)}
+
+
+def pieces(kind, lo, up):
+    """Slope, low, up and most of what is no sigmoid."""
+    y, err = FUNCTIONS[kind]
+    gelu, w = kind == 'gelu', up - lo
+    if lo < -2 ** 34 or up > 2 ** 34:
+        if gelu and up >= 2 ** 44:
+            raise Reject('overflow')
+        return (0, 2 ** 26, 2 ** 27 + (max(0, up) >> 1) + 1, 0) if gelu \
+            else (0, 0, 2 ** 28, 0)
+    slope = 0
+    if w and not (kind in ('sine', 'cosine') and w >= 2 ** 30):
+        slope = ((y(up) - y(lo)) << 28) // w
+        slope = max(-2 ** 28, min(2 ** 28, slope))
+    z = [y(p) - ((slope * p) >> 28)
+         for p in (lo + ((w * i) >> 6) for i in range(65))]
+    off = err + (((w >> 6) + 1) ** 2 >> 32) + 1
+    low, high = min(z) - off - 1, max(z) + off
+    if slope == 0 and not gelu:
+        low, high = max(low, 0), min(high, 2 ** 28)
+    return slope, low, high, max(abs(lo), abs(up))
+
+
+def lines(kind, lo, up):
     """Slope, low, up and most between two bounds."""
+    if kind != 'sigmoid':
+        return pieces(kind, lo, up)
     if lo < -2 ** 34 or up > 2 ** 34:
         return 0, 0, 2 ** 28, 0
 
@@ -398,8 +455,10 @@ def neuron_bounds(net, box, k, node):
         one = [int(i == x) for x in range(net.n[p])]
         low[j] = Bound(net, box, p, one, (k, j, 0)).c.v
         high[j] = -Bound(net, box, p, [-v for v in one], (k, j, 1)).c.v
-        if node.kind == 'sigmoid':
-            m[j] = 2 ** 16
+        if node.kind in SMOOTH:
+            u = max(low[j] >> 36, -(-high[j] >> 36))
+            m[j] = 2 ** 15 + max(0, -(-u >> 13)) if node.kind == 'gelu' \
+                else 2 ** 16
             continue
         if node.kind == 'hold':
             if net.nodes[p].kind in CURVED:
@@ -419,11 +478,12 @@ def neuron_bounds(net, box, k, node):
             status[j] = 'active'
         elif high[j] <= 0:
             status[j], m[j] = 'inactive', 0
-    if node.kind == 'sigmoid':
+    if node.kind in SMOOTH:
         box.lines[k] = []
         for j in range(node.n):
             lo = low[j] >> 36
-            slope, deep, top, most = lines(lo, max(lo, -(-high[j] >> 36)))
+            slope, deep, top, most = lines(
+                node.kind, lo, max(lo, -(-high[j] >> 36)))
             off = 2 ** 8 if net.ieee else 0
             box.lines[k].append((slope, deep - off, top + off, most))
         box.set_m(k, m)
