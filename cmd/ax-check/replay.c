@@ -112,19 +112,21 @@ static int64_t at_28(struct dyadic v)
     return (int64_t)(v.m < -far ? -far : v.m > far ? far : v.m);
 }
 
-/* That of a smooth node: a sigmoid increases, others are nowhere steeper than
- * 1. */
+/* That of a smooth node: sigmoid and erf increase, none is steeper than 1. */
 static struct interval smooth(struct run *r, enum kind kind,
                               struct interval v)
 {
     const int64_t far = 1ll << 34, err = smooth_error(kind);
-    int64_t a = at_28(v.lo), b = -at_28(negative(v.hi)), width = b - a, y;
-    if (kind != SIGMOID && (a == -far || b == far))
-        refuse(r, UNDECIDED, "an argument of more than 64");
-    y = smooth_value(kind, a);
-    a = y - err - (kind == SIGMOID ? 0 : width);
-    b = kind == SIGMOID ? smooth_value(kind, b) + err : y + err + width;
-    return (struct interval){{a < 0 ? 0 : a, -28}, {b, -28}};
+    int64_t a = at_28(v.lo), b = -at_28(negative(v.hi)), y, z;
+    bool rises = kind == SIGMOID || kind == ERF;
+    if (!rises && (a == -far || b == far)) {
+        if (kind == GELU)
+            refuse(r, UNDECIDED, "a Gelu of more than 64");
+        return (struct interval){{0, 0}, {1, 0}};
+    }
+    y = smooth_value(kind, a) - err - (rises ? 0 : b - a);
+    z = smooth_value(kind, rises ? b : a) + err + (rises ? 0 : b - a);
+    return (struct interval){{y < 0 ? 0 : y, -28}, {z, -28}};
 }
 
 /* e^v, which increases. */

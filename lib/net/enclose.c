@@ -71,19 +71,6 @@ static void add_block(struct sum *s, const struct enclosure *e,
         add(s, b->w ? b->w[t] : b->wq ? (double)b->wq[t] : 1, v[b->col[t]]);
 }
 
-/* The sigmoid increases; its argument goes to scale 28, outwards. */
-static struct interval sigmoid(struct interval v)
-{
-    const double most = 64, one = AX_SIGMOID_ONE;
-    double lo = fmin(fmax(v.lo, -most), most);
-    double hi = fmin(fmax(v.hi, -most), most);
-    int64_t a = ax_sigmoid((int64_t)floor(lo * one)) - AX_SIGMOID_ERROR;
-    int64_t b = ax_sigmoid((int64_t)ceil(hi * one)) + AX_SIGMOID_ERROR;
-
-    return (struct interval){fmax((double)a / one, 0),
-                             fmin((double)b / one, 1)};
-}
-
 /* The next double on the side of `side`. */
 static double outwards(double v, double side)
 {
@@ -128,23 +115,22 @@ static struct interval exponential(struct interval v)
     return y;
 }
 
-/* A smooth function is nowhere steeper than 1: its value at one end, and the
- * width. */
+/* The argument goes to scale 28, outwards. Sigmoid and erf increase; no
+ * smooth function is steeper than 1, so that the others have the value at one
+ * end, and the width. */
 static struct interval smooth(enum ax_net_kind kind, struct interval v)
 {
     const double one = AX_SIGMOID_ONE, far = (double)AX_SMOOTH_FAR / one;
-    int64_t a, b, off;
+    bool rises = kind == AX_NET_SIGMOID || kind == AX_NET_ERF;
+    int64_t a = (int64_t)floor(fmin(fmax(v.lo, -far), far) * one);
+    int64_t b = (int64_t)ceil(fmin(fmax(v.hi, -far), far) * one), off;
 
-    if (kind == AX_NET_SIGMOID)
-        return sigmoid(v);
-    if (!(v.lo >= -far && v.hi <= far))
+    if (!rises && !(v.lo >= -far && v.hi <= far))
         return (struct interval){0, kind == AX_NET_GELU ? INFINITY : 1};
-    a = (int64_t)floor(v.lo * one);
-    b = (int64_t)ceil(v.hi * one);
-    off = b - a + ax_smooth_error(kind);
-    a = ax_smooth(kind, a);
-    return (struct interval){(double)(a - off) / one,
-                             (double)(a + off) / one};
+    off = ax_smooth_error(kind) + (rises ? 0 : b - a);
+    b = ax_smooth(kind, rises ? b : a) + off;
+    a = ax_smooth(kind, a) - off;
+    return (struct interval){fmax((double)a / one, 0), (double)b / one};
 }
 
 /* The variables of a row of a curved node: one, or the same one twice, if

@@ -209,7 +209,7 @@ def edit(i, f):
     return lambda m: m.nodes.__setitem__(i, f(m.nodes[i]))
 
 
-nodes = [('op', lambda n: ('Erf',) + n[1:], 'not understood'),
+nodes = [('op', lambda n: ('Log',) + n[1:], 'not understood'),
          ('attribute', lambda n: n[:3] + ({'axis': 1},), 'not understood'),
          ('an empty attribute', lambda n: n[:3] + ({'': 1},),
           'not understood'),
@@ -601,7 +601,7 @@ cex_case('cut short', f(1.0)[:-1], 'number of inputs', 65)
 cex_case('infinite', f(float('inf')), 'not finite', 65)
 cex_case('not a number', f(float('nan')), 'not finite', 65)
 cex_case('a foreign network', f(1.0), 'not understood', 2,
-         m=net(edit(0, lambda n: ('Erf',) + n[1:])))
+         m=net(edit(0, lambda n: ('Log',) + n[1:])))
 cex_case('a strict constant', f(1.0), 'no conjunction', 1,
          MARGIN + b'(assert (< (- X_0 X_0) 0))')
 # A bound that is no multiple of 2^-64 is not met by one.
