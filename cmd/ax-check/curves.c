@@ -54,10 +54,10 @@ static struct ends ends(const struct net *net, const struct box *b,
         p *= (i128)1 << (by > -64 ? -by : 64); /* that is out of range */
         r *= (i128)1 << (by > -64 ? -by : 64);
     }
-    p = greater(p, -((i128)1 << 64));
+    p = greater(p < farthest ? p : farthest, INT64_MIN);
     r = greater(r, -farthest);
     r = r > farthest ? farthest + 1 : r;
-    return (struct ends){(int64_t)greater(p, INT64_MIN), (int64_t)r,
+    return (struct ends){(int64_t)p, (int64_t)r,
                          exponential((int64_t)greater(p, -farthest)),
                          exponential(r > farthest ? farthest : (int64_t)r)};
 }

@@ -843,9 +843,9 @@ static struct array *op_pow(struct graph *g, struct array *a)
     struct array *y;
     struct walk w;
     need(g,
-         g->in[1]->n == 1 && e->var == 0 &&
+         g->in[1]->n == 1 && g->in[1]->rank <= a->rank && e->var == 0 &&
              (cube || (e->m == 1 && e->e == 1)),
-         "the exponent is not 2 or 3");
+         "the exponent is not 2 or 3, or makes more dimensions");
     a = hold(g, a, true);
     w = both(g, a, 1, a, 0);
     y = times(g, &w);
@@ -891,9 +891,11 @@ static struct array *op_softmax(struct graph *g, struct array *a)
 static struct array *op_clip(struct graph *g, struct array *a)
 {
     for (uint32_t i = 1; i < g->op->n_in; i++) {
-        need(g, !g->in[i] || (g->in[i]->n == 1 && g->in[i]->x->var == 0),
+        struct array *b = g->in[i];
+        need(g,
+             !b || (b->n == 1 && b->rank <= a->rank && b->x->var == 0),
              "a bound is no constant number");
-        a = g->in[i] ? binary(g, a, i == 1 ? '>' : '<', g->in[i]) : a;
+        a = b ? binary(g, a, i == 1 ? '>' : '<', b) : a;
     }
     return a;
 }
@@ -1041,6 +1043,7 @@ static struct array *op_reduce(struct graph *g, struct array *a)
     uint32_t set, rank = 0;
     uint64_t dims[RANK_MAX];
     struct walk w = {.a = {a}};
+    need(g, !given.v || !g->list[1].v, "axes given twice");
     set = axes(g, &at, at.n, a->rank);
     set = at.n == 0 && all ? UINT32_MAX : set;
     for (uint32_t gone = 0; gone < 2; gone++) /* what stays comes first */

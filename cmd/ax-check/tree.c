@@ -161,6 +161,7 @@ static int64_t split_at(struct walker *w, struct level *l, uint32_t kind,
 {
     uint64_t z = kind == VALUE ? varint(w->r, &w->tree) : 0;
     int64_t v = z & 1 ? -(int64_t)(z / 2) - 1 : (int64_t)(z / 2);
+    check(w, z >> 63 == 0, "a number of 2^63 or more");
     refute_some(w, l);
     clip_box(w, l);
     v += (l->box.lo[x] + l->box.hi[x]) >> 1; /* 2^62 and 2^45 */

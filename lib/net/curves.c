@@ -112,7 +112,7 @@ ax_status net_pow(struct lowering *l, struct array *out)
     const struct array *x = net_input(l, 0), *e = net_input(l, 1);
     struct array held, square;
 
-    if (!array_constant(e) || e->n != 1 ||
+    if (!array_constant(e) || e->n != 1 || e->rank > x->rank ||
         (array_value(e, 0) != 2 && array_value(e, 0) != 3))
         return net_refuse(l, "the exponent is not the constant 2 or 3");
     AX_TRY(hold(l, &held, x));

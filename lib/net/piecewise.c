@@ -51,7 +51,7 @@ ax_status net_clip(struct lowering *l, struct array *out)
 
         if (!bound)
             continue;
-        if (bound->n != 1 || !array_constant(bound))
+        if (bound->n != 1 || bound->rank > x.rank || !array_constant(bound))
             return net_refuse(l, "input %u is no constant number", i);
         AX_TRY(extreme(l, out, &x, bound, i == 1));
         x = *out;

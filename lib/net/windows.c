@@ -407,6 +407,8 @@ ax_status net_reduce(struct lowering *l, struct array *out)
     bool gone[AX_RANK_MAX];
     size_t n = 0;
 
+    if (net_input(l, 1) && a)
+        return net_refuse(l, "axes as an attribute and as an input");
     if (net_input(l, 1)) {
         AX_TRY(net_ints(l, 1, axes, AX_RANK_MAX, &n));
     } else if (a && a->kind == AX_ATTR_INTS && a->n <= AX_RANK_MAX) {

@@ -300,6 +300,8 @@ def compute(op, ins, a, ints):
     if op == 'GlobalAveragePool':
         return window(x, None, {'kernel_shape': x.dims[2:]})
     if op in ('ReduceSum', 'ReduceMean'):
+        if 'axes' in a and ints(1) is not None:
+            raise NotCertifiable('axes in two places')
         axes = a.get('axes') or ints(1)
         if not axes:
             if a.get('noop_with_empty_axes'):
@@ -416,7 +418,8 @@ def curves(op, ins, ints, node):
     """Mul, Div and Pow, if they make several nodes; or None."""
     x, y = ins[:2]
     if op == 'Pow':
-        if len(y.v) != 1 or y.v[0] not in (F(2), F(3)):
+        if len(y.v) != 1 or y.v[0] not in (F(2), F(3)) or \
+                len(y.dims) > len(x.dims):
             raise NotCertifiable('an exponent')
         if x.constant():
             return Array(x.dims, [v ** int(y.v[0]) for v in x.v])
@@ -472,7 +475,8 @@ def pieces(op, ins, a, ints, n_out, node):
     if op == 'Clip':
         for i, end in ((1, 'Max'), (2, 'Min')):
             if len(ins) > i and ins[i]:
-                if not ins[i].constant() or len(ins[i].v) != 1:
+                if not ins[i].constant() or len(ins[i].v) != 1 or \
+                        len(ins[i].dims) > len(x.dims):
                     raise NotCertifiable('a bound')
                 x = extreme(end, x, ins[i], node)
         return x

@@ -344,6 +344,13 @@ one_op('mode', 'Pad', ['a', 'pp'], {'pp': I(0, 0, 0, 0)}, 'not understood',
 one_op('an axis', 'ReduceSum', ['a', 'k'], {'k': I(2)}, 'axis')
 one_op('a constant that 3 does not divide', 'ReduceMean', ['k'],
        {'k': ([3], [1, 2, 4], 1)}, 'divided exactly')
+# Shapes that another reader may take for others.
+one_op('more dimensions', 'Pow', ['a', 'k'], {'k': ([1, 1, 1], [2], 1)},
+       'more dimensions')
+one_op('more dimensions', 'Clip', ['a', 'k'], {'k': ([1, 1, 1], [0], 1)},
+       'no constant number')
+one_op('axes in two places', 'ReduceSum', ['a', 'k'], {'k': I(0)},
+       'given twice', axes=[1])
 one_op('the rank', 'Conv', ['a', 'k'], {'k': ([1, 1], [1], 1)}, 'do not')
 pic = {'x4': ([1, 3, 2, 2], [1] * 12, 1), 'k': ([2, 3, 1, 1], [1] * 6, 1)}
 one_op('group', 'Conv', ['x4', 'k'], pic, 'group', group=2)
@@ -482,7 +489,8 @@ for c, code, words in ((1.0, 1, 'a divisor may be 0'), (1.5, 0, 'accepted')):
         m.output('y')
     certificate_case('a divisor above %s' % (c - 1), LEAF, words, code,
                      TEXT.replace(b'1.001', b'3.001'), m=net(op=quotient))
-for c, words in ((32.5, 'more than 32'), (30.5, 'is not refuted')):
+for c, words in ((32.5, 'more than 32'), (30.5, 'is not refuted'),
+                 (300, 'more than 32'), (1e6, 'more than 32')):
     def power(m):
         m.const('c', [1], [c])
         m.node('Add', ['z', 'c'], ['d'])
@@ -510,6 +518,8 @@ certificate_case('an input that is not there', b'\1\x09\0\0',
 certificate_case('a leaf with an argument', b'\1\x08', 'argument')
 certificate_case('a split outside', b'\1\2' + varint(2 ** 44 + 2) + b'\0\0',
                  'outside of the box')
+certificate_case('a split beyond all', b'\1\2' + varint(2 ** 64 - 1) + b'\0\0',
+                 '2^63')
 certificate_case('a split at a value', b'\1\2\3\0\0', '2 leaves', 0)
 certificate_case('a long varint', b'\1\x80\0', 'shortest', 65)
 certificate_case('too deep', b'\1' + b'\1' * 4097 + b'\0', 'too deep')

@@ -1,7 +1,11 @@
 /* The readers of ax-check, on arbitrary bytes: it refuses or accepts, and
  * frees what it took. The first byte says what the rest is; digests are left
- * out of it, or nothing behind them would ever be reached. */
+ * out of it, or nothing behind them would ever be reached. Where a certificate
+ * is accepted, points of its boxes are tried as counterexamples: if one of
+ * them is accepted too, one of the two is wrong, and this aborts. */
+#include <math.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ax-check/island.h"
@@ -12,6 +16,43 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static struct bytes part(struct run *r, struct bytes *b)
 {
     return take(r, b, little(take(r, b, 4).p, 4));
+}
+
+/* Is the point number k of a group's box a counterexample: its ends, its
+ * middle, others between them? */
+static bool is_violated(const struct claim *proved, const struct group *g,
+                        unsigned k)
+{
+    static struct run inner;
+    struct run *r = &inner;
+    struct claim c = *proved;
+    uint32_t n = c.pr->n_x, seed = 2654435761u * k;
+    unsigned char *payload;
+    bool volatile violated = false;
+
+    memset(r, 0, sizeof *r);
+    if (setjmp(r->out) == 0) {
+        payload = get(r, 76 + 4 * (uint64_t)n, 1);
+        memcpy(payload, c.payload.p, 72);
+        memcpy(payload, "AXCX\1", 5);
+        memcpy(payload + 72, &n, 4);
+        for (uint32_t i = 0; i < n; i++) {
+            double lo = ldexp((double)g->lo[i], -g->scale);
+            double hi = ldexp((double)g->hi[i], -g->scale);
+            double part = k < 2 ? k : k == 2 ? .5 : seed % 65 / 64.;
+            float x = (float)(lo + part * (hi - lo));
+
+            memcpy(payload + 76 + 4 * i, &x, 4);
+            seed = seed * 1664525u + 1013904223u;
+            seed ^= seed >> 15;
+        }
+        c.payload = (struct bytes){payload, 76 + 4 * (size_t)n};
+        c.is_cex = true;
+        counterexample_check(r, &c);
+        violated = true;
+    }
+    give_all(r);
+    return violated;
 }
 
 /* A logical stream, a property, and the body of a claim. */
@@ -37,10 +78,15 @@ static void claim(struct run *r, struct bytes b, struct claim *c)
     c->digest = payload + 40;
     c->net = net;
     c->pr = pr;
-    if (c->is_cex)
+    if (c->is_cex) {
         counterexample_check(r, c);
-    else
-        certificate_check(r, c);
+        return;
+    }
+    certificate_check(r, c);
+    for (uint32_t i = 0; i < pr->n_groups && i < 4; i++)
+        for (unsigned k = 0; k < 12; k++)
+            if (is_violated(c, &pr->groups[i], k))
+                abort();
 }
 
 static void run(struct run *r, struct bytes b, struct claim *c)
