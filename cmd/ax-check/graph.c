@@ -892,8 +892,7 @@ static struct array *op_clip(struct graph *g, struct array *a)
 {
     for (uint32_t i = 1; i < g->op->n_in; i++) {
         struct array *b = g->in[i];
-        need(g,
-             !b || (b->n == 1 && b->rank <= a->rank && b->x->var == 0),
+        need(g, !b || (b->n == 1 && b->rank <= a->rank && b->x->var == 0),
              "a bound is no constant number");
         a = b ? binary(g, a, i == 1 ? '>' : '<', b) : a;
     }

@@ -1,8 +1,9 @@
 /* The readers of ax-check, on arbitrary bytes: it refuses or accepts, and
  * frees what it took. The first byte says what the rest is; digests are left
- * out of it, or nothing behind them would ever be reached. Where a certificate
- * is accepted, points of its boxes are tried as counterexamples: if one of
- * them is accepted too, one of the two is wrong, and this aborts. */
+ * out of it, or nothing behind them would ever be reached. Where a
+ * certificate is accepted, points of its boxes are tried as counterexamples:
+ * if one of them is accepted too, one of the two is wrong, and this aborts.
+ */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
