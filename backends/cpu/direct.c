@@ -75,25 +75,36 @@ static ax_status prepare(struct direct **out, struct ax_call *c,
 /* -- pictures -------------------------------------------------------------
  */
 
+/* Loops that stay loops: a call would cost more than most of them do. */
+#define AS_LOOPS \
+    __attribute__((optimize("O3", "no-tree-loop-distribute-patterns")))
+
 /* The channels of a group with zeros around them. */
-static void pad(float *to, const float *x, const struct shape *s)
+AS_LOOPS
+static void pad(float *restrict to, const float *restrict x,
+                const struct shape *s)
 {
     const struct ax_window *w = s->w;
-    size_t row = (size_t)w->in[2] * sizeof *x;
+    int64_t before = w->begin[1] * s->width + w->begin[2];
+    int64_t between = w->end[2] + w->begin[2];
+    int64_t after = w->end[2] + w->end[1] * s->width, row = w->in[2];
 
     for (int64_t c = 0; c < s->in; c++) {
-        memset(to, 0, (size_t)(w->begin[1] * s->width) * sizeof *to);
-        to += w->begin[1] * s->width;
-        for (int64_t i = 0; i < w->in[1]; i++, x += w->in[2]) {
-            for (int64_t j = 0; j < w->begin[2]; j++)
+        for (int64_t j = 0; j < before; j++)
+            *to++ = 0;
+        for (int64_t i = 0; i < w->in[1]; i++) {
+            for (int64_t j = 0; i > 0 && j < between; j++)
                 *to++ = 0;
-            memcpy(to, x, row);
-            to += w->in[2];
-            for (int64_t j = 0; j < w->end[2]; j++)
-                *to++ = 0;
+            if (row >= 64)
+                memcpy(to, x, (size_t)row * sizeof *x);
+            else
+                for (int64_t j = 0; j < row; j++)
+                    to[j] = x[j];
+            to += row;
+            x += row;
         }
-        memset(to, 0, (size_t)(w->end[1] * s->width) * sizeof *to);
-        to += w->end[1] * s->width;
+        for (int64_t j = 0; j < after; j++)
+            *to++ = 0;
     }
 }
 
@@ -105,31 +116,31 @@ static inline float above(float x, float floor)
     return x < floor ? floor : x;
 }
 
-/* The places of a row of a tile, with the bias, at least floor. */
-CPU_CLONES
-static void put(float *y, const float *t, const struct shape *s, int64_t at,
-                int64_t n, float bias, float floor)
+/* The spans of columns [at, at + n): a row of the picture ends with columns
+ * that are no places. */
+static int spans_of(struct span *out, const struct shape *s, int64_t at,
+                    int64_t n)
 {
     const struct ax_window *w = s->w;
+    int64_t row, col;
+    int k = 0;
 
     if (!s->slides || s->width == w->out[2]) {
-        for (int64_t j = 0; j < n; j++)
-            y[at + j] = above(t[j] + bias, floor);
-        return;
+        out[0] = (struct span){0, (int32_t)n, at};
+        return 1;
     }
-    for (int64_t j = 0; j < n;) {
-        int64_t row = (at + j) / s->width, col = (at + j) % s->width;
+    row = at / s->width;
+    col = at % s->width;
+    for (int64_t j = 0; j < n; row++, col = 0) {
         int64_t m = w->out[2] - col; /* places left in this row */
-        float *to = y + row * w->out[2] + col;
 
         m = m < n - j ? m : n - j;
-        for (int64_t i = 0; i < m; i++)
-            to[i] = above(t[j + i] + bias, floor);
-        j += m > 0 ? m : 0;
-        /* Over the places that are none. */
-        if (j < n && (at + j) % s->width >= w->out[2])
-            j += s->width - (at + j) % s->width;
+        if (m > 0)
+            out[k++] = (struct span){(int32_t)j, (int32_t)m,
+                                     row * w->out[2] + col};
+        j += s->width - col;
     }
+    return k;
 }
 
 struct work {
@@ -148,11 +159,12 @@ static void one_tile(void *x, const cpu_word *a, const cpu_word *b,
 {
     const struct work *k = x;
     float t[TILE_M * TILE_N];
+    struct span span[TILE_N];
 
     k->tile->block(t, (const void *)a, (const void *)b, off, k->s->k, m);
-    for (int r = 0; r < m; r++)
-        put(k->y + (row + r) * k->s->places, t + r * TILE_N, k->s, at, n,
-            k->bias ? k->bias[row + r] : 0, k->floor);
+    k->tile->put(k->y + row * k->s->places, k->s->places, t, m, span,
+                 spans_of(span, k->s, at, n), k->bias ? k->bias + row : NULL,
+                 k->floor);
 }
 
 /* Rows are places, columns channels. */

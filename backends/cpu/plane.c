@@ -47,68 +47,227 @@ static void inside(const struct ax_window *w, int d, int64_t tap, int64_t n,
             }                                                            \
     }
 
-/* Two elements of the window, next to each other. */
-#define TWO(name, expr)                                                  \
-    CPU_CLONES                                                           \
-    static void name(float *restrict y, const float *restrict x,         \
-                     int64_t n)                                          \
-    {                                                                    \
-        for (int64_t j = 0; j < n; j++) {                                \
-            float a = x[2 * j], b = x[2 * j + 1];                        \
-            y[j] = expr;                                                 \
-        }                                                                \
-    }
-
 LINE(line_max, x > y[j] || x != x ? x : y[j])
 LINE(line_sum, y[j] + x)
-#define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
-TWO(two_max, MAX(b, MAX(a, y[j])))
 /* clang-format on */
 
-/* How many elements of the window lie inside, along D at place J. */
-static int64_t taps_inside(const struct ax_window *w, int d, int64_t j)
+#define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+
+/* The largest of each two by two, of two lines. */
+static void two_by_two(float *restrict y, const float *restrict a,
+                       const float *restrict b, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) {
+        float left = MAX(a[2 * j], b[2 * j]);
+        float right = MAX(a[2 * j + 1], b[2 * j + 1]);
+
+        y[j] = MAX(left, right);
+    }
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#define T512 __attribute__((target("avx512f")))
+
+T512 static inline __m512 max_512(__m512 a, __m512 b)
+{
+    __mmask16 none = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
+
+    return _mm512_mask_mov_ps(_mm512_max_ps(a, b), none, a);
+}
+
+T512 static void two_by_two_512(float *y, const float *a, const float *b,
+                                int64_t n)
+{
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14,
+                                          12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+
+    for (int64_t j = 0; j < n; j += 16, a += 32, b += 32) {
+        int64_t left = n - j;
+        __mmask16 to = (__mmask16)(left < 16 ? (1 << left) - 1 : 0xffff);
+        uint32_t in = left < 16 ? ((uint32_t)1 << 2 * left) - 1 : UINT32_MAX;
+        __mmask16 low = (__mmask16)in, high = (__mmask16)(in >> 16);
+        __m512 x = max_512(_mm512_maskz_loadu_ps(low, a),
+                           _mm512_maskz_loadu_ps(low, b));
+        __m512 z = max_512(_mm512_maskz_loadu_ps(high, a + 16),
+                           _mm512_maskz_loadu_ps(high, b + 16));
+
+        _mm512_mask_storeu_ps(y + j, to,
+                              max_512(_mm512_permutex2var_ps(x, even, z),
+                                      _mm512_permutex2var_ps(x, odd, z)));
+    }
+}
+
+static bool wide(void)
+{
+    return __builtin_cpu_supports("avx512f");
+}
+#else
+static void two_by_two_512(float *y, const float *a, const float *b,
+                           int64_t n)
+{
+    two_by_two(y, a, b, n);
+}
+
+static bool wide(void)
+{
+    return false;
+}
+#endif
+
+/* How many elements of the window lie inside, along D at place J; inside the
+ * padding too if that is counted. */
+static int64_t taps_inside(const struct ax_window *w, int d, int64_t j,
+                           bool count_pad)
 {
     int64_t start = j * w->stride[d] - w->begin[d], n = 0;
+    int64_t from = count_pad ? -w->begin[d] : 0;
+    int64_t to = w->in[d] + (count_pad ? w->end[d] : 0);
 
     for (int64_t t = 0; t < w->kernel[d]; t++) {
         int64_t at = start + t * w->dilation[d];
 
-        n += at >= 0 && at < w->in[d];
+        n += at >= from && at < to;
     }
     return n;
 }
 
-/* One line of places: all elements of a window in turn. */
-static void pool_line(const struct ax_window *w, const float *x, int64_t i,
-                      float *y, const float *columns)
-{
-    bool max = !columns;
-    int64_t n = w->out[2], from, to, at;
+/* Where a column of the window reads a line: elements [from, to) of the
+ * output see the input from AT on. */
+struct tap {
+    int64_t from, to, at;
+};
 
-    for (int64_t j = 0; j < n; j++)
-        y[j] = max ? -HUGE_VALF : 0;
+/* A pooling of planes of float32. */
+struct pooling {
+    const struct ax_window *w;
+    bool max, count_pad;
+    bool squares;     /* the largest of each two by two, no padding */
+    bool apart;       /* columns of windows next to each other, no padding */
+    bool wide;        /* by vectors of 16 */
+    struct tap *taps; /* of the columns of the window */
+    float *columns;   /* how many elements of a line of the window count */
+    float *lines;     /* how many lines */
+    float *room;      /* one line of the input */
+};
+
+/* The lines that place I sees as one: their largest elements, or sums. */
+static const float *join_lines(const struct pooling *p, const float *x,
+                               int64_t i)
+{
+    const struct ax_window *w = p->w;
+    int64_t n = w->in[2], lines = 0;
+    const float *first = NULL;
+
     for (int64_t a = 0; a < w->kernel[1]; a++) {
         int64_t line = i * w->stride[1] - w->begin[1] + a * w->dilation[1];
 
         if (line < 0 || line >= w->in[1])
             continue;
-        if (max && w->kernel[2] == 2 && w->stride[2] == 2 &&
-            w->dilation[2] == 1 && w->begin[2] == 0 && n * 2 <= w->in[2]) {
-            two_max(y, x + line * w->in[2], n);
+        if (lines++ == 0) {
+            first = x + line * n;
             continue;
         }
-        for (int64_t b = 0; b < w->kernel[2]; b++) {
-            inside(w, 2, b, n, &from, &to, &at);
-            (max ? line_max : line_sum)(y + from, x + line * w->in[2] + at,
-                                        to - from, w->stride[2]);
-        }
+        if (lines == 2)
+            memcpy(p->room, first, (size_t)n * sizeof *x);
+        (p->max ? line_max : line_sum)(p->room, x + line * n, n, 1);
     }
-    if (!max) {
-        float lines = (float)taps_inside(w, 1, i);
+    for (int64_t j = 0; j < n && lines == 0; j++)
+        p->room[j] = p->max ? -HUGE_VALF : 0;
+    return lines == 1 ? first : p->room;
+}
 
-        for (int64_t j = 0; j < n; j++)
-            y[j] /= lines * columns[j];
+/* Sums of N elements of each K next to each other: too few for vectors. */
+static void sum_each(float *y, const float *x, int64_t n, int64_t k)
+{
+    for (int64_t j = 0; j < n; j++, x += k) {
+        float sum = 0;
+
+        for (int64_t b = 0; b < k; b++)
+            sum += x[b];
+        y[j] = sum;
     }
+}
+
+/* Of a line that stands for those of the window, along it. */
+static void along(const struct pooling *p, const float *x, float *y)
+{
+    const struct ax_window *w = p->w;
+
+    if (p->apart) {
+        sum_each(y, x, w->out[2], w->kernel[2]);
+        return;
+    }
+    for (int64_t j = 0; j < w->out[2]; j++)
+        y[j] = p->max ? -HUGE_VALF : 0;
+    for (int64_t b = 0; b < w->kernel[2]; b++) {
+        const struct tap *t = &p->taps[b];
+
+        (p->max ? line_max : line_sum)(y + t->from, x + t->at,
+                                       t->to - t->from, w->stride[2]);
+    }
+}
+
+/* One line of places: the lines of the window, and then along them. */
+static void pool_line(const struct pooling *p, const float *x, int64_t i,
+                      float *y)
+{
+    const struct ax_window *w = p->w;
+    int64_t n = w->out[2];
+
+    if (p->squares) {
+        x += 2 * i * w->in[2];
+        (p->wide ? two_by_two_512 : two_by_two)(y, x, x + w->in[2], n);
+        return;
+    }
+    along(p, join_lines(p, x, i), y);
+    for (int64_t j = 0; j < n && !p->max; j++)
+        y[j] /= p->lines[i] * p->columns[j];
+}
+
+/* Windows of two by two next to each other, all inside. */
+static bool are_squares(const struct ax_window *w)
+{
+    bool all = true;
+
+    for (int d = 1; d < 3; d++)
+        all = all && w->kernel[d] == 2 && w->stride[d] == 2 &&
+              w->dilation[d] == 1 && w->begin[d] == 0 &&
+              w->out[d] * 2 <= w->in[d];
+    return all;
+}
+
+/* What all planes share. */
+static ax_status prepare_pooling(struct pooling *p, struct ax_call *c,
+                                 struct ax_err *err)
+{
+    const struct ax_window *w = p->w;
+    void *taps, *floats;
+
+    p->squares = p->max && are_squares(w);
+    p->apart = !p->max && w->kernel[2] == w->stride[2] &&
+               w->dilation[2] == 1 && w->begin[2] == 0 &&
+               w->out[2] * w->kernel[2] <= w->in[2];
+    p->wide = wide();
+    AX_TRY(ax_call_scratch(c, &taps, (size_t)w->kernel[2] * sizeof *p->taps,
+                           err));
+    AX_TRY(ax_call_scratch(
+        c, &floats,
+        (size_t)(w->in[2] + w->out[1] + w->out[2]) * sizeof(float), err));
+    p->taps = taps;
+    p->room = floats;
+    p->lines = p->room + w->in[2];
+    p->columns = p->lines + w->out[1];
+    for (int64_t b = 0; b < w->kernel[2]; b++)
+        inside(w, 2, b, w->out[2], &p->taps[b].from, &p->taps[b].to,
+               &p->taps[b].at);
+    for (int64_t i = 0; i < w->out[1] && !p->max; i++)
+        p->lines[i] = (float)taps_inside(w, 1, i, p->count_pad);
+    for (int64_t j = 0; j < w->out[2] && !p->max; j++)
+        p->columns[j] = (float)taps_inside(w, 2, j, p->count_pad);
+    return AX_OK;
 }
 
 /* -- the largest byte -----------------------------------------------------
@@ -181,25 +340,20 @@ static ax_status byte_pool(struct ax_call *c, const struct ax_window *w,
 /* -- both -----------------------------------------------------------------
  */
 
-static ax_status real_pool(struct ax_call *c, const struct ax_window *w,
-                           const int64_t *dims, bool max, struct ax_err *err)
+static ax_status real_pool(struct ax_call *c, struct pooling *p,
+                           const int64_t *dims, struct ax_err *err)
 {
-    void *columns = NULL;
+    const struct ax_window *w = p->w;
     const float *x;
     float *y, *out;
 
     AX_TRY(cpu_out(&out, c, 4, dims, err));
     AX_TRY(cpu_in(&x, c, 0, err));
+    AX_TRY(prepare_pooling(p, c, err));
     y = out;
-    if (!max) {
-        AX_TRY(ax_call_scratch(c, &columns, (size_t)dims[3] * sizeof(float),
-                               err));
-        for (int64_t j = 0; j < dims[3]; j++)
-            ((float *)columns)[j] = (float)taps_inside(w, 2, j);
-    }
-    for (int64_t p = 0; p < dims[0] * dims[1]; p++) {
+    for (int64_t k = 0; k < dims[0] * dims[1]; k++) {
         for (int64_t i = 0; i < w->out[1]; i++, y += w->out[2])
-            pool_line(w, x, i, y, columns);
+            pool_line(p, x, i, y);
         x += w->in[1] * w->in[2];
     }
     cpu_out_done(c, out);
@@ -208,25 +362,25 @@ static ax_status real_pool(struct ax_call *c, const struct ax_window *w,
 
 static ax_status pool(struct ax_call *c, struct ax_err *err)
 {
-    bool max = *(const char *)c->kernel->arg == 'm';
-    bool bytes = max && ax_call_has(c, 0) &&
+    struct ax_window w;
+    struct pooling p = {.w = &w, .max = *(const char *)c->kernel->arg == 'm'};
+    bool bytes = p.max && ax_call_has(c, 0) &&
                  (c->in[0]->dtype == AX_U8 || c->in[0]->dtype == AX_I8);
     int64_t dims[4];
-    struct ax_window w;
 
     if ((!bytes && !cpu_real(c, 0)) || c->in[0]->rank != 4 ||
-        ax_call_wants(c, 1) || ax_node_int(c->node, "count_include_pad", 0) ||
+        ax_call_wants(c, 1) ||
         ax_window_resolve(&w, c->node, 4, c->in[0]->dims, NULL, err) != AX_OK)
         return AX_NO;
     for (int d = 1; d < 3; d++)
         if (w.begin[d] >= w.kernel[d] || w.end[d] >= w.kernel[d])
             return AX_NO;
+    p.count_pad = ax_node_int(c->node, "count_include_pad", 0) != 0;
     dims[0] = c->in[0]->dims[0];
     dims[1] = c->in[0]->dims[1];
     dims[2] = w.out[1];
     dims[3] = w.out[2];
-    return bytes ? byte_pool(c, &w, dims, err)
-                 : real_pool(c, &w, dims, max, err);
+    return bytes ? byte_pool(c, &w, dims, err) : real_pool(c, &p, dims, err);
 }
 
 #define LANES 16

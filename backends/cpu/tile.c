@@ -34,6 +34,23 @@ static void plain_row(float *t, const float *a, const float *b, int64_t k)
         plain_block(t + p * TILE_N, a, b + p * k * TILE_N, NULL, k, 1);
 }
 
+static void plain_put(float *y, int64_t ldy, const float *t, int m,
+                      const struct span *span, int n_spans, const float *bias,
+                      float floor)
+{
+    for (int k = 0; k < n_spans; k++)
+        for (int r = 0; r < m; r++) {
+            const float *from = t + r * TILE_N + span[k].from;
+            float *to = y + r * ldy + span[k].to;
+
+            for (int32_t j = 0; j < span[k].n; j++) {
+                float v = from[j] + (bias ? bias[r] : 0);
+
+                to[j] = v < floor ? floor : v;
+            }
+        }
+}
+
 /* -- in vectors ---------------------------------------------------------- */
 
 #if WIDE
@@ -151,6 +168,41 @@ T512 static void row_512(float *t, const float *a, const float *b, int64_t k)
         _mm512_storeu_ps(t + p * 16, s[p]);
 }
 
+/* As many lanes as are left of n after 16 I. */
+static inline uint16_t lanes(int32_t n, int32_t i)
+{
+    int32_t left = n - 16 * i;
+
+    return (uint16_t)(left >= 16 ? 0xffff : left > 0 ? (1 << left) - 1 : 0);
+}
+
+T512 static void put_512(float *y, int64_t ldy, const float *t, int m,
+                         const struct span *span, int n_spans,
+                         const float *bias, float floor)
+{
+    __m512 low = _mm512_set1_ps(floor);
+
+    for (int k = 0; k < n_spans; k++, span++) {
+        __mmask16 first = lanes(span->n, 0), second = lanes(span->n, 1);
+        const float *from = t + span->from;
+        float *to = y + span->to;
+
+        for (int r = 0; r < m; r++, from += TILE_N, to += ldy) {
+            __m512 b = _mm512_set1_ps(bias ? bias[r] : 0);
+            __m512 v = _mm512_maskz_loadu_ps(first, from);
+
+            /* Of two numbers that do not compare it takes the second. */
+            v = _mm512_max_ps(low, _mm512_add_ps(v, b));
+            _mm512_mask_storeu_ps(to, first, v);
+            if (!second)
+                continue;
+            v = _mm512_maskz_loadu_ps(second, from + 16);
+            v = _mm512_max_ps(low, _mm512_add_ps(v, b));
+            _mm512_mask_storeu_ps(to + 16, second, v);
+        }
+    }
+}
+
 static void row_256(float *t, const float *a, const float *b, int64_t k)
 {
     for (int p = 0; p < 4; p++)
@@ -162,11 +214,11 @@ struct tile tile_best(void)
 {
 #if WIDE
     if (__builtin_cpu_supports("avx512f"))
-        return (struct tile){block_512, row_512};
+        return (struct tile){block_512, row_512, put_512};
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return (struct tile){block_256, row_256};
+        return (struct tile){block_256, row_256, plain_put};
 #endif
-    return (struct tile){plain_block, plain_row};
+    return (struct tile){plain_block, plain_row, plain_put};
 }
 
 /* -- packing ------------------------------------------------------------- */

@@ -19,9 +19,23 @@ typedef void tile_fn(float *t, const float *a, const float *b,
 /* One row of four panels, each k TILE_N after the one before it. */
 typedef void tile_row_fn(float *t, const float *a, const float *b, int64_t k);
 
+/* Columns of a tile that go next to each other: n of them from FROM on go to
+ * element TO of a row. */
+struct span {
+    int32_t from, n;
+    int64_t to;
+};
+
+/* y[r ldy + to + j] = t[r][from + j] + bias[r] for m rows and each span, at
+ * least floor. Without bias: 0. */
+typedef void tile_put_fn(float *y, int64_t ldy, const float *t, int m,
+                         const struct span *span, int n_spans,
+                         const float *bias, float floor);
+
 struct tile {
     tile_fn *block;
     tile_row_fn *row;
+    tile_put_fn *put;
 };
 
 /* The widest that this processor has. */

@@ -148,8 +148,11 @@ static bool prepares(ax_op op)
 {
     switch (op) {
     case AX_OP_Cast:
+    case AX_OP_Concat:
     case AX_OP_DequantizeLinear:
+    case AX_OP_Gather:
     case AX_OP_Reshape:
+    case AX_OP_Slice:
     case AX_OP_Squeeze:
     case AX_OP_Transpose:
     case AX_OP_Unsqueeze:

@@ -467,6 +467,68 @@ static void test_large(void)
     OK(differ(4, (int64_t[]){1, 3, 9, 7}) == 0);
 }
 
+static int below(int n)
+{
+    return (int)((noise() + 1) / 2 * (float)n) % n;
+}
+
+/* Windows of all kinds: maxima are the same, means nearly. */
+static void test_pools(void)
+{
+    int same = 0, near = 0, all = 200;
+
+    for (int i = 0; i < all; i++) {
+        int k = 1 + below(4), l = 1 + below(4), dil = 1 + below(2);
+        int64_t dims[] = {1 + below(2), 3, 9 + below(30), 9 + below(60)};
+
+        for (int mean = 0; mean < 2; mean++) {
+            build_new();
+            in_(4, (int)dims[0], 3, (int)dims[2], (int)dims[3]);
+            out_(op_(mean ? AX_OP_AveragePool : AX_OP_MaxPool, 1, 0u));
+            ints_attr("kernel_shape", 2, k, l);
+            ints_attr("strides", 2, i % 3 ? k : 1 + below(3),
+                      i % 3 ? l : 1 + below(3));
+            if (i % 2)
+                ints_attr("pads", 4, below(k), below(l), below(k), below(l));
+            if (i % 7 == 0)
+                ints_attr("dilations", 2, dil, 1);
+            if (mean)
+                int_attr("count_include_pad", i % 5 < 2);
+            if (mean)
+                near += differ(4, dims) < 1e-6;
+            else
+                same += differ(4, dims) == 0;
+        }
+    }
+    OK(same == all);
+    OK(near == all);
+}
+
+/* Pictures of all widths, whose rows end within tiles. */
+static void test_pictures(void)
+{
+    static float w[40 * 3 * 9], b[40];
+    int near = 0, all = 120;
+
+    for (size_t i = 0; i < sizeof w / sizeof *w; i++)
+        w[i] = noise();
+    for (int i = 0; i < 40; i++)
+        b[i] = noise();
+    for (int i = 0; i < all; i++) {
+        int k = 1 + below(3), out = 1 + below(40), step = 1 + i % 4 / 3;
+        int64_t dims[] = {1 + below(2), 3, 3 + below(20), 3 + below(70)};
+
+        build_new();
+        in_(4, (int)dims[0], 3, (int)dims[2], (int)dims[3]);
+        out_(op_(AX_OP_Conv, 3, 0u, flts(w, 4, out, 3, k, k),
+                 flts(b, 1, out)));
+        ints_attr("pads", 4, below(3), below(3), below(3), below(3));
+        ints_attr("strides", 2, step, step);
+        near += differ(4, dims) < 1e-5;
+    }
+    OK(near == all);
+}
+
 int main(void)
 {
     test_memory();
@@ -477,5 +539,7 @@ int main(void)
     test_loop();
     test_rows();
     test_large();
+    test_pools();
+    test_pictures();
     return tap_done();
 }
