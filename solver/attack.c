@@ -211,6 +211,12 @@ static ax_status confirm(struct attack *a, int p, float **out,
     return AX_OK;
 }
 
+/* The number between lo and hi that is next to v; lo if v is a NaN. */
+static float inside(float v, float lo, float hi)
+{
+    return v > lo ? v < hi ? v : hi : lo;
+}
+
 /* One step of all points against the gradient: of the size `rate` of the
  * box's sides, by the sign for odd points, in proportion for even ones. */
 static void descend(struct attack *a, const struct ax_conj *c, float rate)
@@ -244,9 +250,11 @@ static void descend(struct attack *a, const struct ax_conj *c, float rate)
 
             if (p & 1)
                 g = g > 0 ? 1.0f : g < 0 ? -1.0f : 0.0f;
+            /* A gradient that overflowed leads nowhere. */
+            g = fabsf(g) <= 1 ? g : 0.0f;
             a->step[at] = 0.5f * a->step[at] + g;
             to = x[at] - rate * width * a->step[at];
-            x[at] = to < a->lo[j] ? a->lo[j] : to > a->hi[j] ? a->hi[j] : to;
+            x[at] = inside(to, a->lo[j], a->hi[j]);
         }
     }
 }
@@ -311,11 +319,8 @@ static void keep_inside(struct attack *a)
 {
     float *x = points_x(a->points);
 
-    for (size_t i = 0; i < (size_t)a->prop->n_x * POINTS; i++) {
-        float lo = a->lo[i / POINTS], hi = a->hi[i / POINTS];
-
-        x[i] = x[i] < lo ? lo : x[i] > hi ? hi : x[i];
-    }
+    for (size_t i = 0; i < (size_t)a->prop->n_x * POINTS; i++)
+        x[i] = inside(x[i], a->lo[i / POINTS], a->hi[i / POINTS]);
 }
 
 /* The floats about a start differ by what the reals do not know of: every

@@ -47,6 +47,15 @@ acas() { # NET: sets net
     done
 }
 
+@test "gradients that overflow do not end the search" {
+    ax-import -o steep.axm "$root/tests/data/steep/net.onnx"
+    run --separate-stderr ax-prove -t 20 -p "$root/tests/data/steep/range.vnnlib" \
+        steep.axm
+    [ "$status" -eq 2 ]
+    [ "${lines[0]}" = unknown ]
+    [ -z "$stderr" ]
+}
+
 @test "the certificate does not depend on threads" {
     acas net_1_1
     p=$root/tests/data/acasxu/prop_3.vnnlib
