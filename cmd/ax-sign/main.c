@@ -117,7 +117,7 @@ static ax_status check(const struct args *a, const struct form *f,
         {a->trust, f->verifies, "--trust"},
         {a->strict, f->verifies && !a->detached, "--strict"},
         {a->json, f->verifies, "--json"},
-        {a->signature, f->verifies && a->detached, "--signature"},
+        {a->signature, f->verifies, "--signature"},
         {a->out, !f->verifies, "-o"},
         {a->comment, f->makes_signature && a->detached, "--comment"},
         {a->detached, !f->makes_key, "--detached"},
@@ -154,6 +154,7 @@ static ax_status run(struct args *a, int argc, char **argv,
     if (argc > 1)
         return ax_fail(err, AX_EUSAGE, "wants one file, has %d", argc);
     a->path = argc ? argv[0] : NULL;
+    a->detached |= f->verifies && a->signature;
     AX_TRY(check(a, f, err));
     if (!a->path)
         a->path = "-";

@@ -203,6 +203,8 @@ answer() { # N PROMPT LINE
     grep -q 'trusted comment: file:a.axm hashed' out
     ax-sign --detached -k k --comment "release 7" -o sig - <a.axm
     ax-sign verify --detached -k k.pub --signature sig - <a.axm | grep -q "release 7"
+    ax-sign verify -k k.pub --signature sig a.axm | grep -q "release 7"
+    refuses 64 "--strict is not for verify" ax-sign verify --strict -k k.pub --signature sig a.axm
     cp a.axm b.axm
     echo >>b.axm
     refuses 1 "not of these bytes" ax-sign verify --detached -k k.pub --signature sig b.axm
