@@ -578,43 +578,27 @@ static void job_free(struct job *j)
     free(j->result.x);
 }
 
-ax_status export_coq(FILE *f, struct export_claim *claim, struct ax_model *m,
-                     const char *text, size_t n, double budget,
-                     struct ax_err *err)
+ax_status export_coq(FILE *f, struct export_claim *claim,
+                     const struct export_question *q, struct ax_err *err)
 {
-    struct ax_net *net = NULL;
-    struct ax_prop *prop = NULL;
-    struct job j = {.f = f};
+    struct job j = {.f = f, .net = q->net, .prop = q->prop};
     int s = 0;
     ax_status st;
 
-    st = ax_model_identity(claim->identity, m, err);
-    if (st == AX_OK)
-        st = ax_net_lower(&net, m, err);
-    if (st == AX_OK)
-        st = ax_prop_read(&prop, text, n, net->nodes[0].n,
-                          net->nodes[net->n_nodes - 1].n, err);
-    if (st != AX_OK)
-        goto out;
-    if (prop->n_groups == 0) {
-        st = ax_fail(err, AX_EUNSUPPORTED,
-                     "nothing to prove: no input and output can satisfy the "
-                     "assertions of the property");
-        goto out;
-    }
-    j.net = net;
-    j.prop = prop;
-    j.groups = calloc(prop->n_groups + 1u, sizeof *j.groups);
+    if (j.prop->n_groups == 0)
+        return ax_fail(err, AX_EUNSUPPORTED,
+                       "nothing to prove: no input and output can satisfy "
+                       "the assertions of the property");
+    j.groups = calloc(j.prop->n_groups + 1u, sizeof *j.groups);
     st = j.groups ? layers(&j, err)
                   : ax_fail(err, AX_ENOMEM, "no memory for the tree");
     if (st == AX_OK)
-        st = prove(&j, budget, err);
+        st = prove(&j, q->budget, err);
     if (st == AX_OK)
-        st = estimate(&j, budget, err);
+        st = estimate(&j, q->budget, err);
     if (st != AX_OK)
         goto out;
     claim->violated = j.result.verdict == AX_VIOLATED;
-    memcpy(claim->digest, prop->digest, sizeof claim->digest);
     put_head(&j, claim->identity);
     st = put_network(&j, &s, err);
     if (st == AX_OK && j.result.verdict == AX_VIOLATED) {
@@ -627,7 +611,5 @@ ax_status export_coq(FILE *f, struct export_claim *claim, struct ax_model *m,
     }
 out:
     job_free(&j);
-    ax_prop_free(prop);
-    ax_net_free(net);
     return st;
 }

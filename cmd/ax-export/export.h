@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "ax/model.h"
+#include "ax/net.h"
 #include "ax/prop.h"
 
 /* What was written, for the manifest. */
@@ -13,23 +13,31 @@ struct export_claim {
     unsigned char identity[32], digest[32]; /* of model and property */
 };
 
-/* Write the property (n bytes of VNN-LIB, hostile) of the model as a theorem
- * of Coq, with the tree of a search made for it. budget: the seconds that the
- * search may take, and that coqc is estimated to take; 0: no limit.
+/* What is written: a property of a network. */
+struct export_question {
+    const struct ax_net *net;
+    const struct ax_prop *prop;
+    const char *text, *end; /* the property's VNN-LIB */
+    double budget;          /* in seconds; 0: no limit */
+};
+
+/* Write it as a theorem of Coq, with the tree of a search made for it. The
+ * budget is of the seconds that the search may take, and that coqc is
+ * estimated to take.
  * AX_NO: it is violated, and the theorem is that there is a counterexample.
  * AX_UNDECIDED: over the budget, or no proof was found. AX_EUNSUPPORTED: not
  * of the class that solver/coq covers. */
-ax_status export_coq(FILE *f, struct export_claim *claim, struct ax_model *m,
-                     const char *text, size_t n, double budget,
-                     struct ax_err *err) AX_MUST_CHECK;
+ax_status export_coq(FILE *f, struct export_claim *claim,
+                     const struct export_question *q, struct ax_err *err)
+    AX_MUST_CHECK;
 
 /* Write it as a question to an SMT solver, in SMT-LIB 2.6: unsat means that
- * it holds. budget: the seconds that a solver is estimated to take; 0: no
- * limit. AX_UNDECIDED: over the budget. AX_EUNSUPPORTED: there is no theory
- * for a node. */
+ * it holds. The budget is of the seconds that a solver is estimated to take.
+ * AX_UNDECIDED: over the budget. AX_EUNSUPPORTED: there is no theory for a
+ * node. */
 ax_status export_smtlib(FILE *f, struct export_claim *claim,
-                        struct ax_model *m, const char *text, size_t n,
-                        double budget, struct ax_err *err) AX_MUST_CHECK;
+                        const struct export_question *q, struct ax_err *err)
+    AX_MUST_CHECK;
 
 /* record.c: an obligation in the manifest that lies beside its file; there
  * is none for what is no file. */

@@ -52,8 +52,7 @@ static ax_status export_model(const char *model, const char *out_path,
 static const struct language {
     const char *name;
     ax_status (*write)(FILE *f, struct export_claim *claim,
-                       struct ax_model *m, const char *text, size_t n,
-                       double budget, struct ax_err *err);
+                       const struct export_question *q, struct ax_err *err);
 } languages[] = {
     {"coq", export_coq},
     {"smtlib", export_smtlib},
@@ -69,32 +68,71 @@ static const struct language *language(const char *name)
     return l->name ? l : NULL;
 }
 
+/* Read the network and the property (q->text) that a question is about. */
+static ax_status ask(struct export_question *q, struct ax_net **net,
+                     struct ax_prop **prop, struct export_claim *claim,
+                     const char *model, const char *property,
+                     struct ax_err *err)
+{
+    struct ax_model *m = NULL;
+    ax_status st = cmd_model_read(&m, model, err);
+
+    if (st == AX_OK)
+        st = ax_model_identity(claim->identity, m, err);
+    if (st == AX_OK) {
+        st = ax_net_lower(net, m, err);
+        if (st != AX_OK)
+            ax_fail_in(err, "%s", cmd_in_name(model));
+    }
+    if (st == AX_OK) {
+        const struct ax_net *of = *net;
+
+        st = ax_prop_read(prop, q->text, (size_t)(q->end - q->text),
+                          of->nodes[0].n, of->nodes[of->n_nodes - 1].n, err);
+        if (st != AX_OK)
+            ax_fail_in(err, "%s", cmd_in_name(property));
+    }
+    ax_model_free(m);
+    if (st != AX_OK)
+        return st;
+    q->net = *net;
+    q->prop = *prop;
+    memcpy(claim->digest, q->prop->digest, sizeof claim->digest);
+    return AX_OK;
+}
+
 /* Write it to a file. AX_NO: and it says that the property is violated. */
 static ax_status write_property(const struct language *to,
                                 struct export_claim *claim, const char *model,
                                 const char *out_path, const char *property,
                                 double budget, struct ax_err *err)
 {
-    struct ax_model *m = NULL;
+    struct export_question q = {.budget = budget};
+    struct ax_net *net = NULL;
+    struct ax_prop *prop = NULL;
     struct cmd_out out = {0};
     unsigned char *text = NULL;
     size_t n = 0;
     ax_status st;
 
     st = cmd_in_read(&text, &n, property, (size_t)1 << 30, err);
-    if (st == AX_OK)
-        st = cmd_model_read(&m, model, err);
+    if (st == AX_OK) {
+        q.text = (const char *)text;
+        q.end = q.text + n;
+        st = ask(&q, &net, &prop, claim, model, property, err);
+    }
     if (st == AX_OK)
         st = cmd_out_open(&out, out_path, 0, err);
     if (st == AX_OK)
-        st = to->write(out.f, claim, m, (const char *)text, n, budget, err);
+        st = to->write(out.f, claim, &q, err);
     if (st == AX_OK || st == AX_NO) {
         ax_status written = cmd_out_commit(&out, err);
 
         st = written == AX_OK ? st : written;
     }
     cmd_out_discard(&out);
-    ax_model_free(m);
+    ax_prop_free(prop);
+    ax_net_free(net);
     free(text);
     return st;
 }

@@ -691,27 +691,10 @@ static ax_status put_all(struct job *j, struct export_claim *claim,
 }
 
 ax_status export_smtlib(FILE *f, struct export_claim *claim,
-                        struct ax_model *m, const char *text, size_t n,
-                        double budget, struct ax_err *err)
+                        const struct export_question *q, struct ax_err *err)
 {
-    struct ax_net *net = NULL;
-    struct ax_prop *prop = NULL;
-    ax_status st;
+    struct job j = {
+        .f = f, .net = q->net, .prop = q->prop, .at = q->text, .end = q->end};
 
-    st = ax_model_identity(claim->identity, m, err);
-    if (st == AX_OK)
-        st = ax_net_lower(&net, m, err);
-    if (st == AX_OK)
-        st = ax_prop_read(&prop, text, n, net->nodes[0].n,
-                          net->nodes[net->n_nodes - 1].n, err);
-    if (st == AX_OK) {
-        struct job j = {
-            .f = f, .net = net, .prop = prop, .at = text, .end = text + n};
-
-        memcpy(claim->digest, prop->digest, sizeof claim->digest);
-        st = put_all(&j, claim, budget, err);
-    }
-    ax_prop_free(prop);
-    ax_net_free(net);
-    return st;
+    return put_all(&j, claim, q->budget, err);
 }

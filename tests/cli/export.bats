@@ -82,6 +82,16 @@ samples=$root/tests/formats/onnx
     [ ! -e c.smt2 ]
 }
 
+@test "a property that cannot be read is named" {
+    printf '(declare-const X_0 Real)\n(assert (>= X_0 oops))\n' >p.vnnlib
+    ax-import -o net.axm "$root/tests/data/tutorial/net.onnx"
+    for to in coq:X.v smtlib:x.smt2; do
+        refuses 65 "ax-export: p.vnnlib: 2:" \
+            ax-export --to "${to%:*}" -o "${to#*:}" -p p.vnnlib net.axm
+        [ ! -e "${to#*:}" ]
+    done
+}
+
 @test "numbers of VNN-LIB as SMT-LIB writes them" {
     ax-import -o a.axm "$root/tests/coq/tiny.onnx"
     cat >p.vnnlib <<'END'
