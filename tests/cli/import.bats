@@ -111,6 +111,7 @@ bad() { # SAMPLE WORDS
 @test "the format is told by content or by name" {
     gives 0 "onnx         ONNX models, operator sets 6 to 28
 gguf         GGUF files of llama.cpp, architecture llama
+tflite       TensorFlow Lite (LiteRT) files, float32 and quantised
 checkpoint   PyTorch checkpoints and safetensors, with --arch
 layers       descriptions of layers with their weights in them, JSON
 huggingface  folders with config.json and weights, of transformers" \

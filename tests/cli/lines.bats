@@ -14,6 +14,7 @@ ax-import --tensors legacy.pt
 ax-import --tensors some.safetensors
 ax-import folder
 ax-import llama.gguf
+ax-import image.tflite
 ax-show --diff net.axm net.axm
 ax-show net.axm
 ax-show --json proved.axm
@@ -59,6 +60,7 @@ prepare() {
     cp "$root"/tests/formats/torch/good/deflated.pt checkpoint.pt
     cp -r "$root"/tests/formats/hf/good/llama-shards folder
     cp "$root"/tests/formats/gguf/good/llama.gguf .
+    cp "$root"/tests/formats/tflite/good/image.tflite .
     echo '{"format": "ax.layers.v1", "layers": [{"type": "Linear"},
         {"type": "LeakyReLU"}, {"type": "Linear"}]}' >layers.json
     printf '0.5,-0.25\n' >input.csv
