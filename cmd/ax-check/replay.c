@@ -384,6 +384,8 @@ static int conj_holds(struct run *r, struct replay *p,
         evaluate(r, p, &p->net->nodes[k]);
     p->evaluated = true;
     out = all_hold(p, conj, false);
+    if (out == 0 && p->ieee32) /* another execution may */
+        return -1;
     return out == 1 ? in : out;
 }
 
@@ -420,6 +422,7 @@ void counterexample_check(struct run *r, struct claim *c)
     if (is == 1)
         return;
     refuse(r, is < 0 ? UNDECIDED : REJECTED,
-           is < 0 ? "the enclosure is too wide to tell"
+           is < 0 ? p.ieee32 ? "the execution that is looked at does not tell"
+                             : "the enclosure is too wide to tell"
                   : "the input makes no conjunction true");
 }

@@ -106,7 +106,7 @@ static ax_status ask_checker(FILE *f, struct ax_err *err)
     if (WEXITSTATUS(status) == 2)
         return ax_fail(err, AX_UNDECIDED,
                        "ax-check cannot tell whether the counterexample is "
-                       "one: its enclosure is too wide");
+                       "one");
     if (WEXITSTATUS(status) != 0)
         return ax_fail(err, AX_EBUG,
                        "ax-check does not accept the certificate (exit %d): "

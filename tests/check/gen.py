@@ -694,12 +694,14 @@ net.node('Max', ['c', 'k'], ['y'])
 net.output('c')
 net.output('y')
 net.canonical()
-for name, op, v in (('yes', '<=', 1), ('no', '>', 1), ('below-no', '<', 1)):
+for name, op, v, x in (('yes', '<=', 1, 1.0), ('open', '>', 1, 1.0),
+                       ('below-open', '<', 1, 1.0),
+                       ('outside-no', '<=', 1, 2.0)):
     text = (declare(1, 2) + box([('0', '1')]) +
             '(assert (and (%s Y_0 %d) (<= Y_1 3)))\n' % (op, v)).encode()
     write('ieee-cex-' + name, net, text, 'counterexample',
-          head(b'AXCX', net, text, True) + struct.pack('<If', 1, 1.0))
-    assert R.refuted(net, text, [F(1)]) == (name == 'no')
+          head(b'AXCX', net, text, True) + struct.pack('<If', 1, x))
+    assert R.refuted(net, text, [F(x)]) == (name == 'open')
 net = Model()
 net.input('x', [1, 1])
 net.const('h', [1], [2.0 ** -24])

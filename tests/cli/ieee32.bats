@@ -65,6 +65,16 @@ END
     run -0 ax-check --semantics ieee32 --quiet out.axm
 }
 
+@test "what one execution shows and another does not is undecided" {
+    cd "$BATS_TEST_TMPDIR"
+    order
+    below 0.5
+    run -1 ax-prove --semantics ieee32 --cert -o out.axm -p p.vnnlib "$net"
+    run -2 ax-check --semantics ieee32 out.axm p.vnnlib
+    [[ $output == "undecided: violated under ieee32, p.vnnlib: the execution"* ]]
+    run -2 ax-prove --semantics ieee32 --check -p p.vnnlib "$net"
+}
+
 @test "nothing is called proved that some execution makes false" {
     for f in "$root"/tests/data/soundness/*.onnx; do
         ax-import -o "$BATS_TEST_TMPDIR/net.axm" "$f"
