@@ -9,14 +9,17 @@ static int64_t whole_tiles(int64_t n)
     return (n + TILE_N - 1) / TILE_N * TILE_N;
 }
 
-/* Which way takes less, in columns times rows: those of whole tiles, 20 more
- * rows to gather, and a step and a half of one lane to put a number across.
- */
+/* Gathering a panel takes about as long as so many rows of it. */
+#define GATHER 8
+
+/* Which way takes less, in columns times rows: those of whole tiles, the rows
+ * that gathering takes, and a step and a half of one lane to put a number
+ * across. */
 static bool is_turned(const struct shape *s)
 {
     int64_t straight = whole_tiles(s->columns) *
-                       (s->out + (s->slides ? 0 : 20));
-    int64_t turned = s->places * (whole_tiles(s->out) + 20) +
+                       (s->out + (s->slides ? 0 : GATHER));
+    int64_t turned = s->places * (whole_tiles(s->out) + GATHER) +
                      s->places * s->out * 24 / s->k;
 
     return turned < straight;
@@ -41,9 +44,9 @@ ax_status picture_resolve(struct shape *s, const struct ax_call *c,
     s->places = w->out[1] * w->out[2];
     s->padded = s->height != w->in[1] || s->width != w->in[2];
     s->columns = (w->out[1] - 1) * s->width + w->out[2];
-    /* Gathering a panel takes about as long as 20 rows of it. */
     s->slides = w->stride[1] == 1 && w->stride[2] == 1 &&
-                s->columns * s->out <= s->places * (s->out + 20);
+                whole_tiles(s->columns) * s->out <=
+                    whole_tiles(s->places) * (s->out + GATHER);
     if (!s->slides)
         s->columns = s->places;
     s->turned = is_turned(s);
@@ -163,18 +166,78 @@ static void gather_run(cpu_word *restrict to, const cpu_word *restrict x,
         RUN(n, stride);
 }
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+#define T512 __attribute__((target("avx512f")))
+
+/* As gather_run, up to 16 columns at a time under a mask; false: another
+ * stride. */
+T512 static bool gather_512(cpu_word *to, const cpu_word *x,
+                            const int32_t *off, int64_t k, int64_t n,
+                            int64_t width, int64_t stride)
+{
+    const __m512i even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14,
+                                          12, 10, 8, 6, 4, 2, 0);
+
+    if (stride > 2)
+        return false;
+    for (; n > 0; n -= 16, to += 16, x += 16 * stride) {
+        uint32_t m = n < 16 ? ((uint32_t)1 << n) - 1 : 0xffff;
+        uint32_t in = n < 16 ? ((uint32_t)1 << (2 * n - 1)) - 1 : 0x7fffffff;
+        __mmask16 low = (__mmask16)in, high = (__mmask16)(in >> 16);
+
+        if (stride == 1)
+            for (int64_t i = 0; i < k; i++)
+                _mm512_mask_storeu_epi32(
+                    to + i * width, (__mmask16)m,
+                    _mm512_maskz_loadu_epi32((__mmask16)m, x + off[i]));
+        else
+            for (int64_t i = 0; i < k; i++)
+                _mm512_mask_storeu_epi32(
+                    to + i * width, (__mmask16)m,
+                    _mm512_permutex2var_epi32(
+                        _mm512_maskz_loadu_epi32(low, x + off[i]), even,
+                        _mm512_maskz_loadu_epi32(high, x + off[i] + 16)));
+    }
+    return true;
+}
+
+static bool by_512(void)
+{
+    return __builtin_cpu_supports("avx512f");
+}
+#else
+static bool gather_512(cpu_word *to, const cpu_word *x, const int32_t *off,
+                       int64_t k, int64_t n, int64_t width, int64_t stride)
+{
+    (void)to, (void)x, (void)off, (void)k, (void)n, (void)width, (void)stride;
+    return false;
+}
+
+static bool by_512(void)
+{
+    return false;
+}
+#endif
+
 /* n columns of a panel of WIDTH, zeros after them: run by run, each of which
  * lies in one row of the output. */
 static void gather(cpu_word *to, const cpu_word *x, const int32_t *off,
                    const int32_t *start, int64_t k, int64_t n, int64_t width,
                    int64_t stride)
 {
+    bool wide = by_512();
+
     for (int64_t i = 0; i < k && n < width; i++)
         memset(to + i * width + n, 0, (size_t)(width - n) * sizeof *to);
     for (int64_t at = 0, end; at < n; at = end) {
         for (end = at + 1; end < n && start[end] - start[end - 1] == stride;)
             end++;
-        gather_run(to + at, x + start[at], off, k, end - at, width, stride);
+        if (!wide || !gather_512(to + at, x + start[at], off, k, end - at,
+                                 width, stride))
+            gather_run(to + at, x + start[at], off, k, end - at, width,
+                       stride);
     }
 }
 

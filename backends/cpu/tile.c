@@ -203,6 +203,58 @@ T512 static void put_512(float *y, int64_t ldy, const float *t, int m,
     }
 }
 
+/* Sixteen rows of 16 as columns: by pairs of one number, two, four, eight. */
+T512 static inline void turn_16(__m512 v[16])
+{
+    __m512 w[16];
+
+    _Pragma("GCC unroll 8") for (int i = 0; i < 16; i += 2)
+    {
+        w[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        w[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+    _Pragma("GCC unroll 4") for (int i = 0; i < 16; i += 4)
+    {
+        v[i] = _mm512_shuffle_ps(w[i], w[i + 2], 0x44);
+        v[i + 1] = _mm512_shuffle_ps(w[i], w[i + 2], 0xee);
+        v[i + 2] = _mm512_shuffle_ps(w[i + 1], w[i + 3], 0x44);
+        v[i + 3] = _mm512_shuffle_ps(w[i + 1], w[i + 3], 0xee);
+    }
+    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++)
+    {
+        w[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
+        w[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd);
+        w[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
+        w[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
+    }
+    _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
+    {
+        v[i] = _mm512_shuffle_f32x4(w[i], w[i + 8], 0x88);
+        v[i + 8] = _mm512_shuffle_f32x4(w[i], w[i + 8], 0xdd);
+    }
+}
+
+/* to[i m + r] for i of 16 whole columns at a time. Returns how many i were
+ * done. */
+T512 static int64_t pack_rows_512(float *to, const float *a, int64_t lda,
+                                  int64_t k, int m)
+{
+    __mmask16 rows = (__mmask16)((1 << m) - 1);
+    int64_t i = 0;
+
+    for (; i + 16 <= k; i += 16, a += 16) {
+        __m512 v[16];
+
+        _Pragma("GCC unroll 16") for (int r = 0; r < 16; r++)
+            v[r] = _mm512_maskz_loadu_ps(r < m ? 0xffff : 0,
+                                         a + (r < m ? r : 0) * lda);
+        turn_16(v);
+        _Pragma("GCC unroll 16") for (int j = 0; j < 16; j++)
+            _mm512_mask_storeu_ps(to + (i + j) * m, rows, v[j]);
+    }
+    return i;
+}
+
 static void row_256(float *t, const float *a, const float *b, int64_t k)
 {
     for (int p = 0; p < 4; p++)
@@ -245,7 +297,13 @@ void tile_pack(float *to, const float *b, int64_t ldb, int64_t n, int64_t k,
 
 void tile_pack_rows(float *to, const float *a, int64_t lda, int64_t k, int m)
 {
-    for (int64_t i = 0; i < k; i++)
+    int64_t i = 0;
+
+#if WIDE
+    if (__builtin_cpu_supports("avx512f"))
+        i = pack_rows_512(to, a, lda, k, m);
+#endif
+    for (; i < k; i++)
         for (int r = 0; r < m; r++)
             to[i * m + r] = a[r * lda + i];
 }

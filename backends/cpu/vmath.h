@@ -18,19 +18,17 @@ static inline float vm_power(int32_t n)
     return f;
 }
 
-/* e^x = 2^n e^r, |r| at most ln(2)/2; the power goes on in two steps, for
- * results that are denormal or infinite. */
-static inline float vm_exp(float x)
+/* e^x = 2^n e^r, |r| at most ln(2)/2: n in *power, e^r is returned. For x
+ * within [-104, 89]. */
+static inline float vm_exp_parts(int32_t *power, float x)
 {
     const float shift = 12582912.0f; /* 1.5 2^23: adding it rounds */
     float n, r, p, m;
-    int32_t i, half;
+    int32_t i;
 
-    x = x > 89.0f ? 89.0f : x;
-    x = x < -104.0f ? -104.0f : x;
     m = x * 1.44269504f + shift;
     memcpy(&i, &m, sizeof i);
-    i -= 0x4b400000;
+    *power = i - 0x4b400000;
     n = m - shift;
     r = x - n * 0.693145752f;
     r = r - n * 1.42860677e-6f;
@@ -40,11 +38,32 @@ static inline float vm_exp(float x)
     p = p * r + 4.16657959e-2f;
     p = p * r + 1.66666655e-1f;
     p = p * r + 5.00000012e-1f;
-    p = p * (r * r) + r + 1.0f;
+    return p * (r * r) + r + 1.0f;
+}
+
+/* The power goes on in two steps, for results that are denormal or
+ * infinite. */
+static inline float vm_exp(float x)
+{
+    int32_t i, half;
+    float p;
+
+    x = x > 89.0f ? 89.0f : x;
+    x = x < -104.0f ? -104.0f : x;
+    p = vm_exp_parts(&i, x);
     /* Of NaN, i is anything, and the product is NaN. */
     i = i > 200 ? 200 : i < -200 ? -200 : i;
     half = i / 2;
     return p * vm_power(half) * vm_power(i - half);
+}
+
+/* For x within [0, 80]. */
+static inline float vm_exp_near(float x)
+{
+    int32_t i;
+    float p = vm_exp_parts(&i, x);
+
+    return p * vm_power(i);
 }
 
 /* 0 where the true value is denormal. */
@@ -63,7 +82,9 @@ static inline float vm_tanh(float x)
     p = p * z + 1.33314422e-1f;
     p = p * z - 3.33332819e-1f;
     p = p * z * x + x;
-    far = copysignf(1 - 2 / (vm_exp(2 * a) + 1), x);
+    /* From 10 on it rounds to 1; so it does for NaN, which is put back. */
+    far = copysignf(1 - 2 / (vm_exp_near(2 * (a < 10.0f ? a : 10.0f)) + 1),
+                    x);
     return a < 0.625f ? p : a == a ? far : x;
 }
 
