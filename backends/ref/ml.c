@@ -140,7 +140,7 @@ static void linear_row(float *z, const float *x, int64_t columns,
         for (int i = 0; i < ASIDE; i++)
             from[i] = coef + (t + (i < n ? i : 0)) * columns;
         for (int64_t k = 0; k < columns; k++)
-            for (int i = 0; i < ASIDE; i++)
+            _Pragma("GCC unroll 8") for (int i = 0; i < ASIDE; i++)
                 sum[i] += x[k] * from[i][k];
         for (int64_t i = 0; i < n; i++)
             z[t + i] = sum[i] + (intercepts ? intercepts->floats[t + i] : 0);
