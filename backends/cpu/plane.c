@@ -100,11 +100,34 @@ T512 static void two_by_two_512(float *y, const float *a, const float *b,
     }
 }
 
+/* y [n] from COUNT lines STEP apart: sums, or the largest. */
+T512 static void join_512(float *y, const float *x, int64_t step,
+                          int64_t count, int64_t n, bool max)
+{
+    for (int64_t j = 0; j < n; j += 16, x += 16) {
+        __mmask16 m = (__mmask16)(n - j < 16 ? (1 << (n - j)) - 1 : 0xffff);
+        __m512 v = _mm512_maskz_loadu_ps(m, x);
+
+        for (int64_t l = 1; l < count; l++) {
+            __m512 z = _mm512_maskz_loadu_ps(m, x + l * step);
+
+            v = max ? max_512(z, v) : _mm512_add_ps(v, z);
+        }
+        _mm512_mask_storeu_ps(y + j, m, v);
+    }
+}
+
 static bool wide(void)
 {
     return __builtin_cpu_supports("avx512f");
 }
 #else
+static void join_512(float *y, const float *x, int64_t step, int64_t count,
+                     int64_t n, bool max)
+{
+    (void)y, (void)x, (void)step, (void)count, (void)n, (void)max;
+}
+
 static void two_by_two_512(float *y, const float *a, const float *b,
                            int64_t n)
 {
@@ -158,29 +181,31 @@ static const float *join_lines(const struct pooling *p, const float *x,
                                int64_t i)
 {
     const struct ax_window *w = p->w;
-    int64_t n = w->in[2], lines = 0;
-    const float *first = NULL;
+    int64_t n = w->in[2], step = w->dilation[1] * n, from, to, at;
 
-    for (int64_t a = 0; a < w->kernel[1]; a++) {
-        int64_t line = i * w->stride[1] - w->begin[1] + a * w->dilation[1];
-
-        if (line < 0 || line >= w->in[1])
-            continue;
-        if (lines++ == 0) {
-            first = x + line * n;
-            continue;
-        }
-        if (lines == 2)
-            memcpy(p->room, first, (size_t)n * sizeof *x);
-        (p->max ? line_max : line_sum)(p->room, x + line * n, n, 1);
-    }
-    for (int64_t j = 0; j < n && lines == 0; j++)
+    /* Of places along the window, those that lie inside. */
+    at = i * w->stride[1] - w->begin[1];
+    from = at < 0 ? (-at + w->dilation[1] - 1) / w->dilation[1] : 0;
+    to = at < w->in[1] ? (w->in[1] - 1 - at) / w->dilation[1] + 1 : 0;
+    to = to < w->kernel[1] ? to : w->kernel[1];
+    for (int64_t j = 0; j < n && from >= to; j++)
         p->room[j] = p->max ? -HUGE_VALF : 0;
-    return lines == 1 ? first : p->room;
+    if (from >= to)
+        return p->room;
+    x += at * n + from * step;
+    if (to - from == 1)
+        return x;
+    if (p->wide) {
+        join_512(p->room, x, step, to - from, n, p->max);
+        return p->room;
+    }
+    memcpy(p->room, x, (size_t)n * sizeof *x);
+    for (int64_t l = 1; l < to - from; l++)
+        (p->max ? line_max : line_sum)(p->room, x + l * step, n, 1);
+    return p->room;
 }
 
-/* Sums of N elements of each K next to each other: too few for vectors. */
-static void sum_each(float *y, const float *x, int64_t n, int64_t k)
+static inline void sum_runs(float *y, const float *x, int64_t n, int64_t k)
 {
     for (int64_t j = 0; j < n; j++, x += k) {
         float sum = 0;
@@ -188,6 +213,25 @@ static void sum_each(float *y, const float *x, int64_t n, int64_t k)
         for (int64_t b = 0; b < k; b++)
             sum += x[b];
         y[j] = sum;
+    }
+}
+
+/* Sums of N elements of each K next to each other, the usual numbers as
+ * constants: too few for vectors. */
+static void sum_each(float *y, const float *x, int64_t n, int64_t k)
+{
+    switch (k) {
+    case 2:
+        sum_runs(y, x, n, 2);
+        break;
+    case 3:
+        sum_runs(y, x, n, 3);
+        break;
+    case 4:
+        sum_runs(y, x, n, 4);
+        break;
+    default:
+        sum_runs(y, x, n, k);
     }
 }
 
