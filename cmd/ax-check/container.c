@@ -8,9 +8,14 @@
 #include <string.h>
 #include <zstd.h>
 
+static bool zstd_next(struct bytes b)
+{
+    return b.n >= 4 && little(b.p, 4) == ZSTD_MAGICNUMBER;
+}
+
 /* The file is read, not mapped: what was hashed is what is used, whatever
  * happens to the file meanwhile. */
-struct bytes file_read(struct run *r, const char *path)
+struct bytes file_read(struct run *r, const char *path, uint64_t most)
 {
     uint64_t room = 65536, n = 0;
     unsigned char *data = get(r, room, 1);
@@ -24,6 +29,11 @@ struct bytes file_read(struct run *r, const char *path)
                                                    : IO_ERROR,
                "%s", strerror(wrong));
     for (; got > 0; n += got) {
+        must(r,
+             most || n < 4 || zstd_next((struct bytes){data, 4}) ||
+                 memcmp(data, "AXM\1", 4) == 0,
+             "not an axm container of version 1");
+        must(r, !most || n <= most, "it is too large");
         data = grow(r, data, n, &room, 1);
         got = fread(data + n, 1, (size_t)(room - n), in);
     }
@@ -54,11 +64,6 @@ static struct bytes unzip(struct run *r, struct bytes b, uint64_t most)
     ZSTD_freeDCtx(how);
     must(r, good, "a compressed frame is damaged");
     return (struct bytes){data, (size_t)size};
-}
-
-static bool zstd_next(struct bytes b)
-{
-    return b.n >= 4 && little(b.p, 4) == ZSTD_MAGICNUMBER;
 }
 
 /* The frames of the zstd profile, up to the first skippable one. */

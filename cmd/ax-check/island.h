@@ -123,7 +123,8 @@ struct container {
     uint64_t n_att;
 };
 
-struct bytes file_read(struct run *r, const char *path); /* "-": stdin */
+/* "-": stdin. At most so many bytes; 0: a container, of any size. */
+struct bytes file_read(struct run *r, const char *path, uint64_t most);
 void container_read(struct run *r, struct container *c, struct bytes file);
 
 /* vnnlib.c: a property in the normal form of ax-cert(5). */

@@ -77,7 +77,8 @@ struct task {
     const char *model, *property, *certificate;
     bool json, quiet, progress;
     struct container c;
-    struct bytes text; /* of the property; p == NULL if it is not given */
+    struct bytes text;     /* of the property; p == NULL if it is not given */
+    struct bytes evidence; /* the file of -c */
     unsigned char digest[32];
     struct claim *claims;
     uint64_t n, n_cex;
@@ -209,7 +210,7 @@ static void find_claims(struct run *r, struct task *t)
 {
     t->claims = get(r, t->c.n_att + 1, sizeof *t->claims);
     if (t->certificate)
-        add_claim(r, t, file_read(r, t->certificate), false);
+        add_claim(r, t, t->evidence, false);
     for (uint64_t i = 0; !t->certificate && i < t->c.n_att; i++) {
         const struct attachment *a = &t->c.att[i];
         bool is_cex = bytes_are(a->type, "counterexample");
@@ -290,20 +291,28 @@ int main(int argc, char **argv)
     read_options(&task, argc, argv);
     at = task.model;
     if (setjmp(run.out) != 0) {
-        fprintf(stderr, "ax-check: %s: %s\n", at, run.msg);
+        fputs("ax-check: ", stderr);
+        for (const char *c = at; *c; c++)
+            fputc((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c, stderr);
+        fprintf(stderr, ": %s\n", run.msg);
         if (reading && task.n == task.n_cex && run.code == MALFORMED)
             run.code = UNDECIDED; /* counterexamples to a foreign network */
         give_all(&run);
         finish(run.code);
     }
-    container_read(&run, &task.c, file_read(&run, at));
+    container_read(&run, &task.c, file_read(&run, at, 0));
     if (task.property) {
         at = task.property;
-        task.text = file_read(&run, at);
+        task.text = file_read(&run, at, 1 << 30);
         sha256(task.digest, task.text);
-        at = task.model;
     }
+    if (task.certificate) {
+        at = task.certificate;
+        task.evidence = file_read(&run, at, UINT32_MAX);
+    } else
+        at = task.model;
     find_claims(&run, &task);
+    at = task.model;
     reading = true;
     graph_read(&run, &task.net, &task.c.model);
     net_quantise(&run, &task.net);

@@ -68,3 +68,21 @@ END
             $output == *'nothing to check'* ]]
     done
 }
+
+@test "messages are about the file that is wrong, in one line" {
+    ax-import -o net.axm "$root/tests/data/tutorial/net.onnx"
+    cp "$root/tests/data/tutorial/safe.vnnlib" p.vnnlib
+    echo junk >cert
+    refuses 65 "ax-check: cert: " ax-check -c cert net.axm p.vnnlib
+    refuses 66 "ax-check: none: " ax-check -c none net.axm p.vnnlib
+    name=$(printf 'a\nb\033[31mc.axm')
+    echo junk >"$name"
+    refuses 65 "ax-check: a?b?[31mc.axm: " ax-check "$name"
+    [ "${#stderr_lines[@]}" -eq 1 ]
+}
+
+@test "what does not begin as a container is not read to its end" {
+    truncate -s 1T huge
+    refuses 65 "ax-check: huge: not an axm container" ax-check huge
+    refuses 65 "not an axm container" ax-check /dev/zero
+}
