@@ -42,10 +42,11 @@ static size_t packed_size(const struct shape *s)
 }
 
 static ax_status prepare(struct direct **out, struct ax_call *c,
-                         const struct shape *s, const float *weight,
-                         void **state, struct ax_err *err)
+                         const struct shape *s, void **state,
+                         struct ax_err *err)
 {
     struct direct *d = *state;
+    const float *weight;
 
     if (d && d->channels == c->in[0]->dims[1] &&
         memcmp(&d->w, s->w, sizeof d->w) == 0) {
@@ -65,8 +66,10 @@ static ax_status prepare(struct direct **out, struct ax_call *c,
         return ax_fail(err, AX_ENOMEM, "no memory for a convolution");
     d->w = *s->w;
     d->channels = c->in[0]->dims[1];
-    if (d->weight)
+    if (d->weight) {
+        AX_TRY(cpu_in(&weight, c, 1, err));
         pack_weight(d->weight, weight, s);
+    }
     picture_offsets(d->off, d->line, s);
     *out = d;
     return AX_OK;
@@ -285,6 +288,12 @@ static void one_channel(float *y, const float *x, const float *weight,
  * --------------------------------------------------------------
  */
 
+/* Too few rows for tiles? */
+static bool by_channels(const struct shape *s)
+{
+    return s->in == 1 && s->out < 4;
+}
+
 /* One group of one picture. */
 static void one_group(struct work *k, float *padded, const float *x,
                       const float *weight, const float *plain)
@@ -296,7 +305,7 @@ static void one_group(struct work *k, float *padded, const float *x,
         x = padded;
     }
     k->picture.x = (const void *)x;
-    if (s->in == 1 && s->out < 4)
+    if (by_channels(s))
         for (int64_t o = 0; o < s->out; o++)
             one_channel(k->y + o * s->places, x, plain + o * s->k, s,
                         k->bias ? k->bias[o] : 0, k->floor);
@@ -307,8 +316,9 @@ static void one_group(struct work *k, float *padded, const float *x,
 
 /* What is read, in float32. */
 struct inputs {
-    const float *x, *weight, *bias; /* no bias: NULL */
-    const float *packed;            /* the weight */
+    const float *x, *bias; /* no bias: NULL */
+    const float *weight;   /* NULL: only packed is read */
+    const float *packed;   /* the weight */
 };
 
 static void all_groups(const struct inputs *in, struct work *k, float *padded,
@@ -322,7 +332,7 @@ static void all_groups(const struct inputs *in, struct work *k, float *padded,
         for (int64_t g = 0; g < s->groups; g++) {
             k->bias = in->bias ? in->bias + g * s->out : NULL;
             one_group(k, padded, x, in->packed + g * picture_weight(s),
-                      in->weight + g * s->out * s->k);
+                      in->weight ? in->weight + g * s->out * s->k : NULL);
             x += s->in * plane;
             k->y += s->out * s->places;
         }
@@ -358,10 +368,11 @@ static ax_status read_inputs(struct inputs *in, struct work *k,
     void *p;
 
     AX_TRY(cpu_in(&in->x, c, 0, err));
-    AX_TRY(cpu_in(&in->weight, c, 1, err));
     if (ax_call_has(c, 2))
         AX_TRY(cpu_in(&in->bias, c, 2, err));
-    AX_TRY(prepare(&d, c, k->s, in->weight, state, err));
+    AX_TRY(prepare(&d, c, k->s, state, err));
+    if (!d->weight || by_channels(k->s))
+        AX_TRY(cpu_in(&in->weight, c, 1, err));
     k->d = d;
     k->picture = (struct picture){.s = k->s, .off = d->off, .line = d->line};
     in->packed = d->weight;

@@ -45,8 +45,8 @@ static float squares_of(const float *restrict x, size_t n, float from)
 /* -- ReduceMean, ReduceSum ------------------------------------------------
  */
 
-/* The axes are the last ones: how many; 0: they are not, or unknown. */
-static int last_axes(const struct ax_call *c, int rank)
+/* Which axes go, one bit each; 0: none, or unknown. */
+static uint32_t axes_of(const struct ax_call *c, int rank)
 {
     const struct ax_attr *a = ax_node_attr(c->node, "axes");
     const int64_t *axes = NULL;
@@ -69,10 +69,18 @@ static int last_axes(const struct ax_call *c, int rank)
             return 0;
         seen |= 1u << at;
     }
-    for (size_t i = 0; i < n; i++)
-        if (!(seen >> (rank - 1 - (int)i) & 1))
-            return 0;
-    return (int)n;
+    return seen;
+}
+
+/* The axes are the last ones: how many; 0: they are not, or unknown. */
+static int last_axes(const struct ax_call *c, int rank)
+{
+    uint32_t seen = axes_of(c, rank);
+    int n = 0;
+
+    while (n < rank && (seen >> (rank - 1 - n) & 1))
+        n++;
+    return n && seen >> (rank - n) << (rank - n) == seen ? n : 0;
 }
 
 static ax_status reduce(struct ax_call *c, struct ax_err *err)
@@ -102,6 +110,54 @@ static ax_status reduce(struct ax_call *c, struct ax_err *err)
         float sum = sum_of((const float *)x->data + r * n, n);
 
         ((float *)c->out[0]->data)[r] = mean ? sum / (float)n : sum;
+    }
+    return AX_OK;
+}
+
+CPU_CLONES
+static void larger_of(float *restrict y, const float *restrict x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
+}
+
+/* Axes that follow each other, and something after them: whole lines. */
+static ax_status reduce_max(struct ax_call *c, struct ax_err *err)
+{
+    bool keep = ax_node_int(c->node, "keepdims", 1) != 0;
+    int64_t dims[AX_RANK_MAX], outer = 1, gone = 1, inner = 1;
+    int rank = 0, first, end;
+    const float *x;
+    uint32_t axes;
+    float *y;
+
+    if (!cpu_f32(c, 0) || ax_tensor_count(c->in[0]) == 0)
+        return AX_NO;
+    axes = axes_of(c, c->in[0]->rank);
+    if (axes == 0)
+        return AX_NO;
+    first = __builtin_ctz(axes);
+    end = 32 - __builtin_clz(axes);
+    if (axes >> first != UINT32_MAX >> (32 - (end - first)))
+        return AX_NO;
+    for (int i = 0; i < c->in[0]->rank; i++) {
+        int64_t n = c->in[0]->dims[i];
+        bool goes = axes >> i & 1;
+
+        *(goes ? &gone : i < first ? &outer : &inner) *= n;
+        if (!goes || keep)
+            dims[rank++] = goes ? 1 : n;
+    }
+    if (inner < 16)
+        return AX_NO;
+    AX_TRY(ax_call_out(c, 0, AX_F32, rank, dims, err));
+    x = c->in[0]->data;
+    y = c->out[0]->data;
+    for (int64_t o = 0; o < outer; o++, y += inner) {
+        memcpy(y, x, (size_t)inner * sizeof *y);
+        x += inner;
+        for (int64_t k = 1; k < gone; k++, x += inner)
+            larger_of(y, x, (size_t)inner);
     }
     return AX_OK;
 }
@@ -179,9 +235,10 @@ static ax_status transpose(struct ax_call *c, struct ax_err *err)
 {
     const struct ax_attr *perm = ax_node_attr(c->node, "perm");
     int64_t dims[AX_RANK_MAX], step[AX_RANK_MAX], own[AX_RANK_MAX];
-    int64_t at[AX_RANK_MAX] = {0}, from = 0, planes = 1;
+    int64_t at[AX_RANK_MAX] = {0}, from = 0, planes = 1, last = -1;
     const struct ax_tensor *x = c->in[0];
     uint32_t seen = 0, *y;
+    bool moves = false;
     int rank = x->rank;
 
     if (rank < 2 || ax_dtype_size(x->dtype) != 4 || ax_tensor_count(x) == 0 ||
@@ -200,7 +257,11 @@ static ax_status transpose(struct ax_call *c, struct ax_err *err)
         dims[i] = x->dims[of];
         step[i] = own[of];
         planes *= i < rank - 2 ? dims[i] : 1;
+        moves = moves || (dims[i] != 1 && of < last);
+        last = dims[i] != 1 ? of : last;
     }
+    if (!moves) /* only dimensions of one element do */
+        return ax_call_view(c, 0, 0, rank, dims, err);
     AX_TRY(ax_call_out(c, 0, x->dtype, rank, dims, err));
     y = c->out[0]->data;
     for (int64_t p = 0; p < planes; p++) {
@@ -248,6 +309,7 @@ static ax_status pad(struct ax_call *c, struct ax_err *err)
 const struct ax_kernel cpu_rows[] = {
     {"LayerNormalization", layer_norm, NULL, NULL},
     {"Pad", pad, NULL, NULL},
+    {"ReduceMax", reduce_max, NULL, NULL},
     {"ReduceMean", reduce, NULL, "m"},
     {"ReduceSum", reduce, NULL, "s"},
     {"Transpose", transpose, NULL, NULL},
