@@ -12,6 +12,12 @@
 
 /* ---- files in the laboratory ---- */
 
+static ax_status trouble(const char *path, struct ax_err *err)
+{
+    return ax_fail(err, errno == ENOMEM ? AX_ENOMEM : AX_EIO, "%s: %s", path,
+                   strerror(errno));
+}
+
 static ax_status put_file(const struct lab *lab, const char *folder,
                           const char *name, const void *data, size_t n,
                           struct ax_err *err)
@@ -23,26 +29,29 @@ static ax_status put_file(const struct lab *lab, const char *folder,
     snprintf(path, sizeof path, "%s/%s/%s", lab->scratch, folder, name);
     f = fopen(path, "wbxe");
     if (!f)
-        return ax_fail(err, AX_EIO, "%s: %s", path, strerror(errno));
+        return trouble(path, err);
     bad = fwrite(data, 1, n, f) != n;
     if (fclose(f) || bad)
-        return ax_fail(err, AX_EIO, "%s: %s", path, strerror(errno));
+        return trouble(path, err);
     return AX_OK;
 }
 
 /* Forget what is in a folder of the laboratory. */
-static void clear(const struct lab *lab, const char *folder)
+static ax_status clear(const struct lab *lab, const char *folder,
+                       struct ax_err *err)
 {
     char path[PATH_MAX + 32];
     DIR *d;
 
     snprintf(path, sizeof path, "%s/%s", lab->scratch, folder);
     d = opendir(path);
-    for (const struct dirent *e; d && (e = readdir(d));)
+    if (!d)
+        return trouble(path, err);
+    for (const struct dirent *e; (e = readdir(d));)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
             (void)unlinkat(dirfd(d), e->d_name, 0);
-    if (d)
-        closedir(d);
+    closedir(d);
+    return AX_OK;
 }
 
 /* ---- running ---- */
@@ -339,7 +348,7 @@ static ax_status run_coq(struct lab *lab, const struct obligation *o,
         return AX_OK;
     snprintf(module, sizeof module, "%.*s", (int)(strlen(o->file) - 2),
              o->file);
-    clear(lab, "theorem");
+    AX_TRY(clear(lab, "theorem", err));
     AX_TRY(put_file(lab, "theorem", o->file, o->text, o->n, err));
     AX_TRY(put_question(lab, module, o->claim, err));
     snprintf(path, sizeof path, "theorem/%s", o->file);
@@ -402,7 +411,7 @@ static ax_status run_solver(const struct lab *lab, const char *const *argv,
     AX_TRY(ask_version(lab, r, argv[0], &there, err));
     if (!there)
         return AX_OK;
-    clear(lab, "question");
+    AX_TRY(clear(lab, "question", err));
     AX_TRY(put_file(lab, "question", "question.smt2", o->text, o->n, err));
     AX_TRY(run(lab, &said, argv, err));
     if (came_through(r, argv[0], &said, lab))

@@ -5,25 +5,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-static bool failed;
+#include "common/file.h"
 
+static const char *speaker;
+
+/* The lexer of jansson 2.14 does not look whether its buffer grew, and then
+ * reads beyond it; other parts of it lose keys. So it never gets NULL: where
+ * memory is out, the command ends here, as cmd_finish would end it. An output
+ * that is under way loses its name; standard output was not flushed. */
 static void *allocate(size_t n)
 {
     void *p = malloc(n);
 
-    failed |= !p;
-    return p;
+    if (p)
+        return p;
+    if (speaker) {
+        cmd_out_abandon();
+        fprintf(stderr, "%s: no memory for JSON\n", speaker);
+    }
+    _exit(ax_status_exit(AX_ENOMEM));
 }
 
-void cmd_json_watch(void)
+void cmd_json_watch(const char *name)
 {
+    speaker = name;
     json_set_alloc_funcs(allocate, free);
-}
-
-bool cmd_json_failed(void)
-{
-    return failed;
 }
 
 ax_status cmd_json(const char *schema, json_t *obj, struct ax_err *err)

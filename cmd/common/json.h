@@ -3,7 +3,6 @@
 #define CMD_JSON_H
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "ax/err.h"
 
@@ -21,12 +20,13 @@ ax_status cmd_json(const char *schema, json_t *obj, struct ax_err *err)
 void cmd_json_put(json_t **to, const char *key, json_t *value);
 void cmd_json_add(json_t **to, json_t *value);
 
-/* jansson 2.14 does not always say that it ran out of memory: a text that it
- * reads can then lose parts, or be called malformed. After cmd_json_watch,
- * which cmd_options calls, cmd_json_failed knows, and cmd_finish makes it
- * AX_ENOMEM. */
-void cmd_json_watch(void);
-bool cmd_json_failed(void);
+/* jansson 2.14 does not always look whether it ran out of memory: a text that
+ * it reads can then lose parts, be called malformed, or end the process by a
+ * signal. After this, which cmd_options calls with the name of the command,
+ * memory that jansson does not get ends the process, with the exit code of
+ * AX_ENOMEM and one line of the command; without the line if NAME is NULL,
+ * which cmd_sandbox_run says for its child, whose parent has the word. */
+void cmd_json_watch(const char *name);
 
 /* A string from a file, which need not be UTF-8: what is not is shown as
  * \xNN. NULL if out of memory. */

@@ -188,16 +188,21 @@ static json_t *new_manifest(void)
                      "tool", "ax " PACKAGE_VERSION);
 }
 
-static ax_status parse(json_t **out, const char *text, size_t n,
-                       struct ax_err *err)
+ax_status cmd_manifest_parse(json_t **out, const char *text, size_t n,
+                             struct ax_err *err)
 {
     json_error_t e;
+    ax_status st;
 
     *out = json_loadb(text, n, JSON_REJECT_DUPLICATES, &e);
     if (!*out)
-        return ax_fail(err, cmd_json_failed() ? AX_ENOMEM : AX_EFORMAT,
-                       "line %d: %s", e.line, e.text);
-    return check_manifest(*out, err);
+        return ax_fail(err, AX_EFORMAT, "line %d: %s", e.line, e.text);
+    st = check_manifest(*out, err);
+    if (st != AX_OK) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    return st;
 }
 
 /* The manifest is a file of the folder itself, no link to another one. */
@@ -245,16 +250,12 @@ ax_status cmd_manifest_read(json_t **out, const char *folder, bool empty,
     AX_TRY(open_in(&f, folder, err));
     st = cmd_in_rest(&text, &n, f, path, BYTES_MAX, err);
     if (st == AX_OK) {
-        st = parse(out, (char *)text, n, err);
+        st = cmd_manifest_parse(out, (char *)text, n, err);
         if (st != AX_OK)
             ax_fail_in(err, "%s", path);
     }
     fclose(f);
     free(text);
-    if (st != AX_OK) {
-        json_decref(*out);
-        *out = NULL;
-    }
     return st;
 }
 

@@ -23,6 +23,10 @@ bool cmd_manifest_can_name(const char *assistant, const char *file);
 ax_status cmd_manifest_read(json_t **out, const char *folder, bool empty,
                             struct ax_err *err) AX_MUST_CHECK;
 
+/* The same of N bytes; *out is NULL on failure. AX_EFORMAT. */
+ax_status cmd_manifest_parse(json_t **out, const char *text, size_t n,
+                             struct ax_err *err) AX_MUST_CHECK;
+
 /* Its obligations, borrowed. */
 json_t *cmd_manifest_obligations(json_t *manifest);
 

@@ -300,11 +300,10 @@ static void be_child(const struct cmd_confined *c, mode want, pid_t parent,
 {
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
         _exit(ax_status_exit(AX_EUNAVAILABLE));
+    cmd_json_watch(NULL);
     a->st = confine(c, want, &a->err);
     if (a->st == AX_OK)
         a->st = c->work(c->arg, &a->err);
-    if (cmd_json_failed() && (a->st == AX_OK || a->st == AX_EFORMAT))
-        a->st = ax_fail(&a->err, AX_ENOMEM, "no memory for JSON");
     _exit(0);
 }
 
@@ -316,6 +315,9 @@ static ax_status take_answer(const volatile struct answer *shared, int status,
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
         return ax_fail(err, AX_ENOMEM,
                        "the process that reads the input was killed");
+    if (WIFEXITED(status) &&
+        WEXITSTATUS(status) == ax_status_exit(AX_ENOMEM))
+        return ax_fail(err, AX_ENOMEM, "no memory for JSON");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return ax_fail(err, AX_EBUG,
                        "the process that reads the input was ended by "

@@ -15,6 +15,10 @@ ax-import --tensors some.safetensors
 ax-import folder
 ax-import llama.gguf
 ax-import image.tflite
+ax-import net.pt2
+ax-import old.pt2
+ax-import --shape x=N,2,4,8 net.script.pt
+ax-import --shape x=N,2,4,8 net.trace.pt
 ax-show --diff net.axm net.axm
 ax-show net.axm
 ax-show --json proved.axm
@@ -34,6 +38,8 @@ ax-prove --list list.csv -j 1 --json
 ax-prove -p robust:input.csv,linf=1 --minimise eps --precision 0.5 --explain --cert -j 1 net.axm
 ax-prove -p unsafe.vnnlib --counterexample c.npy --json --explain -j 1 net.axm
 ax-prove -p robust:input.csv,linf=1 --region r.vnnlib --halvings 2 -j 1 net.axm
+ax-prove reconcile ob
+ax-prove reconcile --json ob
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-export --to coq -p safe.vnnlib net.axm
@@ -61,6 +67,8 @@ prepare() {
     cp -r "$root"/tests/formats/hf/good/llama-shards folder
     cp "$root"/tests/formats/gguf/good/llama.gguf .
     cp "$root"/tests/formats/tflite/good/image.tflite .
+    cp "$root"/tests/formats/aten/good/net.{pt2,script.pt,trace.pt} .
+    cp "$root"/tests/formats/aten/good/net.old.pt2 old.pt2
     echo '{"format": "ax.layers.v1", "layers": [{"type": "Linear"},
         {"type": "LeakyReLU"}, {"type": "Linear"}]}' >layers.json
     printf '0.5,-0.25\n' >input.csv
@@ -94,6 +102,13 @@ sys.stdout.buffer.write(
     ax-import -o norm.axm "$root/tests/data/opt/norm.onnx"
     ax-prove -p safe.vnnlib --cert -o proved.axm net.axm
     ax-sign keygen -W
+    # Obligations, and solvers that are quick.
+    mkdir ob bin
+    ax-export --to smtlib -p safe.vnnlib -o ob/q.smt2 net.axm
+    printf '#!/bin/sh\necho unsat\n' >bin/z3
+    chmod +x bin/z3
+    cp bin/z3 bin/cvc5
+    PATH=$PWD/bin:$PATH
 }
 
 each_line() { # COMMAND: with the words of the line after it
