@@ -105,7 +105,9 @@ static ax_status check_reconcile(const struct args *a, int argc,
                        a->minimise || a->precision || a->counterexample ||
                        a->region || a->cert || a->no_attack || a->check ||
                        a->require || a->force || a->explain ||
-                       a->print_property || a->print_model || a->max_boxes;
+                       a->print_property || a->print_model ||
+                       a->max_boxes || a->networks.n || a->halvings ||
+                       a->seed >= 0 || a->threads;
 
     if (argc != 2)
         return ax_fail(err, AX_EUSAGE, "reconcile wants one folder");
@@ -115,16 +117,22 @@ static ax_status check_reconcile(const struct args *a, int argc,
     return AX_OK;
 }
 
+/* What was not given: until here it can be told from what was. */
+static void set_defaults(struct args *a)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (!a->threads)
+        a->threads = processors > 1 ? processors : 1;
+    if (a->seed < 0)
+        a->seed = 1;
+    if (!a->halvings)
+        a->halvings = 10;
+}
+
 int main(int argc, char **argv)
 {
-    struct args a = {
-        .threads = sysconf(_SC_NPROCESSORS_ONLN) > 1
-                       ? sysconf(_SC_NPROCESSORS_ONLN)
-                       : 1,
-        .memory_mib = 4096,
-        .seed = 1,
-        .halvings = 10,
-    };
+    struct args a = {.memory_mib = 4096, .seed = -1};
     const struct opt opts[] = {
         {'p', "property", "WHAT", "the property: VNN-LIB, or KIND:FILE,...",
          .str = &a.property},
@@ -204,6 +212,7 @@ int main(int argc, char **argv)
             st = reconcile(argv[1], &a, &cmd, &err);
         return cmd_finish(&cmd, st, &err);
     }
+    set_defaults(&a);
     if (st == AX_OK && argc > 1)
         st = ax_fail(&err, AX_EUSAGE, "at most one operand, not '%s'",
                      argv[1]);

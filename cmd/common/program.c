@@ -1,6 +1,8 @@
 /* Programs of others: see program.h. */
 #include "common/program.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILE_BYTES ((rlim_t)1 << 32) /* that it may write into one file */
+#define REAP_SECONDS 5
+#define FILE_BYTES   ((rlim_t)1 << 32) /* that it may write into one file */
 
 /* ---- where it lies ---- */
 
@@ -149,6 +152,67 @@ static bool ended(pid_t pid, double end)
     }
 }
 
+/* ---- its end ---- */
+
+/* The parent of a process, as /proc says it: "PID (NAME) STATE PARENT ...",
+ * with a name that may have anything in it, and is cut to 15 bytes. */
+static pid_t parent_of(const char *pid)
+{
+    char path[64], line[256];
+    const char *at;
+    int fd, parent = 0;
+    ssize_t n;
+
+    snprintf(path, sizeof path, "/proc/%.16s/stat", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0)
+        return 0;
+    line[n] = '\0';
+    at = strrchr(line, ')');
+    return at && sscanf(at + 1, " %*c %d", &parent) == 1 ? parent : 0;
+}
+
+static void kill_children(void)
+{
+    pid_t self = getpid();
+    DIR *d = opendir("/proc");
+
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (isdigit((unsigned char)e->d_name[0]) &&
+            parent_of(e->d_name) == self)
+            (void)kill((pid_t)strtol(e->d_name, NULL, 10), SIGKILL);
+    if (d)
+        closedir(d);
+}
+
+/* End all that a program has started. What is in its group goes first; what
+ * has left it, by setsid(2) or setpgid(2), loses its parent in the end, and is
+ * then our child, since cmd_program_run made this process the reaper of its
+ * descendants: so children are killed and waited for until there are none. A
+ * namespace for process numbers would do it at one stroke, but the kernel
+ * gives one to root alone, or with namespaces for users, which many systems
+ * switch off. A program that forks faster than it is killed is given up
+ * after a while: its limits on time and memory still hold each process. */
+static void end_all(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    double end = now() + REAP_SECONDS;
+
+    while (now() < end) {
+        pid_t pid;
+
+        kill_children();
+        while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+            ;
+        if (pid < 0 && errno != EINTR)
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void attend(struct cmd_program_said *s, pid_t pid, int out, int error,
                    double seconds)
 {
@@ -158,10 +222,10 @@ static void attend(struct cmd_program_said *s, pid_t pid, int out, int error,
     s->end = hear(s, out, error, end);
     if (s->end == CMD_PROGRAM_EXITED && !ended(pid, end))
         s->end = CMD_PROGRAM_LATE;
-    /* With what it has started, which is in its group. */
     kill(-pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
+    end_all();
     if (s->end != CMD_PROGRAM_EXITED)
         return;
     if (WIFEXITED(status)) {
@@ -196,6 +260,7 @@ ax_status cmd_program_run(struct cmd_program_said *s,
     }
     if (!find(path, p->argv[0]))
         return AX_OK;
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     pid = pipe2(out, O_CLOEXEC) || pipe2(error, O_CLOEXEC) ? -1 : fork();
     if (pid == 0)
         become(p, path, out[1], error[1], parent);

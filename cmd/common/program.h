@@ -36,7 +36,8 @@ struct cmd_program_said {
     size_t n_out, n_error;
 };
 
-/* Run it to its end, and all that it started with it.
+/* Run it to its end, and all that it started with it, also what has made a
+ * session of its own: this process must have no other children.
  * AX_ENOMEM, AX_EUNAVAILABLE: no process is to be had. Free what it said. */
 ax_status cmd_program_run(struct cmd_program_said *said,
                           const struct cmd_program *p, struct ax_err *err)

@@ -104,6 +104,39 @@ gets() { # EXIT STATUS REASON
     [[ $output = "not run "*"no answer within 1 s"* ]]
 }
 
+# Is there a process that was started like this?
+lives() { # WORDS
+    cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -q "$1"
+}
+
+@test "nothing of an assistant outlives it, in whatever session" {
+    prepare
+    ln -s "$(command -v setsid)" bin/setsid
+    mark=9$BASHPID.5
+    # Each writes nowhere, so nobody waits for it to close its output.
+    fake cvc5 <<END
+setsid setsid sleep $mark </dev/null >/dev/null 2>&1 &
+setsid sh -c 'sleep $mark & sleep $mark' </dev/null >/dev/null 2>&1 &
+sleep 0.2
+setsid sh -c 'exec 3<>/dev/null; while :; do sleep $mark; done' >/dev/null 2>&1 &
+echo unsat
+END
+    gets 0 proved ""
+    lives "sleep $mark" && return 1
+    fake cvc5 <<END
+setsid sleep $mark &
+sleep $mark
+END
+    run --separate-stderr ax-prove reconcile -t 1 ob
+    [ "$status" -eq 2 ]
+    [[ $output = "not run "*"no answer within 1 s"* ]]
+    lives "sleep $mark" && return 1
+    # The test can fail.
+    sleep "$mark" &
+    lives "sleep $mark"
+    kill $!
+}
+
 @test "an assistant writes nowhere but in its own folder" {
     prepare
     code=0
@@ -298,4 +331,14 @@ END
     stamp q.smt2
     run ax-prove reconcile ob
     [ "$status" -eq 1 ]
+}
+
+@test "reconcile takes no option that means nothing there" {
+    prepare
+    for o in "-p x" --cert "-o x" "--list x" "-j 1" "--seed 0" "--seed 1" \
+        "--halvings 10" "--network a=b" "--strategy auto" "--max-boxes 1"; do
+        # shellcheck disable=SC2086
+        refuses 64 "reconcile takes --json, --time and --memory alone" \
+            ax-prove reconcile $o ob
+    done
 }
