@@ -140,6 +140,9 @@ struct scratch {
     size_t n, room;
 };
 
+/* Can the file be read as it is, or has another program to make a container
+ * of it first? */
+bool scratch_is_container(const char *path);
 /* All borrowed from S. *plain is PATH without its .gz; *model, which may be
  * asked for with NULL, is its container. */
 ax_status scratch_get(struct scratch *s, const char *path, const char **plain,
@@ -192,6 +195,8 @@ struct context {
 ax_status task_new(struct task *t, struct context *c, const char *line,
                    struct ax_err *err) AX_MUST_CHECK;
 void task_free(struct task *t);
+/* Does a problem start another program? Also true of what is none. */
+bool task_starts_program(const struct context *c, const char *line);
 /* Tell which problems there are. */
 void task_list(void);
 

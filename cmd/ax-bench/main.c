@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "common/progress.h"
 #include "common/run.h"
+#include "common/sandbox.h"
 
 struct args {
     struct opt_list files;
@@ -75,8 +76,24 @@ static ax_status one(struct work *w, const struct limits *lim,
     return st;
 }
 
+/* Models are read in the sandbox, unless programs of others have to be
+ * started too: what these need we do not know. Our own have a sandbox of
+ * their own. */
+static ax_status enter(const struct work *w, const struct cmd *cmd,
+                       struct ax_err *err)
+{
+    const struct cmd_sandbox box = {.cmd = cmd};
+
+    if (w->versus.command)
+        return AX_OK;
+    for (size_t i = 0; i < w->n; i++)
+        if (task_starts_program(&w->context, w->lines[i]))
+            return AX_OK;
+    return cmd_sandbox_enter(&box, err);
+}
+
 static ax_status bench(struct work *w, const struct args *a, int argc,
-                       char **argv, struct ax_err *err)
+                       char **argv, const struct cmd *cmd, struct ax_err *err)
 {
     struct limits lim = {a->runs, a->seconds, !a->list};
 
@@ -86,6 +103,7 @@ static ax_status bench(struct work *w, const struct args *a, int argc,
         lim.seconds = a->list ? 0 : 0.5;
     AX_TRY(gather(w, a, argc, argv, err));
     AX_TRY(set_folder(w, a, err));
+    AX_TRY(enter(w, cmd, err));
     if (a->baseline)
         AX_TRY(report_baseline(&w->report, a->baseline, err));
     cmd_progress_start(&w->progress);
@@ -154,7 +172,7 @@ int main(int argc, char **argv)
     w.report.json = a.json;
     w.report.max_ratio = a.max_ratio;
     process_signals();
-    st = bench(&w, &a, argc, argv, &err);
+    st = bench(&w, &a, argc, argv, &cmd, &err);
     cmd_progress_end(&w.progress);
     scratch_free(&w.context.scratch);
     samples_free(&w.versus.times);

@@ -38,6 +38,38 @@ static const struct {
 
 enum { N_PROBLEMS = sizeof problems / sizeof problems[0] };
 
+static const char *const commands[] = {"prove", "check", "exec"};
+
+static bool is_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i]) == 0)
+            return true;
+    return false;
+}
+
+bool task_starts_program(const struct context *c, const char *line)
+{
+    struct words w = {0};
+    struct ax_err err = {0};
+    const char *name, *model;
+    bool starts = true;
+
+    if (words_split(&w, line, &err) != AX_OK)
+        return true;
+    name = words_next(&w);
+    if (name && strcmp(name, "run") == 0 && (model = words_next(&w))) {
+        char *path = context_path(c, model);
+
+        starts = !path || !scratch_is_container(path);
+        free(path);
+    } else if (name) {
+        starts = is_command(name);
+    }
+    words_free(&w);
+    return starts;
+}
+
 void task_list(void)
 {
     for (int i = 0; i < N_PROBLEMS; i++)

@@ -84,7 +84,7 @@ static ax_status unpack(struct scratch *s, struct scratch_file *f,
 
 /* A container begins with zstd's magic or its own: leave it to ax-import to
  * say what is neither. */
-static bool is_container(const char *path)
+bool scratch_is_container(const char *path)
 {
     static const unsigned char zstd[4] = {0x28, 0xb5, 0x2f, 0xfd};
     unsigned char head[8] = {0};
@@ -105,7 +105,7 @@ static ax_status import(struct scratch *s, struct scratch_file *f,
     struct outcome o = {0};
     ax_status st;
 
-    if (is_container(f->plain)) {
+    if (scratch_is_container(f->plain)) {
         f->model = strdup(f->plain);
         return f->model ? AX_OK : ax_fail(err, AX_ENOMEM, "no memory");
     }

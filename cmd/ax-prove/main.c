@@ -105,9 +105,9 @@ static ax_status check_reconcile(const struct args *a, int argc,
                        a->minimise || a->precision || a->counterexample ||
                        a->region || a->cert || a->no_attack || a->check ||
                        a->require || a->force || a->explain ||
-                       a->print_property || a->print_model ||
-                       a->max_boxes || a->networks.n || a->halvings ||
-                       a->seed >= 0 || a->threads;
+                       a->print_property || a->print_model || a->max_boxes ||
+                       a->networks.n || a->halvings || a->seed >= 0 ||
+                       a->threads;
 
     if (argc != 2)
         return ax_fail(err, AX_EUSAGE, "reconcile wants one folder");

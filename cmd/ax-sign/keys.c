@@ -172,8 +172,10 @@ static ax_status write_pair(const struct args *a, const char *base,
     unsigned how = a->force ? 0 : CMD_OUT_NEW;
     struct cmd_out secret = {0}, public = {0};
     struct ax_public_key pk;
-    ax_status st = cmd_out_open(&secret, base, how | CMD_OUT_SECRET, err);
+    ax_status st = enter(a, base, public_path, err);
 
+    if (st == AX_OK)
+        st = cmd_out_open(&secret, base, how | CMD_OUT_SECRET, err);
     if (st == AX_OK)
         st = cmd_out_open(&public, public_path, how, err);
     if (st == AX_OK)

@@ -4,7 +4,16 @@
 
 #include "common/file.h"
 #include "common/model.h"
+#include "common/sandbox.h"
 #include "sign.h"
+
+ax_status enter(const struct args *a, const char *out, const char *other,
+                struct ax_err *err)
+{
+    const struct cmd_sandbox box = {.cmd = a->cmd, .writes = {out, other}};
+
+    return cmd_sandbox_enter(&box, err);
+}
 
 static ax_status sign_model(const struct args *a, struct ax_err *err)
 {
@@ -13,6 +22,8 @@ static ax_status sign_model(const struct args *a, struct ax_err *err)
     unsigned char identity[32];
     ax_status st = secret_key(&key, a, err);
 
+    if (st == AX_OK)
+        st = enter(a, a->out, NULL, err);
     if (st == AX_OK)
         st = cmd_model_read(&m, a->path, err);
     if (st == AX_OK)
@@ -56,6 +67,8 @@ static ax_status write_detached(const struct args *a, const char *path,
 
     AX_TRY(default_comment(comment, a->path, err));
     st = secret_key(&key, a, err);
+    if (st == AX_OK)
+        st = enter(a, path, NULL, err);
     if (st == AX_OK)
         st = cmd_out_open(&out, path, 0, err);
     if (st == AX_OK)

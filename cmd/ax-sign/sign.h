@@ -14,6 +14,12 @@ struct args {
     const char *path;
 };
 
+/* main.c: enter the sandbox, which lets one or two files be written, or NULL.
+ * After the terminal was asked for a passphrase, which the sandbox forbids,
+ * and before a model, a signature or a key of others is looked at. */
+ax_status enter(const struct args *a, const char *out, const char *other,
+                struct ax_err *err) AX_MUST_CHECK;
+
 /* keys.c: make a pair of files. */
 ax_status keygen(const struct args *a, struct ax_err *err) AX_MUST_CHECK;
 

@@ -268,5 +268,6 @@ static ax_status verify_detached(const struct args *a, struct ax_err *err)
 
 ax_status verify(const struct args *a, struct ax_err *err)
 {
+    AX_TRY(enter(a, NULL, NULL, err));
     return a->detached ? verify_detached(a, err) : verify_model(a, err);
 }

@@ -88,7 +88,7 @@ static const int refused[] = {
     438, 440, 434, /* pidfd_getfd, process_madvise, pidfd_open */
 };
 
-/* Allowed always if an argument, masked, has a value. */
+/* Allowed always, or refused, if an argument, masked, has a value. */
 static const struct row {
     int call;
     unsigned char arg;
@@ -108,6 +108,11 @@ static const struct row {
 #if defined(__x86_64__)
     {SYS_open, 1, WRITING, O_RDONLY},
 #endif
+};
+/* Keys that nobody pressed, into the terminal that we were started from. */
+static const struct row pressed[] = {
+    {SYS_ioctl, 1, ANY, TIOCSTI},
+    {SYS_ioctl, 1, ANY, TIOCLINUX},
 };
 /* clang-format on */
 
@@ -160,7 +165,7 @@ static void put_list(struct program *p, const int *calls, size_t n,
 
 /* Arguments are compared by their low halves: those that are named here are
  * of type int, or flags that the kernel looks for there. */
-static void put_row(struct program *p, const struct row *r)
+static void put_row(struct program *p, const struct row *r, uint32_t action)
 {
     size_t low = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 4;
 
@@ -168,7 +173,7 @@ static void put_row(struct program *p, const struct row *r)
     put_load(p, offsetof(struct seccomp_data, args) + 8u * r->arg + low);
     put(p, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, r->mask));
     put_want(p, r->value == SELF ? (uint32_t)getpid() : r->value, 1);
-    put_return(p, SECCOMP_RET_ALLOW);
+    put_return(p, action);
     put_load(p, offsetof(struct seccomp_data, nr));
 }
 
@@ -177,6 +182,8 @@ static void put_row(struct program *p, const struct row *r)
 static void compile_foreign(struct program *p)
 {
     put_list(p, refused, COUNT(refused), SECCOMP_RET_ERRNO | EPERM);
+    for (size_t i = 0; i < COUNT(pressed); i++)
+        put_row(p, &pressed[i], SECCOMP_RET_ERRNO | EPERM);
     put(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000,
                                         0, 1));
     put_return(p, SECCOMP_RET_ERRNO | EPERM);
@@ -204,7 +211,7 @@ static void compile(struct program *p, unsigned grants)
     if (grants & FILTER_PROGRAMS)
         put_list(p, programs, COUNT(programs), SECCOMP_RET_ALLOW);
     for (size_t i = 0; i < COUNT(checked); i++)
-        put_row(p, &checked[i]);
+        put_row(p, &checked[i], SECCOMP_RET_ALLOW);
     put_return(p, SECCOMP_RET_ERRNO | EPERM);
 }
 #endif

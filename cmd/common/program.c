@@ -189,13 +189,13 @@ static void kill_children(void)
 }
 
 /* End all that a program has started. What is in its group goes first; what
- * has left it, by setsid(2) or setpgid(2), loses its parent in the end, and is
- * then our child, since cmd_program_run made this process the reaper of its
- * descendants: so children are killed and waited for until there are none. A
- * namespace for process numbers would do it at one stroke, but the kernel
- * gives one to root alone, or with namespaces for users, which many systems
- * switch off. A program that forks faster than it is killed is given up
- * after a while: its limits on time and memory still hold each process. */
+ * has left it, by setsid(2) or setpgid(2), loses its parent in the end, and
+ * is then our child, since cmd_program_run made this process the reaper of
+ * its descendants: so children are killed and waited for until there are
+ * none. A namespace for process numbers would do it at one stroke, but the
+ * kernel gives one to root alone, or with namespaces for users, which many
+ * systems switch off. A program that forks faster than it is killed is given
+ * up after a while: its limits on time and memory still hold each process. */
 static void end_all(void)
 {
     const struct timespec pause = {.tv_nsec = 1000000};

@@ -254,7 +254,11 @@ ax_status script_root(struct aten_value *out, struct script *s,
 {
     if (!s->data.root || s->data.root->kind != TORCH_CALL)
         return ax_fail(err, AX_EFORMAT, "data.pkl holds no module");
-    return value_of(out, s, s->data.root, "", 0, err);
+    AX_TRY(value_of(out, s, s->data.root, "", 0, err));
+    /* A tensor is made by a call, too. */
+    return out->kind == ATEN_OBJECT
+               ? AX_OK
+               : ax_fail(err, AX_EFORMAT, "data.pkl holds no module");
 }
 
 ax_status script_class(const char **out, struct script *s,

@@ -12,6 +12,13 @@ prepare() {
     ax-import -o in/net.axm in/net.onnx
     echo 0.5,-0.25 >in/input.csv
     echo mine >elsewhere/secret
+    ax-sign keygen -W -o in/key
+    ax-sign -k in/key -o in/first.axm in/net.axm
+    printf '1,0,0\n0,1,1\n' >in/rows.csv
+    printf 'input 2\ndense 2\n' >in/two.arch
+    ax-train -d in/rows.csv --epochs 1 -o in/trained.axm in/two.arch
+    echo run in/net.axm >in/problems
+    echo net.axm,safe.vnnlib,9 >in/list.csv
     : >elsewhere/program
     chmod +x elsewhere/program
 }
@@ -56,8 +63,24 @@ ax-run -o in/out.npy in/net.axm in/input.csv
 ax-prove -p in/safe.vnnlib in/net.axm
 ax-prove -p in/safe.vnnlib --cert -o in/p.axm in/net.axm
 ax-export -o in/back.onnx in/net.axm
+ax-opt -o in/opt.axm in/net.axm
+ax-sign -k in/key -o in/signed.axm in/net.axm
+ax-sign verify -k in/key.pub in/first.axm
+ax-bench -n 1 -t 0 -f in/problems
+ax-prove --list in/list.csv -j 1
+ax-train --replay in/trained.axm --folder in
 END
-    [ "$n" -eq 6 ]
+    [ "$n" -eq 12 ]
+}
+
+@test "who runs assistants can start programs, and write nowhere" {
+    prepare
+    need_sandbox
+    mkdir ob
+    ax-export --to smtlib -p in/safe.vnnlib -o ob/q.smt2 in/net.axm
+    taken_over ax-prove reconcile -t 1 ob || [ -n "$did" ]
+    cat tried
+    [ "$did" = "fork exec read code " ]
 }
 
 @test "without the sandbox the same intruder succeeds: the test can fail" {

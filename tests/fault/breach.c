@@ -117,12 +117,14 @@ static void *real(const char *name)
 }
 
 typedef void *unpack_fn(const void *, void *, size_t, const void *);
+typedef void *json_fn(const char *, size_t, size_t, void *);
 typedef size_t zstd_fn(void *, void *, size_t, const void *, size_t);
 
 EXPORT void *protobuf_c_message_unpack(const void *type, void *allocator,
                                        size_t n, const void *data);
 EXPORT size_t ZSTD_decompressDCtx(void *context, void *to, size_t room,
                                   const void *from, size_t n);
+EXPORT void *json_loadb(const char *text, size_t n, size_t flags, void *why);
 
 EXPORT void *protobuf_c_message_unpack(const void *type, void *allocator,
                                        size_t n, const void *data)
@@ -144,4 +146,14 @@ EXPORT size_t ZSTD_decompressDCtx(void *context, void *to, size_t room,
     memcpy(&f, &found, sizeof f);
     breach();
     return f(context, to, room, from, n);
+}
+
+EXPORT void *json_loadb(const char *text, size_t n, size_t flags, void *why)
+{
+    void *found = real("json_loadb");
+    json_fn *f;
+
+    memcpy(&f, &found, sizeof f);
+    breach();
+    return f(text, n, flags, why);
 }
