@@ -1,7 +1,10 @@
 /* Problems of the library that are no kernels of the executor: hashing,
  * containers, and the prover's bounds. */
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "ax/model.h"
 #include "ax/prove.h"
@@ -12,6 +15,7 @@
 struct bytes {
     struct ax_model *model; /* or NULL */
     unsigned char *data;
+    FILE *packed; /* a container in memory, or NULL */
     size_t n;
     uint64_t sink;
 };
@@ -21,6 +25,8 @@ static void bytes_done(struct task *t)
     struct bytes *b = t->own;
 
     ax_model_free(b->model);
+    if (b->packed)
+        fclose(b->packed);
     free(b->data);
     free(b);
 }
@@ -93,42 +99,41 @@ static ax_status large_model(struct ax_model **out, size_t n,
     return AX_OK;
 }
 
-/* Into memory, as no disk is to be measured. */
-static ax_status pack(struct bytes *b, struct ax_err *err)
+/* A file in memory, as no disk is to be measured. */
+static ax_status open_packed(struct bytes *b, struct ax_err *err)
 {
-    char *data = NULL;
-    FILE *f;
-    ax_status st;
+    int fd = memfd_create("ax-bench", MFD_CLOEXEC);
 
-    free(b->data);
-    b->data = NULL;
-    f = open_memstream(&data, &b->n);
-    if (!f)
-        return ax_fail(err, AX_ENOMEM, "no memory for a container");
-    b->model->has_identity = false;
-    st = ax_model_write(b->model, f, AX_PROFILE_ZSTD, err);
-    if (fclose(f) && st == AX_OK)
-        st = ax_fail(err, AX_ENOMEM, "no memory for a container");
-    b->data = (unsigned char *)data;
-    return st;
+    b->packed = fd < 0 ? NULL : fdopen(fd, "w+b");
+    if (b->packed)
+        return AX_OK;
+    if (fd >= 0)
+        close(fd);
+    return ax_fail(err, AX_ENOMEM, "no memory for a container: %s",
+                   strerror(errno));
 }
 
 static ax_status pack_run(struct task *t, struct ax_err *err)
 {
-    return pack(t->own, err);
+    struct bytes *b = t->own;
+
+    rewind(b->packed);
+    b->model->has_identity = false;
+    AX_TRY(ax_model_write(b->model, b->packed, AX_PROFILE_ZSTD, err));
+    return fflush(b->packed) == 0
+               ? AX_OK
+               : ax_fail(err, AX_ENOMEM, "no memory for a container: %s",
+                         strerror(errno));
 }
 
 static ax_status unpack_run(struct task *t, struct ax_err *err)
 {
     struct bytes *b = t->own;
     struct ax_model *m = NULL;
-    FILE *f = fmemopen(b->data, b->n, "rb");
     ax_status st;
 
-    if (!f)
-        return ax_fail(err, AX_ENOMEM, "no memory for a container");
-    st = ax_model_read(&m, f, err);
-    fclose(f);
+    rewind(b->packed);
+    st = ax_model_read(&m, b->packed, err);
     ax_model_free(m);
     return st;
 }
@@ -142,6 +147,7 @@ ax_status make_pack(struct task *t, struct context *c, struct words *w,
     (void)c;
     AX_TRY(bytes_new(&b, t, w, &n, err));
     t->run = pack_run;
+    AX_TRY(open_packed(b, err));
     return large_model(&b->model, n, err);
 }
 
@@ -150,7 +156,7 @@ ax_status make_unpack(struct task *t, struct context *c, struct words *w,
 {
     AX_TRY(make_pack(t, c, w, err));
     t->run = unpack_run;
-    return pack(t->own, err);
+    return pack_run(t, err);
 }
 
 /* ---- bounds ---- */
@@ -279,21 +285,26 @@ static ax_status sampled_max(double *max, const struct bound *b, uint32_t n_x,
 static ax_status property(struct bound *b, uint32_t n_x, uint32_t n_y,
                           double t, struct ax_err *err)
 {
+    enum { LINE_BYTES = 64, LAST_LINE = 400 };
+    size_t room = ((size_t)n_x * 3 + n_y) * LINE_BYTES + LAST_LINE;
     size_t n = 0;
-    FILE *f = open_memstream(&b->text, &n);
+    char *s = b->text = malloc(room);
 
-    if (!f)
+    if (!s)
         return ax_fail(err, AX_ENOMEM, "no memory for a problem");
     for (uint32_t i = 0; i < n_x; i++)
-        fprintf(f, "(declare-const X_%u Real)\n", i);
+        n += (size_t)snprintf(s + n, room - n, "(declare-const X_%u Real)\n",
+                              i);
     for (uint32_t i = 0; i < n_y; i++)
-        fprintf(f, "(declare-const Y_%u Real)\n", i);
+        n += (size_t)snprintf(s + n, room - n, "(declare-const Y_%u Real)\n",
+                              i);
     for (uint32_t i = 0; i < n_x; i++)
-        fprintf(f, "(assert (<= X_%u 1.0))\n(assert (>= X_%u -1.0))\n", i, i);
-    fprintf(f, "(assert (>= Y_0 %.6f))\n", t);
-    if (fclose(f))
-        return ax_fail(err, AX_ENOMEM, "no memory for a problem");
-    return ax_prop_read(&b->prop, b->text, n, n_x, n_y, err);
+        n += (size_t)snprintf(s + n, room - n,
+                              "(assert (<= X_%u 1.0))\n"
+                              "(assert (>= X_%u -1.0))\n",
+                              i, i);
+    n += (size_t)snprintf(s + n, room - n, "(assert (>= Y_0 %.6f))\n", t);
+    return ax_prop_read(&b->prop, s, n, n_x, n_y, err);
 }
 
 ax_status make_bound(struct task *t, struct context *c, struct words *w,

@@ -304,21 +304,29 @@ static ax_status operator_of(ax_op *out, int *opset,
 /* The labels in one line, with commas between them. NULL: no memory. */
 static char *label_line(const Onnx__AttributeProto *a)
 {
-    size_t n = a->n_ints + a->n_strings, size = 0;
-    char *line = NULL;
-    FILE *f = open_memstream(&line, &size);
+    size_t n = a->n_ints + a->n_strings, size = 1, used = 0;
+    char *line;
 
-    for (size_t i = 0; f && i < n; i++) {
+    /* A number has up to 20 characters; each label has a comma or the NUL. */
+    size += 21 * a->n_ints;
+    for (size_t i = 0; i < a->n_strings; i++)
+        size += a->strings[i].len + 1;
+    line = malloc(size);
+    if (!line)
+        return NULL;
+    line[0] = '\0';
+    for (size_t i = 0; i < n; i++) {
         if (i)
-            fputc(',', f);
-        if (a->n_ints)
-            fprintf(f, "%" PRId64, a->ints[i]);
-        else
-            fwrite(a->strings[i].data, 1, a->strings[i].len, f);
-    }
-    if (f && fclose(f) != 0) {
-        free(line);
-        line = NULL;
+            line[used++] = ',';
+        if (a->n_ints) {
+            used += (size_t)snprintf(line + used, size - used, "%" PRId64,
+                                     a->ints[i]);
+            continue;
+        }
+        if (a->strings[i].len)
+            memcpy(line + used, a->strings[i].data, a->strings[i].len);
+        used += a->strings[i].len;
+        line[used] = '\0';
     }
     return line;
 }

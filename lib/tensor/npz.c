@@ -156,47 +156,90 @@ ax_status ax_npz_read(struct ax_tensor_list *out, const unsigned char *data,
     return st;
 }
 
-static ax_status add_member(zip_t *z, const struct ax_named_tensor *t,
-                            struct ax_err *err)
-{
-    char *data = NULL, name[512];
-    zip_source_t *src = NULL;
-    zip_int64_t i = -1;
-    size_t n = 0;
-    ax_status st;
-    FILE *f = open_memstream(&data, &n);
+enum {
+    HEADER_MAX = 1024, /* of an npy, and the NUL of fmemopen */
+    WIDER = 4,         /* bytes that one of a number becomes at most */
+};
 
+/* The npy of a tensor, in memory. open_memstream would lose what it has no
+ * memory for, without a word: so there is room for all before it starts. */
+static ax_status to_npy(char **data, size_t *n, const struct ax_tensor *t,
+                        struct ax_err *err)
+{
+    size_t room = WIDER * t->nbytes + HEADER_MAX;
+    char *smaller;
+    FILE *f = NULL;
+    ax_status st;
+    long end;
+
+    *data = t->nbytes < SIZE_MAX / WIDER / 2 ? malloc(room) : NULL;
+    if (*data)
+        f = fmemopen(*data, room, "wb");
     if (!f)
         return ax_fail(err, AX_ENOMEM, "no memory for an entry");
-    st = ax_npy_write(f, &t->t, err);
-    if (fclose(f) != 0 && st == AX_OK)
-        st = ax_fail(err, AX_ENOMEM, "no memory for an entry");
-    if (snprintf(name, sizeof name, "%s.npy", t->name) >= (int)sizeof name &&
-        st == AX_OK)
-        st = ax_fail(err, AX_EUNSUPPORTED, "a name of %zu bytes",
-                     strlen(t->name));
+    st = ax_npy_write(f, t, err);
+    end = fflush(f) || ferror(f) ? -1 : ftell(f);
+    fclose(f);
+    if (st != AX_OK)
+        return st;
+    if (end < 0)
+        return ax_fail(err, AX_ENOMEM, "no memory for an entry");
+    *n = (size_t)end;
+    smaller = realloc(*data, *n);
+    if (smaller)
+        *data = smaller;
+    return AX_OK;
+}
+
+/* The archive is made in memory, so that is what it can lack; libzip does not
+ * always say so. */
+static ax_status lacks(zip_t *z, struct ax_err *err)
+{
+    return ax_fail(err, AX_ENOMEM, "no memory for an archive: npz: %s",
+                   zip_strerror(z));
+}
+
+static ax_status name_member(char name[512], zip_t *z, const char *of,
+                             struct ax_err *err)
+{
+    if (snprintf(name, 512, "%s.npy", of) >= 512)
+        return ax_fail(err, AX_EUNSUPPORTED, "a name of %zu bytes",
+                       strlen(of));
     for (char *p = name; *p; p++) /* no folders where names have slashes */
         *p = *p == '/' ? '_' : *p;
-    if (st == AX_OK && zip_name_locate(z, name, ZIP_FL_ENC_UTF_8) >= 0)
-        st = ax_fail(err, AX_EUNSUPPORTED,
-                     "'%.200s' and another array are both called '%.200s' in "
-                     "an npz",
-                     t->name, name);
-    if (st == AX_OK)
-        src = zip_source_buffer(z, data, n, 1);
-    if (src)
-        i = zip_file_add(z, name, src, ZIP_FL_ENC_UTF_8);
+    return zip_name_locate(z, name, ZIP_FL_ENC_UTF_8) < 0
+               ? AX_OK
+               : ax_fail(err, AX_EUNSUPPORTED,
+                         "'%.200s' and another array are both called "
+                         "'%.200s' in an npz",
+                         of, name);
+}
+
+/* *data is what the archive has until it is closed: libzip 1.7 frees what is
+ * given to it twice, or not at all, when memory is out. */
+static ax_status add_member(zip_t *z, char **data,
+                            const struct ax_named_tensor *t,
+                            struct ax_err *err)
+{
+    zip_source_t *src;
+    char name[512];
+    zip_int64_t i;
+    size_t n = 0;
+
+    AX_TRY(name_member(name, z, t->name, err));
+    AX_TRY(to_npy(data, &n, &t->t, err));
+    src = zip_source_buffer(z, *data, n, 0);
+    if (!src)
+        return lacks(z, err);
+    i = zip_file_add(z, name, src, ZIP_FL_ENC_UTF_8);
     if (i < 0) {
-        if (src)
-            zip_source_free(src);
-        else
-            free(data);
-        return st == AX_OK ? ax_fail(err, AX_EIO, "npz: %s", zip_strerror(z))
-                           : st;
+        zip_source_free(src);
+        return lacks(z, err);
     }
     /* The same time always, and stored as numpy.savez does. */
-    zip_file_set_dostime(z, (zip_uint64_t)i, 0, 0x21, 0);
-    zip_set_file_compression(z, (zip_uint64_t)i, ZIP_CM_STORE, 0);
+    if (zip_file_set_dostime(z, (zip_uint64_t)i, 0, 0x21, 0) ||
+        zip_set_file_compression(z, (zip_uint64_t)i, ZIP_CM_STORE, 0))
+        return lacks(z, err);
     return AX_OK;
 }
 
@@ -206,7 +249,7 @@ static ax_status copy_source(FILE *f, zip_source_t *src, struct ax_err *err)
     zip_int64_t got;
 
     if (zip_source_open(src) != 0)
-        return ax_fail(err, AX_EIO, "npz: cannot read back the archive");
+        return ax_fail(err, AX_ENOMEM, "npz: cannot read back the archive");
     while ((got = zip_source_read(src, buf, sizeof buf)) > 0)
         fwrite(buf, 1, (size_t)got, f);
     zip_source_close(src);
@@ -215,29 +258,41 @@ static ax_status copy_source(FILE *f, zip_source_t *src, struct ax_err *err)
     return AX_OK;
 }
 
+/* All members, into the archive that SRC keeps. */
+static ax_status fill(zip_source_t *src, char **data,
+                      const struct ax_tensor_list *list, struct ax_err *err)
+{
+    zip_t *z = zip_open_from_source(src, ZIP_TRUNCATE, NULL);
+    ax_status st = AX_OK;
+
+    if (!z)
+        return ax_fail(err, AX_ENOMEM, "no memory for an archive");
+    zip_source_keep(src);
+    for (size_t i = 0; i < list->n && st == AX_OK; i++)
+        st = add_member(z, &data[i], &list->v[i], err);
+    if (st == AX_OK && zip_close(z) == 0)
+        return AX_OK;
+    if (st == AX_OK)
+        st = lacks(z, err);
+    zip_discard(z);
+    return st;
+}
+
 ax_status ax_npz_write(FILE *f, const struct ax_tensor_list *list,
                        struct ax_err *err)
 {
     zip_source_t *src = zip_source_buffer_create(NULL, 0, 0, NULL);
-    zip_t *z = src ? zip_open_from_source(src, ZIP_TRUNCATE, NULL) : NULL;
-    ax_status st = AX_OK;
+    char **data = calloc(list->n + 1, sizeof *data);
+    ax_status st = src && data
+                       ? fill(src, data, list, err)
+                       : ax_fail(err, AX_ENOMEM, "no memory for an archive");
 
-    if (!z) {
-        zip_source_free(src);
-        return ax_fail(err, AX_ENOMEM, "no memory for an archive");
-    }
-    zip_source_keep(src);
-    for (size_t i = 0; i < list->n && st == AX_OK; i++)
-        st = add_member(z, &list->v[i], err);
-    if (st != AX_OK)
-        zip_discard(z);
-    else if (zip_close(z) != 0) {
-        st = ax_fail(err, AX_EIO, "npz: %s", zip_strerror(z));
-        zip_discard(z);
-    }
     if (st == AX_OK)
         st = copy_source(f, src, err);
     zip_source_free(src);
+    for (size_t i = 0; data && i < list->n; i++)
+        free(data[i]);
+    free(data);
     return st;
 }
 

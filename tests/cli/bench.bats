@@ -228,3 +228,19 @@ json() { # EXPRESSION
     run --separate-stderr bash -c 'ax-bench --json -n 1 -t 0 "sha256 10" >/dev/full'
     [ "$status" -eq 74 ]
 }
+
+# Times differ from run to run, so tests/fault/run cannot compare.
+@test "an allocation of a problem that fails is an error" {
+    need_shim
+    for n in $(seq 1 5 400); do
+        code=0
+        AX_FAIL_NTH=$n LD_PRELOAD=$shim ax-bench -n 1 -t 0 'pack 4KiB' \
+            'unpack 4KiB' 'bound 2-3-2 boxes=2' >out 2>err || code=$?
+        [ "$code" -eq 0 ] || { [ "$code" -eq 75 ] && [ "$(wc -l <err)" -eq 1 ]; } || {
+            echo "allocation $n: exit $code"
+            cat err
+            return 1
+        }
+    done
+    [ "$code" -eq 0 ] || [ "$n" -gt 300 ]
+}

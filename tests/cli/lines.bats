@@ -50,6 +50,8 @@ ax-opt --quantise int8 --calibrate rows2.csv --percentile 99 norm.axm
 ax-opt --to float16 --json -o /dev/null wide.axm
 ax-sign -k key net.axm
 ax-bench --problems
+ax-run --format npz net.axm input.csv
+ax-import zipmap.onnx
 ax-train -d rows.csv --epochs 1 two.arch
 ax-train -d rows.csv --epochs 1 --checkpoint state.axm two.arch
 ax-train --replay trained.axm
@@ -67,6 +69,7 @@ prepare() {
     cp -r "$root"/tests/formats/hf/good/llama-shards folder
     cp "$root"/tests/formats/gguf/good/llama.gguf .
     cp "$root"/tests/formats/tflite/good/image.tflite .
+    cp "$root"/tests/formats/onnx/good/zipmap.onnx .
     cp "$root"/tests/formats/aten/good/net.{pt2,script.pt,trace.pt} .
     cp "$root"/tests/formats/aten/good/net.old.pt2 old.pt2
     echo '{"format": "ax.layers.v1", "layers": [{"type": "Linear"},
