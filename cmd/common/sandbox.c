@@ -315,8 +315,7 @@ static ax_status take_answer(const volatile struct answer *shared, int status,
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
         return ax_fail(err, AX_ENOMEM,
                        "the process that reads the input was killed");
-    if (WIFEXITED(status) &&
-        WEXITSTATUS(status) == ax_status_exit(AX_ENOMEM))
+    if (WIFEXITED(status) && WEXITSTATUS(status) == ax_status_exit(AX_ENOMEM))
         return ax_fail(err, AX_ENOMEM, "no memory for JSON");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return ax_fail(err, AX_EBUG,
