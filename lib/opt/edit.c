@@ -147,26 +147,56 @@ ax_status opt_set_int(struct ax_node *n, const char *name, int64_t i,
     return AX_OK;
 }
 
-static bool is_name(const struct ax_graph *g, const char *name)
+/* -- names: a hash table with open addresses, at most half full -- */
+
+static uint32_t *slot_of(const struct opt *o, const char *name)
 {
-    for (uint32_t v = 0; v < g->n_values; v++)
-        if (strcmp(g->values[v].name, name) == 0)
-            return true;
-    return false;
+    uint32_t h = 2166136261u; /* FNV-1a */
+
+    for (const char *c = name; *c; c++)
+        h = (h ^ (unsigned char)*c) * 16777619u;
+    for (;; h++) {
+        uint32_t *s = &o->slots[h & (o->n_slots - 1)];
+
+        if (!*s || strcmp(o->g->values[*s - 1].name, name) == 0)
+            return s;
+    }
+}
+
+/* Take in the values that were added since the last time. */
+static ax_status learn_names(struct opt *o, struct ax_err *err)
+{
+    if (2 * ((size_t)o->g->n_values + 1) > o->n_slots) {
+        uint32_t n = 1024;
+
+        while (n < 4 * ((size_t)o->g->n_values + 1))
+            n *= 2;
+        free(o->slots);
+        o->slots = calloc(n, sizeof *o->slots);
+        o->n_slots = o->slots ? n : 0;
+        o->n_named = 0;
+        if (!o->slots)
+            return ax_fail(err, AX_ENOMEM, "no memory for %u names", n);
+    }
+    for (; o->n_named < o->g->n_values; o->n_named++)
+        *slot_of(o, o->g->values[o->n_named].name) = o->n_named + 1;
+    return AX_OK;
 }
 
 /* "v.suffix", or with a number behind it if there is such a name. */
-static ax_status new_name(char **out, const struct ax_graph *g, uint32_t v,
+static ax_status new_name(char **out, struct opt *o, uint32_t v,
                           const char *suffix, struct ax_err *err)
 {
-    const char *base = g->values[v].name;
+    const char *base = o->g->values[v].name;
     size_t n = strlen(base) + strlen(suffix) + 16;
-    char *name = malloc(n);
+    char *name;
 
+    AX_TRY(learn_names(o, err));
+    name = malloc(n);
     if (!name)
         return ax_fail(err, AX_ENOMEM, "no memory for a name");
     snprintf(name, n, "%s.%s", base, suffix);
-    for (unsigned k = 2; is_name(g, name); k++)
+    for (unsigned k = 2; *slot_of(o, name); k++)
         snprintf(name, n, "%s.%s%u", base, suffix, k);
     *out = name;
     return AX_OK;
@@ -191,7 +221,7 @@ ax_status opt_value(uint32_t *out, struct opt *o, uint32_t v,
     if (!facts)
         return ax_fail(err, AX_ENOMEM, "no memory for %zu values", n + 1);
     o->facts = facts;
-    AX_TRY(new_name(&name, g, v, suffix, err));
+    AX_TRY(new_name(&name, o, v, suffix, err));
     values[n] = (struct ax_value){
         .name = name, .rank = -1, .tensor = AX_NONE};
     facts[n] = (struct opt_fact){
@@ -246,6 +276,15 @@ ax_status opt_insert(struct ax_node **out, struct opt *o, uint32_t i,
 
     if (nodes)
         g->nodes = nodes;
+    if (o->n_inserted == o->room_inserted) {
+        uint32_t room = 2 * o->room_inserted + 64;
+        uint32_t *before = realloc(o->before, room * sizeof *before);
+
+        if (!before)
+            return ax_fail(err, AX_ENOMEM, "no memory for a node");
+        o->before = before;
+        o->room_inserted = room;
+    }
     made.name = strdup(name ? name : "");
     made.in = malloc((n_in + 1u) * sizeof *made.in);
     made.out = malloc(sizeof *made.out);
@@ -256,12 +295,51 @@ ax_status opt_insert(struct ax_node **out, struct opt *o, uint32_t i,
     for (uint32_t k = 0; k < n_in; k++)
         made.in[k] = AX_NONE;
     made.out[0] = AX_NONE;
-    memmove(nodes + i + 1, nodes + i, (g->n_nodes - i) * sizeof *nodes);
-    g->n_nodes++;
-    nodes[i] = made;
-    for (uint32_t v = 0; v < g->n_values; v++)
-        if (o->facts[v].maker != AX_NONE && o->facts[v].maker >= i)
-            o->facts[v].maker++;
-    *out = &nodes[i];
+    o->before[o->n_inserted++] = i;
+    nodes[g->n_nodes] = made;
+    *out = &nodes[g->n_nodes++];
     return AX_OK;
+}
+
+ax_status opt_settle(struct opt *o, struct ax_err *err)
+{
+    struct ax_graph *g = o->g;
+    uint32_t old = g->n_nodes - o->n_inserted, n = 0;
+    struct ax_node *nodes;
+    uint32_t *first, *next;
+
+    if (!o->n_inserted)
+        return AX_OK;
+    nodes = malloc(g->n_nodes * sizeof *nodes);
+    /* Lists of what goes in front of each, the last that came first. */
+    first = calloc(old + (size_t)g->n_nodes, sizeof *first);
+    if (!nodes || !first) {
+        free(nodes);
+        free(first);
+        return ax_fail(err, AX_ENOMEM, "no memory for %u nodes", g->n_nodes);
+    }
+    next = first + old;
+    for (uint32_t k = 0; k < o->n_inserted; k++) {
+        next[k] = first[o->before[k]];
+        first[o->before[k]] = k + 1;
+    }
+    for (uint32_t i = 0; i < old; i++) {
+        for (uint32_t k = first[i]; k; k = next[k - 1])
+            nodes[n++] = g->nodes[old + k - 1];
+        nodes[n++] = g->nodes[i];
+    }
+    free(first);
+    free(g->nodes);
+    g->nodes = nodes;
+    o->n_inserted = 0;
+    return AX_OK;
+}
+
+void opt_free(struct opt *o)
+{
+    free(o->facts);
+    free(o->before);
+    free(o->slots);
+    o->facts = NULL;
+    o->before = o->slots = NULL;
 }

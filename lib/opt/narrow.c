@@ -78,7 +78,7 @@ static ax_status make_by(struct ax_node **out, struct opt *o, uint32_t v,
     AX_TRY(opt_insert(out, o, 0, op, o->g->values[v].name, n_in, err));
     o->g->values[v].tensor = AX_NONE;
     (*out)->out[0] = v;
-    o->facts[v].maker = 0;
+    o->facts[v].maker = o->g->n_nodes - 1;
     return AX_OK;
 }
 
@@ -260,18 +260,14 @@ static ax_status four_bits(struct opt *o, struct ax_narrow_done *d,
     return AX_OK;
 }
 
-/* Each node that is put in front moves the others along. */
 static ax_status int4(struct opt *o, struct ax_narrow_done *d,
                       struct ax_err *err)
 {
-    for (uint32_t i = 0; i < o->g->n_nodes; i++) {
-        uint32_t before = o->g->n_nodes;
+    for (uint32_t i = 0, n = o->g->n_nodes; i < n; i++) {
         struct matrix m;
 
-        if (!matrix_of(&m, o, &o->g->nodes[i]))
-            continue;
-        AX_TRY(four_bits(o, d, &m, err));
-        i += o->g->n_nodes - before;
+        if (matrix_of(&m, o, &o->g->nodes[i]))
+            AX_TRY(four_bits(o, d, &m, err));
     }
     return AX_OK;
 }
@@ -392,11 +388,13 @@ static ax_status change(struct ax_model *m, struct ax_narrow_done *d,
     if (st == AX_OK)
         st = rounded(&o, d, opt, err);
     if (st == AX_OK)
+        st = opt_settle(&o, err);
+    if (st == AX_OK)
         st = opt_count(&o, err);
     if (st == AX_OK)
         st = bytes_in_use(&d->bytes_after, &o, err);
     m->has_identity = had_identity && st == AX_OK && d->weights == 0;
-    free(o.facts);
+    opt_free(&o);
     return st;
 }
 

@@ -378,18 +378,18 @@ static ax_status split(struct opt *o, uint32_t i, const struct norm *b,
     if (!finite)
         return AX_OK;
     AX_TRY(opt_value(&mid, o, y, "scaled", err));
+    /* What is put there last comes first. */
+    AX_TRY(opt_insert(&add, o, i, AX_OP_Add, o->g->values[y].name, 2, err));
+    AX_TRY(opt_set_in(o, add, 0, mid, err));
+    AX_TRY(opt_set_in(o, add, 1, v[1], err));
+    opt_drop(o, &o->g->nodes[i]);
+    add->out[0] = y;
+    o->facts[y].maker = o->g->n_nodes - 1;
     AX_TRY(opt_insert(&mul, o, i, AX_OP_Mul, o->g->values[mid].name, 2, err));
     AX_TRY(opt_set_in(o, mul, 0, x, err));
     AX_TRY(opt_set_in(o, mul, 1, v[0], err));
     mul->out[0] = mid;
-    o->facts[mid].maker = i;
-    opt_drop(o, &o->g->nodes[i + 1]);
-    AX_TRY(
-        opt_insert(&add, o, i + 1, AX_OP_Add, o->g->values[y].name, 2, err));
-    AX_TRY(opt_set_in(o, add, 0, mid, err));
-    AX_TRY(opt_set_in(o, add, 1, v[1], err));
-    add->out[0] = y;
-    o->facts[y].maker = i + 1;
+    o->facts[mid].maker = o->g->n_nodes - 1;
     between = &o->g->values[mid];
     between->dtype = o->facts[mid].dtype = f.dtype;
     between->rank = o->facts[mid].rank = f.rank;
@@ -401,7 +401,7 @@ static ax_status split(struct opt *o, uint32_t i, const struct norm *b,
 
 ax_status opt_split_norm(struct opt *o, struct ax_err *err)
 {
-    for (uint32_t i = 0; i < o->g->n_nodes; i++) {
+    for (uint32_t i = 0, n = o->g->n_nodes; i < n; i++) {
         const struct opt_fact *x;
         struct norm b;
         ax_status st = norm_of(&b, o, &o->g->nodes[i], err);

@@ -56,6 +56,8 @@ static ax_status run_pass(struct opt *o, int i, struct opt_measure *r,
     AX_TRY(opt_count(o, err));
     o->changes = 0;
     st = passes[i](o, err);
+    if (st == AX_OK)
+        st = opt_settle(o, err);
     close_gaps(o->g);
     done->changes = o->changes;
     done->nodes = o->g->n_nodes;
@@ -87,7 +89,7 @@ ax_status ax_model_optimise(struct ax_model *m,
         changed = changed || done[i].changes > 0;
     }
     opt_measure_free(&r);
-    free(o.facts);
+    opt_free(&o);
     m->has_identity = had_identity && !changed && st == AX_OK;
     return st;
 }

@@ -22,7 +22,16 @@ struct opt {
     struct ax_graph *g;
     struct opt_fact *facts; /* [g->n_values] */
     uint32_t changes;       /* of this pass */
+    /* Nodes that opt_insert made lie behind all others until opt_settle:
+     * before[k] is the node that the k-th of them belongs in front of. */
+    uint32_t *before, n_inserted, room_inserted;
+    /* Names of values, hashed: slots[h] is one more than its index, 0 for
+     * none. The first n_named values are in it. */
+    uint32_t *slots, n_slots, n_named;
 };
+
+/* What o has of its own. */
+void opt_free(struct opt *o);
 
 /* One pass over the graph; it adds to o->changes. Nodes that it dropped have
  * the operator AX_OP_NONE. Uses and makers are counted before each pass, and
@@ -75,10 +84,16 @@ ax_status opt_add_constant(uint32_t *out, struct opt *o, uint32_t v,
 /* Make value v a constant; *t is taken also on failure. */
 ax_status opt_make_constant(struct opt *o, uint32_t v, struct ax_tensor *t,
                             struct ax_err *err);
-/* Room for one more node, at place I. It moves the nodes. */
+/* One more node, which opt_settle puts in front of node I and of what was put
+ * there before. It moves the array of nodes, but no index changes. Cost: that
+ * of one node. */
 ax_status opt_insert(struct ax_node **out, struct opt *o, uint32_t i,
                      ax_op op, const char *name, uint32_t n_in,
                      struct ax_err *err);
+
+/* Put the nodes that were inserted where they belong. Makers have to be
+ * counted anew. */
+ax_status opt_settle(struct opt *o, struct ax_err *err);
 
 /* Give a node an attribute that it does not have; its names stay sorted. */
 ax_status opt_set_int(struct ax_node *n, const char *name, int64_t i,
