@@ -436,6 +436,8 @@ static ax_status bind(struct ax_model **out, struct binding *b,
 {
     bool made = b->q->n_networks > 1;
 
+    /* First: a few bytes can declare more elements than networks have. */
+    AX_TRY(joint_check(b->q, models, b->err));
     AX_TRY(rooms(b));
     if (!made)
         AX_TRY(place_alone(b, models[0], &made));

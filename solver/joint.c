@@ -189,6 +189,19 @@ static ax_status find_values(uint32_t *value, const struct joint *j,
     return AX_OK;
 }
 
+ax_status joint_check(const struct ax_query *q,
+                      const struct ax_model *const *models,
+                      struct ax_err *err)
+{
+    uint32_t *value = calloc(q->n_tensors + (size_t)1, sizeof *value);
+    const struct joint j = {.q = q, .models = models};
+    ax_status st = value ? find_values(value, &j, err)
+                         : ax_fail(err, AX_ENOMEM, "no memory for a query");
+
+    free(value);
+    return st;
+}
+
 static ax_status build(struct graft *p, const struct joint *j,
                        const uint32_t *value)
 {

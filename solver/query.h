@@ -82,6 +82,11 @@ struct joint {
 ax_status query_value(uint32_t *out, const struct query_tensor *t,
                       uint32_t nth, const struct ax_model *m,
                       struct ax_err *err) AX_MUST_CHECK;
+/* Do the networks have all tensors of the query, in the shapes that it says?
+ * AX_EFORMAT, AX_ESHAPE: no. */
+ax_status joint_check(const struct ax_query *q,
+                      const struct ax_model *const *models,
+                      struct ax_err *err) AX_MUST_CHECK;
 ax_status joint_model(struct ax_model **out, const struct joint *j,
                       struct ax_err *err) AX_MUST_CHECK;
 

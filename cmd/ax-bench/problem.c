@@ -52,12 +52,11 @@ bool task_starts_program(const struct context *c, const char *line)
 {
     struct words w = {0};
     struct ax_err err = {0};
-    const char *name, *model;
+    const char *name = NULL, *model;
     bool starts = true;
 
-    if (words_split(&w, line, &err) != AX_OK)
-        return true;
-    name = words_next(&w);
+    if (words_split(&w, line, &err) == AX_OK)
+        name = words_next(&w);
     if (name && strcmp(name, "run") == 0 && (model = words_next(&w))) {
         char *path = context_path(c, model);
 
