@@ -84,7 +84,8 @@ static ax_status root_slopes(const struct bnb *b,
                 (*out)[n++] = (struct ax_slopes){
                     .target = (uint32_t)(t + i),
                     .n = (uint32_t)net->first[k],
-                    .slope = b->root.inner[t + i]};
+                    .slope = b->root.inner[t + i],
+                    .all = b->root.inner[t + i]};
     if (n_more)
         memcpy(*out + n, more, n_more * sizeof *more);
     *n_out = n + n_more;
@@ -141,7 +142,8 @@ static ax_status emit_sub(struct bnb *b, struct sub *s, struct ax_err *err)
     const struct ax_slopes slopes = {
         .target = 2 * (uint32_t)b->se->net->neurons + sub_number(b, s),
         .n = s->n_table,
-        .slope = s->table};
+        .slope = s->table,
+        .all = b->root.slopes[sub_number(b, s)]};
     bool closed = s->outcome == SUB_CLOSED;
     struct ax_step e = {
         .kind = closed ? AX_STEP_LEAF : AX_STEP_NEURON,

@@ -10,25 +10,16 @@
 #include "ax/net.h"
 #include "ax/prove.h"
 #include "export.h"
+#include "tree.h"
 
 /* Seconds that coqc takes for a weight and a layer of a counterexample, whose
  * numbers grow from layer to layer. */
 #define WITNESS_PACE 3e-5
 
-/* One box of the search. */
-struct box {
-    enum ax_step_kind kind;
-    uint64_t child;
-    uint32_t dim;
-    int64_t value;
-    uint32_t n; /* refutations */
-    uint32_t *pairs;
-};
-
-struct boxes {
-    struct box *box;
-    uint64_t n;
-};
+/* For a box of which all of 300 neurons are bounded, and for a leaf, of a
+ * network of 12,800 weights. */
+#define BOX_PACE  1.0
+#define LEAF_PACE 0.008
 
 /* A layer: rows of weights and a bias, followed by a ReLU unless the last. */
 struct layer {
@@ -44,45 +35,9 @@ struct job {
     FILE *f;
     struct layer *layers;
     uint32_t n_layers;
-    struct boxes *groups; /* [n_groups] */
-    uint64_t leaves;
+    struct trees trees;
     struct ax_prove_result result;
 };
-
-/* ---- the search, kept ---- */
-
-static ax_status keep(void *self, const struct ax_step *s, struct ax_err *err)
-{
-    struct job *j = self;
-    struct boxes *b = &j->groups[s->group];
-    uint64_t n = b->n ? b->n : 64;
-    struct box *to;
-
-    if (s->kind == AX_STEP_NEURON)
-        return ax_fail(err, AX_EBUG, "a search over inputs split a neuron");
-    while (n <= s->id + 2 || n <= s->child + 2)
-        n *= 2;
-    if (n > b->n) {
-        to = realloc(b->box, n * sizeof *to);
-        if (!to)
-            return ax_fail(err, AX_ENOMEM, "no memory for the tree");
-        memset(to + b->n, 0, (n - b->n) * sizeof *to);
-        b->box = to;
-        b->n = n;
-    }
-    to = &b->box[s->id];
-    *to = (struct box){s->kind,  s->child,     s->dim,
-                       s->value, s->n_refuted, NULL};
-    if (s->kind == AX_STEP_LEAF)
-        j->leaves++;
-    if (s->n_refuted == 0)
-        return AX_OK;
-    to->pairs = calloc(s->n_refuted, 2 * sizeof *to->pairs);
-    if (!to->pairs)
-        return ax_fail(err, AX_ENOMEM, "no memory for the tree");
-    memcpy(to->pairs, s->refuted, s->n_refuted * 2 * sizeof *to->pairs);
-    return AX_OK;
-}
 
 /* ---- the network as dense layers of binary32 ---- */
 
@@ -348,53 +303,13 @@ static ax_status put_property(struct job *j, struct ax_err *err)
     return AX_OK;
 }
 
-/* ---- the tree ---- */
+/* ---- the theorem ---- */
 
-/* Positions are with respect to the list before this box: written from the
- * last to the first they stay right while the list becomes shorter. */
-static void put_box(struct job *j, uint32_t g, uint64_t id)
-{
-    const struct box *b = &j->groups[g].box[id];
-
-    if (id)
-        fputs("BoundB (", j->f);
-    for (uint32_t i = b->n; i-- > 0;) {
-        uint32_t row = b->pairs[2 * i + 1];
-
-        fprintf(j->f, "RefuteB %u %u [] (", b->pairs[2 * i], row);
-    }
-    switch (b->kind) {
-    case AX_STEP_LEAF:
-        fputs("DoneB", j->f);
-        break;
-    case AX_STEP_SPLIT:
-        fprintf(j->f, "ISplitB %u (%" PRId64 ")%%bigZ (", b->dim, b->value);
-        break;
-    case AX_STEP_NEURON: /* keep refuses it */
-        break;
-    case AX_STEP_FORK:
-        fprintf(j->f, "ForkB %u (", b->dim);
-        break;
-    }
-    if (b->kind != AX_STEP_LEAF) {
-        put_box(j, g, b->child);
-        fputs(")\n(", j->f);
-        put_box(j, g, b->child + 1);
-        fputc(')', j->f);
-    }
-    for (uint32_t i = id ? b->n + 1 : b->n; i > 0; i--)
-        fputc(')', j->f);
-}
-
-static void put_theorem(struct job *j, int s)
+static ax_status put_theorem(struct job *j, int s, struct ax_err *err)
 {
     uint32_t outs = j->prop->n_y, ins = j->prop->n_x;
 
-    for (uint32_t g = 0; g < j->prop->n_groups; g++) {
-        fprintf(j->f, "Definition tree_%u : treeB :=\n", g);
-        put_box(j, g, 0);
-        fputs(".\n\n", j->f);
-    }
+    AX_TRY(tree_put(j->f, &j->trees, err));
     fprintf(j->f,
             "Theorem holds :\n"
             "  well_formed net unsafe_set %u %u /\\\n"
@@ -406,6 +321,7 @@ static void put_theorem(struct job *j, int s)
         fprintf(j->f, "%s(%d%%Z, tree_%u)", g ? "; " : "",
                 j->prop->groups[g].p, g);
     fputs("]).\n  vm_cast_no_check (eq_refl true).\nQed.\n", j->f);
+    return AX_OK;
 }
 
 /* ---- a counterexample ---- */
@@ -522,16 +438,17 @@ static void put_head(struct job *j, const unsigned char identity[32])
 
 /* ---- the whole ---- */
 
-static ax_status prove(struct job *j, double budget, struct ax_err *err)
+static ax_status prove(struct job *j, enum ax_strategy strategy,
+                       double budget, struct ax_err *err)
 {
-    const struct ax_sink sinks[] = {{keep, j}, {0}};
+    const struct ax_sink sinks[] = {{tree_keep, &j->trees}, {0}};
     const struct ax_prove_options opt = {
         .threads = 1,
         .seconds = budget,
         .seed = 1,
         .no_clip = true,
         .sinks = sinks,
-        .strategy = AX_STRATEGY_INPUT,
+        .strategy = strategy,
     };
     const struct ax_prove_result *r = &j->result;
 
@@ -542,8 +459,9 @@ static ax_status prove(struct job *j, double budget, struct ax_err *err)
     return AX_OK;
 }
 
-/* What Coq will take, at the pace that was measured: every box has the bounds
- * of all its neurons computed, two passes for each, of all weights before. */
+/* What Coq will take, at the pace that was measured: a box that inputs were
+ * split for has the bounds of all its neurons computed, two passes for each,
+ * of all weights before; a leaf takes one pass. */
 static ax_status estimate(const struct job *j, double budget,
                           struct ax_err *err)
 {
@@ -555,7 +473,9 @@ static ax_status estimate(const struct job *j, double budget,
     }
     seconds = j->result.verdict == AX_VIOLATED
                   ? weights * j->n_layers * WITNESS_PACE
-                  : (double)j->leaves * (weights / 12800) * (neurons / 300);
+                  : (weights / 12800) *
+                        ((double)j->trees.bounded * neurons / 300 * BOX_PACE +
+                         (double)j->trees.leaves * LEAF_PACE);
     if (budget > 0 && seconds > budget)
         return ax_fail(err, AX_UNDECIDED,
                        "coqc would take about %.0f s, which is over the "
@@ -566,15 +486,10 @@ static ax_status estimate(const struct job *j, double budget,
 
 static void job_free(struct job *j)
 {
-    for (uint32_t g = 0; j->groups && g < j->prop->n_groups; g++) {
-        for (uint64_t i = 0; i < j->groups[g].n; i++)
-            free(j->groups[g].box[i].pairs);
-        free(j->groups[g].box);
-    }
+    tree_free(&j->trees);
     for (uint32_t k = 0; k < j->n_layers; k++)
         free(j->layers[k].bias);
     free(j->layers);
-    free(j->groups);
     free(j->result.x);
 }
 
@@ -589,11 +504,11 @@ ax_status export_coq(FILE *f, struct export_claim *claim,
         return ax_fail(err, AX_EUNSUPPORTED,
                        "nothing to prove: no input and output can satisfy "
                        "the assertions of the property");
-    j.groups = calloc(j.prop->n_groups + 1u, sizeof *j.groups);
-    st = j.groups ? layers(&j, err)
-                  : ax_fail(err, AX_ENOMEM, "no memory for the tree");
+    st = tree_init(&j.trees, q->net, q->prop, err);
     if (st == AX_OK)
-        st = prove(&j, q->budget, err);
+        st = layers(&j, err);
+    if (st == AX_OK)
+        st = prove(&j, claim->strategy, q->budget, err);
     if (st == AX_OK)
         st = estimate(&j, q->budget, err);
     if (st != AX_OK)
@@ -607,7 +522,7 @@ ax_status export_coq(FILE *f, struct export_claim *claim,
     } else if (st == AX_OK) {
         st = put_property(&j, err);
         if (st == AX_OK)
-            put_theorem(&j, s);
+            st = put_theorem(&j, s, err);
     }
 out:
     job_free(&j);

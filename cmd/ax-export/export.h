@@ -6,9 +6,11 @@
 
 #include "ax/net.h"
 #include "ax/prop.h"
+#include "ax/prove.h"
 
 /* What was written, for the manifest. */
 struct export_claim {
+    enum ax_strategy strategy;              /* asked for; coq alone */
     bool violated;                          /* the claim is that it is */
     unsigned char identity[32], digest[32]; /* of model and property */
 };

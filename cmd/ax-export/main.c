@@ -139,9 +139,11 @@ static ax_status write_property(const struct language *to,
 
 static ax_status export_property(const struct language *to, const char *model,
                                  const char *out_path, const char *property,
-                                 double budget, struct ax_err *err)
+                                 double budget, const char *strategy,
+                                 struct ax_err *err)
 {
-    struct export_claim claim = {0};
+    static const char *const strategies[] = {"auto", "input", "neuron"};
+    struct export_claim claim = {.strategy = AX_STRATEGY_INPUT};
     ax_status st, recorded;
 
     if (!property)
@@ -149,6 +151,17 @@ static ax_status export_property(const struct language *to, const char *model,
                        "--to %s wants a property: give one with -p "
                        "FILE.vnnlib",
                        to->name);
+    for (int i = 0; strategy; i++) {
+        if (i == 3)
+            return ax_fail(err, AX_EUSAGE,
+                           "--strategy wants auto, input or neuron, not "
+                           "'%.40s'",
+                           strategy);
+        if (strcmp(strategy, strategies[i]) == 0) {
+            claim.strategy = (enum ax_strategy)i;
+            break;
+        }
+    }
     AX_TRY(record_possible(to->name, out_path, err));
     st = write_property(to, &claim, model, out_path, property, budget, err);
     if (st != AX_OK && st != AX_NO)
@@ -160,6 +173,7 @@ static ax_status export_property(const struct language *to, const char *model,
 int main(int argc, char **argv)
 {
     const char *to = "onnx", *out = "-", *property = NULL;
+    const char *strategy = NULL;
     double budget = 600;
     bool formats = false, force = false;
     int64_t opset = 0;
@@ -175,6 +189,9 @@ int main(int argc, char **argv)
         {0, "budget", "SECONDS",
          "of search, and of coqc or a solver: 600 by default",
          .real = &budget, .min = 0, .max = 1 << 30},
+        {0, "strategy", "WHAT",
+         "for coq, split what: auto, input or neuron; input by default",
+         .str = &strategy},
         {0, "formats", NULL, "list the formats that can be written",
          .flag = &formats},
         {'f', "force", NULL, "write binary even to a terminal",
@@ -186,7 +203,7 @@ int main(int argc, char **argv)
         .summary = "write a model in a foreign format",
         .synopsis = "[-f] [-t FORMAT] [-o FILE] [--opset N] [MODEL.axm]\n"
                     "--to coq | smtlib -p FILE.vnnlib [-o FILE] "
-                    "[--budget SECONDS] [MODEL.axm]\n"
+                    "[--budget SECONDS] [--strategy WHAT] [MODEL.axm]\n"
                     "--formats",
         .opts = opts,
         .max_operands = 1,
@@ -206,7 +223,7 @@ int main(int argc, char **argv)
         st = cmd_sandbox_enter(&box, &err);
         if (st == AX_OK && language(to))
             st = export_property(language(to), argc ? argv[0] : "-", out,
-                                 property, budget, &err);
+                                 property, budget, strategy, &err);
         else if (st == AX_OK)
             st = export_model(argc ? argv[0] : "-", out, to, (int)opset,
                               force, &err);

@@ -23,6 +23,8 @@ struct ax_slopes {
     uint32_t target;
     uint32_t n;
     const unsigned char *slope; /* [n] */
+    const unsigned char *all;   /* [neurons before the target] the same, 255
+                                   for those that are stable */
 };
 
 enum ax_step_kind {

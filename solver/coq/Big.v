@@ -5,6 +5,11 @@ Import ListNotations.
 Local Notation B := BigZ.t.
 Local Notation phi := BigZ.to_Z.
 Local Open Scope bigZ_scope.
+(* The words of an exported tree that are those of Tree.v. *)
+Notation Slope := Tree.Slope.
+Notation Beta := Tree.Beta.
+Notation above := Tree.above.
+Notation hintsB := (Tree.hints BigZ.t).
 Section N.
 Variables s p : B.
 Definition SB := BigZ.shiftl 1 s. Definition DB := BigZ.shiftl 1 p.
@@ -29,11 +34,18 @@ Definition crownB (mu l u : B) :=
   if BigZ.leb 0 l then mu else if BigZ.leb u 0 then 0
   else if BigZ.leb 0 mu then (if BigZ.ltb (- l) u then mu else 0)
   else BigZ.div (mu * u) (u - l).
-Fixpoint relu_backB (bs : list (B*B)) (hs : list (option B)) (mu : list B) (ga : B) : list B * B :=
+Definition hintedB (h : option (hint B)) (mu l u : B) : B :=
+  match h with
+  | None => crownB mu l u
+  | Some (Slope a) =>
+      if (BigZ.leb 0 mu && BigZ.ltb l 0 && BigZ.ltb 0 u)%bool then flB 7 (mu * a) else crownB mu l u
+  | Some (Beta b) => if BigZ.leb 0 l then mu - b else b
+  end.
+Fixpoint relu_backB (bs : list (B*B)) (hs : list (nat * hint B)) (mu : list B) (ga : B) : list B * B :=
   match bs, mu with
   | (l,u) :: bs', m :: mu' =>
-      let '(h, hs') := match hs with h :: t => (h, t) | [] => (None, []) end in
-      let nu := match h with Some n => n | None => crownB m l u end in
+      let '(h, hs') := next hs in
+      let nu := hintedB h m l u in
       let g := gamB m nu l u in
       let '(r, ga') := relu_backB bs' hs' mu' (g + ga) in (nu :: r, ga')
   | _, _ => ([], ga)
@@ -43,43 +55,44 @@ Fixpoint box_minB (bx : list (B*B)) (e : list B) : B :=
   | (l,u) :: bx', a :: e' => BigZ.min (a * l) (a * u) + box_minB bx' e'
   | _, _ => 0
   end.
-Fixpoint backrB (bx : list (B*B)) (ls : list (list (B * list B) * list (B*B))) (hs : list (list (option B))) (e : list B) (be : B) : B :=
+Fixpoint backrB (bx : list (B*B)) (ls : list (list (B * list B) * list (B*B))) (hs : hints B) (e : list B) (be : B) : B :=
   match ls with
   | [] => flB (p+s) (box_minB bx e + be * DB)
   | (l, bs) :: ls' =>
-      let '(h, hs') := match hs with h :: t => (h, t) | [] => ([], []) end in
+      let '(h, hs') := front hs in
       let mu := map (flB s) e in
       let '(nu, ga) := relu_backB bs h mu 0 in
       let '(e', be') := wsumB l nu [] 0 in
       backrB bx ls' hs' e' (be' + flB p ga * SB + be)
   end.
 Definition zmapB (k : B) (v : list B) := map (BigZ.mul k) v.
-Definition neuron_boundsB bx ls (n : B * list B) : B * B :=
+Definition neuron_boundsB bx ls (h : hints B * hints B) (n : B * list B) : B * B :=
   let '(b, row) := n in
-  (backrB bx ls [] (zmapB DB row) (DB * b), - backrB bx ls [] (zmapB (-DB) row) (-DB * b)).
+  (backrB bx ls (fst h) (zmapB DB row) (DB * b), - backrB bx ls (snd h) (zmapB (-DB) row) (-DB * b)).
 Fixpoint net_boundsB (bx : list (B*B)) hid :=
   match hid with
   | [] => []
-  | l :: hid' => let r := net_boundsB bx hid' in (l, map (neuron_boundsB bx r) l) :: r
+  | l :: hid' => let r := net_boundsB bx hid' in (l, map (neuron_boundsB bx r ([], [])) l) :: r
   end.
 Definition meetB (a b : B*B) := (BigZ.max (fst a) (fst b), BigZ.min (snd a) (snd b)).
-Definition tightenB bx ls (n : B * list B) (b : B*B) : B*B :=
-  if (BigZ.leb 0 (fst b) || BigZ.leb (snd b) 0)%bool then b else meetB b (neuron_boundsB bx ls n).
-Fixpoint tighten_allB bx ls (l : list (B * list B)) (bs : list (B*B)) : list (B*B) :=
+Definition tightenB bx ls h (n : B * list B) (b : B*B) : B*B :=
+  if (BigZ.leb 0 (fst b) || BigZ.leb (snd b) 0)%bool then b else meetB b (neuron_boundsB bx ls h n).
+Fixpoint tighten_allB bx ls (hs : list (nat * (hints B * hints B))) (l : list (B * list B)) (bs : list (B*B)) : list (B*B) :=
   match l, bs with
-  | n :: l', b :: bs' => tightenB bx ls n b :: tighten_allB bx ls l' bs'
+  | n :: l', b :: bs' => let '(h, hs') := next hs in tightenB bx ls (both h) n b :: tighten_allB bx ls hs' l' bs'
   | _, _ => []
   end.
-Fixpoint reboundB (bx : list (B*B)) (tab : list (list (B * list B) * list (B*B))) :=
+Fixpoint reboundB (bx : list (B*B)) (hs : slopes B) (tab : list (list (B * list B) * list (B*B))) :=
   match tab with
   | [] => []
-  | (l, bs) :: tab' => let r := reboundB bx tab' in (l, tighten_allB bx r l bs) :: r
+  | (l, bs) :: tab' => let '(h, hs') := front hs in
+      let r := reboundB bx hs' tab' in (l, tighten_allB bx r h l bs) :: r
   end.
 Inductive treeB :=
 | DoneB
-| RefuteB (c r : nat) (hints : list (list (option B))) (t : treeB)
+| RefuteB (c r : nat) (hs : hints B) (t : treeB)
 | ForkB (m : nat) (a b : treeB)
-| BoundB (t : treeB)
+| BoundB (hs : slopes B) (t : treeB)
 | RSplitB (k i : nat) (tpos tneg : treeB)
 | ISplitB (j : nat) (v : B) (tlow thigh : treeB).
 Definition rposB (b : B*B) := (BigZ.max 0 (fst b), snd b).
@@ -101,7 +114,7 @@ Fixpoint checkB (bx : list (B*B)) tab (cs : list (list (B * list B)))
   | DoneB => match cs with [] => true | _ => false end
   | RefuteB c r hs t' => if refutedB bx tab cs c r hs then checkB bx tab (drop c cs) t' else false
   | ForkB m a b => if checkB bx tab (firstn m cs) a then checkB bx tab (skipn m cs) b else false
-  | BoundB t' => checkB bx (reboundB bx tab) cs t'
+  | BoundB hs t' => checkB bx (reboundB bx hs tab) cs t'
   | RSplitB k i tp tn =>
       if checkB bx (refineB rposB k i tab) cs tp then checkB bx (refineB rnegB k i tab) cs tn else false
   | ISplitB j v tl th =>
@@ -117,10 +130,13 @@ Definition pp (b : B*B) := (phi (fst b), phi (snd b)).
 Definition pn (n : B * list B) := (phi (fst n), pv (snd n)).
 Definition pl := map pn.
 Definition ptab := map (fun lb : list (B * list B) * list (B*B) => (pl (fst lb), map pp (snd lb))).
-Definition po := option_map phi.
+Definition ph (h : hint B) := match h with Slope a => Slope (phi a) | Beta b => Beta (phi b) end.
+Definition pe {A C} (f : A -> C) (e : nat * A) := (fst e, f (snd e)).
+Definition phs : hints B -> hints Z := map (map (pe ph)).
+Definition pss : slopes B -> slopes Z := map (map (pe (fun h => (phs (fst h), phs (snd h))))).
 Fixpoint pt (t : treeB) : tree := match t with
- | DoneB => Done | RefuteB c r h a => Refute c r (map (map po) h) (pt a)
- | ForkB m a b => Fork m (pt a) (pt b) | BoundB a => Bound (pt a) | RSplitB k i a b => RSplit k i (pt a) (pt b)
+ | DoneB => Done | RefuteB c r h a => Refute c r (phs h) (pt a)
+ | ForkB m a b => Fork m (pt a) (pt b) | BoundB h a => Bound (pss h) (pt a) | RSplitB k i a b => RSplit k i (pt a) (pt b)
  | ISplitB j v a b => ISplit j (phi v) (pt a) (pt b) end.
 Hypothesis s0 : (0 <= phi s)%Z. Hypothesis p0 : (0 <= phi p)%Z.
 Ltac bz := repeat first [rewrite BigZ.spec_add | rewrite BigZ.spec_mul | rewrite BigZ.spec_sub | rewrite BigZ.spec_opp
@@ -148,52 +164,61 @@ Proof. unfold gamB, gam. rewrite !ltbz. change (phi 0) with 0%Z. destruct (_ && 
 Lemma crownz m l u : phi (crownB m l u) = crown (phi m) (phi l) (phi u).
 Proof. unfold crownB, crown. rewrite !lebz, !ltbz. change (phi 0) with 0%Z. rewrite BigZ.spec_opp.
  destruct (0 <=? phi l)%Z, (phi u <=? 0)%Z, (0 <=? phi m)%Z, (- phi l <? phi u)%Z; auto; bz; auto. Qed.
+Lemma nextz {A C} (f : A -> C) hs : next (map (pe f) hs) = (option_map f (fst (next hs)), map (pe f) (snd (next hs))).
+Proof. destruct hs as [|[[|n] h] hs]; auto. Qed.
+Lemma frontz {A C} (f : A -> C) hs : front (map (map f) hs) = (map f (fst (front hs)), map (map f) (snd (front hs))).
+Proof. destruct hs; auto. Qed.
+Lemma hintz h m l u : phi (hintedB h m l u) = hinted (option_map ph h) (phi m) (phi l) (phi u).
+Proof. destruct h as [[a|b]|]; simpl; rewrite ?lebz, ?ltbz; change (phi 0) with 0%Z; try apply crownz.
+ - destruct (_ && _ && _); [|apply crownz]. rewrite flz. bz. auto.
+ - destruct (0 <=? phi l)%Z; bz; auto. Qed.
 Lemma rz bs : forall hs mu ga r g, relu_backB bs hs mu ga = (r,g) ->
-  relu_back (map pp bs) (map po hs) (pv mu) (phi ga) = (pv r, phi g).
+  relu_back (map pp bs) (map (pe ph) hs) (pv mu) (phi ga) = (pv r, phi g).
 Proof. induction bs as [|[l u] bs IH]; intros hs mu ga r g H; simpl in *.
  - inversion H; subst; auto.
- - destruct mu as [|m mu]; [inversion H; subst; auto|]. simpl.
-   destruct hs as [|h hs]; simpl in *.
-   + destruct (relu_backB bs [] mu _) as [r' g'] eqn:E. inversion H; subst. apply IH in E.
-     revert E. bz. rewrite gamz, crownz. simpl. intros ->. simpl. rewrite crownz. auto.
-   + destruct (relu_backB bs hs mu _) as [r' g'] eqn:E. inversion H; subst. apply IH in E.
-     revert E. bz. rewrite gamz. destruct h; simpl; rewrite ?crownz; intros ->; simpl; rewrite ?crownz; auto. Qed.
+ - destruct mu as [|m mu]; [inversion H; subst; auto|]. simpl. rewrite nextz.
+   destruct (next hs) as [h hs']; cbn [fst snd].
+   destruct (relu_backB bs hs' mu _) as [r' g'] eqn:E. inversion H; subst. apply IH in E.
+   revert E. bz. rewrite gamz, hintz. intros ->. simpl. rewrite hintz. auto. Qed.
 Lemma boxz bx : forall e, phi (box_minB bx e) = box_min (map pp bx) (pv e).
 Proof. induction bx as [|[l u] bx IH]; intros [|a e]; simpl; auto. rewrite <- IH. bz. auto. Qed.
 Lemma backz bx ls : forall hs e be, phi (backrB bx ls hs e be) =
-  backr (phi s) (phi p) (map pp bx) (ptab ls) (map (map po) hs) (pv e) (phi be).
+  backr (phi s) (phi p) (map pp bx) (ptab ls) (phs hs) (pv e) (phi be).
 Proof. induction ls as [|[l bs] ls IH]; intros hs e be.
  - simpl. rewrite flz. bz. rewrite boxz, DBz. auto.
  - assert (M : map (fl (phi s)) (pv e) = pv (map (flB s) e))
      by (unfold pv; rewrite !map_map; apply map_ext; intros; symmetry; apply flz).
    cbn [backrB backr ptab map fst snd]. rewrite M.
-   destruct hs as [|h hs]; cbn [map].
-   + destruct (relu_backB bs [] _ 0) as [nu ga] eqn:E. apply rz in E.
-     destruct (wsumB l nu [] 0) as [e' be'] eqn:F. apply wz in F.
-     change (phi 0) with 0%Z in *. change (pv []) with (@nil Z) in *. change (map po []) with (@nil (option Z)) in *.
-     rewrite E, F, IH. f_equal. bz. rewrite flz, SBz. auto.
-   + destruct (relu_backB bs h _ 0) as [nu ga] eqn:E. apply rz in E.
-     destruct (wsumB l nu [] 0) as [e' be'] eqn:F. apply wz in F.
-     change (phi 0) with 0%Z in *. change (pv []) with (@nil Z) in *.
-     rewrite E, F, IH. f_equal. bz. rewrite flz, SBz. auto. Qed.
+   unfold phs. rewrite frontz. destruct (front hs) as [h hs']; cbn [fst snd].
+   destruct (relu_backB bs h _ 0) as [nu ga] eqn:E. apply rz in E.
+   destruct (wsumB l nu [] 0) as [e' be'] eqn:F. apply wz in F.
+   change (phi 0) with 0%Z in *. change (pv []) with (@nil Z) in *.
+   rewrite E, F, IH. f_equal. bz. rewrite flz, SBz. auto. Qed.
 Lemma zmz k v : pv (zmapB k v) = zmap (phi k) (pv v).
 Proof. unfold pv, zmapB, zmap. rewrite !map_map. apply map_ext; intros; bz; auto. Qed.
-Lemma nbz bx ls n : pp (neuron_boundsB bx ls n) = neuron_bounds (phi s) (phi p) (map pp bx) (ptab ls) (pn n).
+Definition p2 (h : hints B * hints B) := (phs (fst h), phs (snd h)).
+Lemma nbz bx ls h n : pp (neuron_boundsB bx ls h n) = neuron_bounds (phi s) (phi p) (map pp bx) (ptab ls) (p2 h) (pn n).
 Proof. destruct n as [b row]. unfold pp, neuron_boundsB, neuron_bounds; simpl. bz. rewrite !backz, !zmz. simpl. bz. rewrite DBz. auto. Qed.
 Lemma netz bx hid : ptab (net_boundsB bx hid) = net_bounds (phi s) (phi p) (map pp bx) (map pl hid).
 Proof. induction hid as [|l hid IH]; simpl; auto. rewrite <- IH. f_equal. f_equal.
  unfold pl. rewrite !map_map. apply map_ext; intros; apply nbz. Qed.
 Lemma meetz a b : pp (meetB a b) = meet (pp a) (pp b).
 Proof. unfold meetB, meet, pp; simpl. bz. auto. Qed.
-Lemma tightenz bx ls n b : pp (tightenB bx ls n b) =
-  tighten (phi s) (phi p) (map pp bx) (ptab ls) (pn n) (pp b).
+Lemma tightenz bx ls h n b : pp (tightenB bx ls h n b) =
+  tighten (phi s) (phi p) (map pp bx) (ptab ls) (p2 h) (pn n) (pp b).
 Proof. unfold tightenB, tighten. rewrite !lebz, <- nbz, <- meetz. change (phi 0) with 0%Z.
  unfold pp at 3 4; cbn [fst snd]. destruct (_ || _); auto. Qed.
-Lemma tallz bx ls l : forall bs, map pp (tighten_allB bx ls l bs) =
-  tighten_all (phi s) (phi p) (map pp bx) (ptab ls) (pl l) (map pp bs).
-Proof. induction l as [|n l IH]; intros [|b bs]; simpl; auto. f_equal; auto using tightenz. Qed.
-Lemma reboundz bx tab : ptab (reboundB bx tab) = rebound (phi s) (phi p) (map pp bx) (ptab tab).
-Proof. induction tab as [|[l bs] tab IH]; simpl; auto. rewrite <- IH. f_equal. f_equal. apply tallz. Qed.
+Lemma bothz h : both (option_map p2 h) = p2 (both h).
+Proof. destruct h; auto. Qed.
+Lemma tallz bx ls l : forall hs bs, map pp (tighten_allB bx ls hs l bs) =
+  tighten_all (phi s) (phi p) (map pp bx) (ptab ls) (map (pe p2) hs) (pl l) (map pp bs).
+Proof. induction l as [|n l IH]; intros hs [|b bs]; simpl; auto. rewrite nextz.
+ destruct (next hs) as [h hs']; cbn [fst snd map]. rewrite bothz. f_equal; auto using tightenz. Qed.
+Lemma reboundz bx tab : forall hs, ptab (reboundB bx hs tab) =
+  rebound (phi s) (phi p) (map pp bx) (pss hs) (ptab tab).
+Proof. induction tab as [|[l bs] tab IH]; intros hs; simpl; auto. unfold pss. rewrite frontz.
+ destruct (front hs) as [h hs']; cbn [fst snd ptab map]. fold (ptab (reboundB bx hs' tab)).
+ rewrite tallz, IH. auto. Qed.
 Lemma updz {A C} (h : A -> C) f g n l : (forall a, h (f a) = g (h a)) -> map h (upd n f l) = upd n g (map h l).
 Proof. intros E. revert n; induction l; intros [|n]; simpl; auto; rewrite ?E, ?IHl; auto. Qed.
 Lemma refz f g k i tab : (forall b, pp (f b) = g (pp b)) -> ptab (refineB f k i tab) = refine g k i (ptab tab).
@@ -202,14 +227,14 @@ Definition pc := map (map pn).
 Lemma nthz {A C} (f : A -> C) l n : nth_error (map f l) n = option_map f (nth_error l n).
 Proof. revert l; induction n; intros [|a l]; simpl; auto. Qed.
 Lemma refutedz bx tab cs c r hs : refutedB bx tab cs c r hs =
-  refuted (phi s) (phi p) (map pp bx) (ptab tab) (pc cs) c r (map (map po) hs).
+  refuted (phi s) (phi p) (map pp bx) (ptab tab) (pc cs) c r (phs hs).
 Proof. unfold refutedB, refuted, pc. rewrite nthz. destruct (nth_error cs c) as [rows|]; simpl; auto.
  rewrite nthz. destruct (nth_error rows r) as [n|]; simpl; auto.
  rewrite ltbz, backz, zmz. bz. rewrite DBz. auto. Qed.
 Lemma dropz c cs : pc (drop c cs) = drop c (pc cs).
 Proof. unfold drop, pc. rewrite map_app, firstn_map, skipn_map. auto. Qed.
 Lemma checkz t : forall bx tab cs, checkB bx tab cs t = check (phi s) (phi p) (map pp bx) (ptab tab) (pc cs) (pt t).
-Proof. induction t as [|c r h t IH|m a IHa b IHb|t IH|k i a IHa b IHb|j v a IHa b IHb]; intros bx tab cs; simpl.
+Proof. induction t as [|c r h t IH|m a IHa b IHb|hs t IH|k i a IHa b IHb|j v a IHa b IHb]; intros bx tab cs; simpl.
  - destruct cs; auto.
  - rewrite refutedz, IH, dropz. destruct (refuted _ _ _ _ _ _ _ _); auto.
  - rewrite IHa, IHb. unfold pc. rewrite firstn_map, skipn_map. destruct (check _ _ _ _ _ _); auto.

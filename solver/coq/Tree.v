@@ -12,6 +12,45 @@ Local Open Scope Z_scope.
 Definition neuron := (Z * list Z)%type.
 Definition layer  := list neuron.
 
+(* What a tree may say about a ReLU on the way back of a row: the slope that it
+   is to have there, in units of 2^-7, or a multiplier of its sign.  Those of a
+   layer are (neurons left out before, hint).  Nothing of it is trusted. *)
+Inductive hint (A : Type) := Slope (a : A) | Beta (b : A).
+Arguments Slope {A}. Arguments Beta {A}.
+Definition hints (A : Type) := list (list (nat * hint A)).
+Definition next {A} (hs : list (nat * A)) : option A * list (nat * A) :=
+  match hs with
+  | [] => (None, [])
+  | (O, h) :: t => (Some h, t)
+  | (S n, h) :: t => (None, (n, h) :: t)
+  end.
+(* Hints above others, which those of the same neurons replace. *)
+Fixpoint over {A} (a : list (nat * A)) : list (nat * A) -> list (nat * A) :=
+  match a with
+  | [] => fun b => b
+  | (n, h) :: a' =>
+      (fix go (n : nat) (b : list (nat * A)) : list (nat * A) :=
+         match b with
+         | [] => (n, h) :: a'
+         | (m, k) :: b' =>
+             match Nat.compare n m with
+             | Lt => (n, h) :: over a' ((m - n - 1, k)%nat :: b')
+             | Eq => (n, h) :: over a' b'
+             | Gt => (m, k) :: go (n - m - 1)%nat b'
+             end
+         end) n
+  end.
+Fixpoint above {A} (a b : hints A) : hints A :=
+  match a, b with
+  | x :: a', y :: b' => over x y :: above a' b'
+  | [], _ => b
+  | _, [] => a
+  end.
+
+(* Of a list of lists, the first one; [] if there is none. *)
+Definition front {A} (l : list (list A)) : list A * list (list A) :=
+  match l with [] => ([], []) | h :: t => (h, t) end.
+
 Section Net.
 Variable s : Z.      (* weight scale exponent: weight = m / 2^s *)
 Variable p : Z.      (* checker precision: bounds are k / 2^p   *)
@@ -73,11 +112,20 @@ Definition crown (mu l u : Z) : Z :=
   else if 0 <=? mu then (if - l <? u then mu else 0)
   else Z.div (mu * u) (u - l).
 
-Fixpoint relu_back (bs : list (Z*Z)) (hs : list (option Z)) (mu : list Z) (ga : Z) : list Z * Z :=
+Definition hinted (h : option (hint Z)) (mu l u : Z) : Z :=
+  match h with
+  | None => crown mu l u
+  | Some (Slope a) =>
+      if (0 <=? mu) && (l <? 0) && (0 <? u) then fl 7 (mu * a)
+      else crown mu l u
+  | Some (Beta b) => if 0 <=? l then mu - b else b
+  end.
+
+Fixpoint relu_back (bs : list (Z*Z)) (hs : list (nat * hint Z)) (mu : list Z) (ga : Z) : list Z * Z :=
   match bs, mu with
   | (l,u) :: bs', m :: mu' =>
-      let '(h, hs') := match hs with h :: t => (h, t) | [] => (None, []) end in
-      let nu := match h with Some n => n | None => crown m l u end in
+      let '(h, hs') := next hs in
+      let nu := hinted h m l u in
       let g := gam m nu l u in
       let '(r, ga') := relu_back bs' hs' mu' (g + ga) in
       (nu :: r, ga')
@@ -91,12 +139,12 @@ Fixpoint box_min (bx : list (Z*Z)) (e : list Z) : Z :=
   end.
 
 (* lower bound (times 2^p) of (e . evalr ls x + be)/2^s, where e,be already carry the factor 2^p *)
-Fixpoint backr (bx : list (Z*Z)) (ls : list (layer * list (Z*Z))) (hs : list (list (option Z)))
+Fixpoint backr (bx : list (Z*Z)) (ls : list (layer * list (Z*Z))) (hs : hints Z)
          (e : list Z) (be : Z) : Z :=
   match ls with
   | [] => fl (p+s) (box_min bx e + be * DZ)
   | (l, bs) :: ls' =>
-      let '(h, hs') := match hs with h :: t => (h, t) | [] => ([], []) end in
+      let '(h, hs') := front hs in
       let mu := map (fl s) e in
       let '(nu, ga) := relu_back bs h mu 0 in
       let '(e', be') := wsum l nu [] 0 in
@@ -105,41 +153,51 @@ Fixpoint backr (bx : list (Z*Z)) (ls : list (layer * list (Z*Z))) (hs : list (li
 
 (* bounds of one neuron, of a layer, of the network *)
 Definition zmap (k : Z) (v : list Z) := map (Z.mul k) v.
-Definition neuron_bounds bx ls (n : neuron) : Z * Z :=
+Definition neuron_bounds bx ls (h : hints Z * hints Z) (n : neuron) : Z * Z :=
   let '(b, row) := n in
-  (backr bx ls [] (zmap DZ row) (DZ * b),
-   - backr bx ls [] (zmap (-DZ) row) (-DZ * b)).
+  (backr bx ls (fst h) (zmap DZ row) (DZ * b),
+   - backr bx ls (snd h) (zmap (-DZ) row) (-DZ * b)).
 Fixpoint net_bounds (bx : list (Z*Z)) (hid : list layer) : list (layer * list (Z*Z)) :=
   match hid with
   | [] => []
-  | l :: hid' => let r := net_bounds bx hid' in (l, map (neuron_bounds bx r) l) :: r
+  | l :: hid' => let r := net_bounds bx hid' in (l, map (neuron_bounds bx r ([], [])) l) :: r
   end.
 
 (* The same within bounds that hold already: a box of the tree lies in the one
    that it was split from.  No pass looks at the bounds of a neuron of which
    the sign is known, but for that sign, so they stay as they are. *)
 Definition meet (a b : Z*Z) := (Z.max (fst a) (fst b), Z.min (snd a) (snd b)).
-Definition tighten bx ls (n : neuron) (b : Z*Z) : Z*Z :=
-  if (0 <=? fst b) || (snd b <=? 0) then b else meet b (neuron_bounds bx ls n).
-Fixpoint tighten_all bx ls (l : layer) (bs : list (Z*Z)) : list (Z*Z) :=
+Definition tighten bx ls h (n : neuron) (b : Z*Z) : Z*Z :=
+  if (0 <=? fst b) || (snd b <=? 0) then b
+  else meet b (neuron_bounds bx ls h n).
+Definition both {A} (h : option (hints A * hints A)) :=
+  match h with Some p => p | None => ([], []) end.
+Fixpoint tighten_all bx ls (hs : list (nat * (hints Z * hints Z)))
+         (l : layer) (bs : list (Z*Z)) : list (Z*Z) :=
   match l, bs with
-  | n :: l', b :: bs' => tighten bx ls n b :: tighten_all bx ls l' bs'
+  | n :: l', b :: bs' =>
+      let '(h, hs') := next hs in
+      tighten bx ls (both h) n b :: tighten_all bx ls hs' l' bs'
   | _, _ => []
   end.
-Fixpoint rebound (bx : list (Z*Z)) (tab : list (layer * list (Z*Z))) :=
+Definition slopes A := list (list (nat * (hints A * hints A))).
+Fixpoint rebound (bx : list (Z*Z)) (hs : slopes Z)
+         (tab : list (layer * list (Z*Z))) :=
   match tab with
   | [] => []
   | (l, bs) :: tab' =>
-      let r := rebound bx tab' in (l, tighten_all bx r l bs) :: r
+      let '(h, hs') := front hs in
+      let r := rebound bx hs' tab' in (l, tighten_all bx r h l bs) :: r
   end.
 
 (* branch-and-bound certificate *)
 Inductive tree :=
 | Done                                     (* no conjunction is left *)
-| Refute (c r : nat) (hints : list (list (option Z))) (t : tree)
+| Refute (c r : nat) (hs : hints Z) (t : tree)
                                            (* row r refutes conjunction c *)
 | Fork (m : nat) (a b : tree)              (* the first m ones, the others *)
-| Bound (t : tree)                         (* tighten all bounds *)
+| Bound (hs : slopes Z) (t : tree)         (* tighten all bounds, with hints
+                                              for some of their rows *)
 | RSplit (k i : nat) (tpos tneg : tree)    (* neuron i of layer k, the last
                                               hidden one being 0 *)
 | ISplit (j : nat) (v : Z) (tlow thigh : tree). (* input j at v / 2^p *)
@@ -174,7 +232,7 @@ Fixpoint check (bx : list (Z*Z)) (tab : list (layer * list (Z*Z)))
   | Done => match cs with [] => true | _ => false end
   | Refute c r hs t' => refuted bx tab cs c r hs && check bx tab (drop c cs) t'
   | Fork m a b => check bx tab (firstn m cs) a && check bx tab (skipn m cs) b
-  | Bound t' => check bx (rebound bx tab) cs t'
+  | Bound hs t' => check bx (rebound bx hs tab) cs t'
   | RSplit k i tp tn =>
       check bx (refine rpos k i tab) cs tp && check bx (refine rneg k i tab) cs tn
   | ISplit j v tl th =>
@@ -285,8 +343,8 @@ Proof.
   induction bs as [|[l u] bs IH]; intros hs mu ga nu ga' z F H; inversion F; subst; simpl in H.
   - inversion H; subst. destruct mu; simpl; lra.
   - destruct mu as [|m mu]; [inversion H; subst; simpl; lra|].
-    destruct (match hs with [] => _ | _ => _ end) as [h hs'].
-    set (n := match h with Some n => n | None => _ end) in H. clearbody n.
+    destruct (next hs) as [h hs'].
+    set (n := hinted h m l u) in H. clearbody n.
     destruct (relu_back bs hs' mu _) as [r g'] eqn:E. inversion H; subst.
     specialize (IH _ _ _ _ _ _ H4 E). rewrite plus_IZR in IH.
     assert (G := gam_ok m n l u y H2). simpl. lra.
@@ -331,7 +389,7 @@ Proof.
     assert (B := box_min_ok bx e x Hx). assert (P := DR_pos).
     apply Rmult_le_reg_r with DR; nra.
   - destruct T as [T1 T2].
-    destruct (match hs with [] => _ | _ => _ end) as [h hs'].
+    destruct (front hs) as [h hs'].
     destruct (relu_back bs h (map (fl s) e) 0) as [nu ga] eqn:E1.
     destruct (wsum l nu [] 0) as [e' be'] eqn:E2.
     assert (A := relu_back_ok _ _ _ _ _ _ _ T1 E1).
@@ -347,13 +405,13 @@ Proof.
     nra.
 Qed.
 
-Lemma neuron_bounds_ok bx x ls n : Forall2 inb bx x -> tab_ok ls x ->
-  inb (neuron_bounds bx ls n) (preact n (evalr (map fst ls) x)).
+Lemma neuron_bounds_ok bx x ls h n : Forall2 inb bx x -> tab_ok ls x ->
+  inb (neuron_bounds bx ls h n) (preact n (evalr (map fst ls) x)).
 Proof.
   intros Hx T. destruct n as [b row]. unfold neuron_bounds, inb, preact; simpl.
   assert (P := SR_pos). assert (P2 := DR_pos).
-  assert (A := backr_ok bx x Hx ls [] (zmap DZ row) (DZ*b) T).
-  assert (B := backr_ok bx x Hx ls [] (zmap (-DZ) row) (-DZ*b) T).
+  assert (A := backr_ok bx x Hx ls (fst h) (zmap DZ row) (DZ*b) T).
+  assert (B := backr_ok bx x Hx ls (snd h) (zmap (-DZ) row) (-DZ*b) T).
   rewrite dotR_zmap, mult_IZR in A, B. rewrite opp_IZR in *.
   split; apply Rmult_le_reg_r with SR; auto.
   - replace ((dotR row (evalr (map fst ls) x) + IZR b) / SR * DR * SR)
@@ -372,8 +430,12 @@ Proof.
   unfold affine. induction l; simpl; constructor; auto using neuron_bounds_ok.
 Qed.
 
-Lemma rebound_fst bx tab : map fst (rebound bx tab) = map fst tab.
-Proof. induction tab as [|[l bs] tab IH]; simpl; congruence. Qed.
+Lemma rebound_fst bx tab : forall hs,
+  map fst (rebound bx hs tab) = map fst tab.
+Proof.
+  induction tab as [|[l bs] tab IH]; intros hs; simpl; auto.
+  destruct (front hs). simpl. congruence.
+Qed.
 
 Lemma meet_ok a b z : inb a z -> inb b z -> inb (meet a b) z.
 Proof.
@@ -383,20 +445,21 @@ Proof.
 Qed.
 
 Lemma tighten_all_ok bx x ls : Forall2 inb bx x -> tab_ok ls x ->
-  forall l bs, Forall2 inb bs (affine l (evalr (map fst ls) x)) ->
-  Forall2 inb (tighten_all bx ls l bs) (affine l (evalr (map fst ls) x)).
+  forall l hs bs, Forall2 inb bs (affine l (evalr (map fst ls) x)) ->
+  Forall2 inb (tighten_all bx ls hs l bs) (affine l (evalr (map fst ls) x)).
 Proof.
-  intros Hx T. induction l as [|n l IH]; intros bs F; inversion F; subst;
-    simpl; constructor; auto.
+  intros Hx T. induction l as [|n l IH]; intros hs bs F; inversion F; subst;
+    simpl; [constructor|]. destruct (next hs). constructor; auto.
   unfold tighten. destruct (_ || _); auto using meet_ok, neuron_bounds_ok.
 Qed.
 
-Lemma rebound_ok bx x : Forall2 inb bx x -> forall tab, tab_ok tab x ->
-  tab_ok (rebound bx tab) x.
+Lemma rebound_ok bx x : Forall2 inb bx x -> forall tab hs, tab_ok tab x ->
+  tab_ok (rebound bx hs tab) x.
 Proof.
-  intros Hx. induction tab as [|[l bs] tab IH]; intros T; auto.
-  destruct T as [T1 T2]. specialize (IH T2). simpl. split; auto.
-  rewrite rebound_fst. rewrite <- (rebound_fst bx tab) in T1 |- *.
+  intros Hx. induction tab as [|[l bs] tab IH]; intros hs T; auto.
+  destruct T as [T1 T2]. simpl. destruct (front hs) as [h hs'].
+  specialize (IH hs' T2). split; auto.
+  rewrite rebound_fst. rewrite <- (rebound_fst bx tab hs') in T1 |- *.
   apply tighten_all_ok; auto.
 Qed.
 
@@ -473,7 +536,7 @@ Theorem check_sound x : forall t bx tab cs, Forall2 inb bx x -> tab_ok tab x ->
   check bx tab cs t = true ->
   Forall (false_at (evalr (map fst tab) x)) cs.
 Proof.
-  induction t as [|c r hs t IH|m a IHa b IHb|t IH|k i tp IHp tn IHn|j v tl IHl th IHh];
+  induction t as [|c r hs t IH|m a IHa b IHb|hs t IH|k i tp IHp tn IHn|j v tl IHl th IHh];
     intros bx tab cs Hx T C; simpl in C.
   - destruct cs; [constructor|discriminate].
   - apply andb_true_iff in C as [C1 C2].
@@ -482,7 +545,7 @@ Proof.
     intros y I. destruct (in_drop _ _ _ _ E I) as [->|J]; auto.
   - apply andb_true_iff in C as [C1 C2].
     rewrite <- (firstn_skipn m cs). apply Forall_app. split; eauto.
-  - specialize (IH _ _ _ Hx (rebound_ok _ _ Hx _ T) C).
+  - specialize (IH _ _ _ Hx (rebound_ok _ _ Hx _ hs T) C).
     rewrite rebound_fst in IH. exact IH.
   - apply andb_true_iff in C as [C1 C2].
     destruct (refine_cover k i tab x T) as [Q|Q];

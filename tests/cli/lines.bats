@@ -43,6 +43,7 @@ ax-prove reconcile --json ob
 ax-check proved.axm safe.vnnlib
 ax-export --to onnx net.axm
 ax-export --to coq -p safe.vnnlib net.axm
+ax-export --to coq --strategy neuron -p safe.vnnlib net.axm
 ax-export --to smtlib -p safe.vnnlib net.axm
 ax-opt --tolerance 1 norm.axm
 ax-opt --json --samples 1 -o /dev/null norm.axm
