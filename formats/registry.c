@@ -6,18 +6,16 @@
 extern const struct ax_format ax_format_onnx;
 extern const struct ax_format ax_format_gguf;
 extern const struct ax_format ax_format_tflite;
+extern const struct ax_format ax_format_keras;
 extern const struct ax_format ax_format_checkpoint;
 extern const struct ax_format ax_format_layers;
 extern const struct ax_format ax_format_huggingface;
 
 const struct ax_format *const ax_formats[] = {
-    &ax_format_onnx,
-    &ax_format_gguf,
-    &ax_format_tflite,
-    &ax_format_checkpoint,
-    &ax_format_layers,
-    &ax_format_huggingface,
-    NULL,
+    &ax_format_onnx,        &ax_format_gguf,
+    &ax_format_tflite,      &ax_format_keras,
+    &ax_format_checkpoint,  &ax_format_layers,
+    &ax_format_huggingface, NULL,
 };
 
 const struct ax_format *ax_format_find(const char *name)

@@ -81,16 +81,25 @@ ax_status infer_tile(struct infer *s, struct ax_err *err)
 ax_status infer_resize(struct infer *s, struct ax_err *err)
 {
     const struct infer_fact *x = infer_in(s, 0), *sizes = infer_in(s, 3);
+    const struct ax_attr *axes = ax_node_attr(s->node, "axes");
+    size_t n = axes ? axes->n : (size_t)(x->rank > 0 ? x->rank : 0);
     struct infer_fact *out = infer_out(s, 0);
-    bool known = sizes && sizes->v && sizes->n_v == (uint32_t)x->rank &&
-                 !ax_node_attr(s->node, "axes") &&
+    bool known = sizes && sizes->v && sizes->n_v == n &&
+                 (!axes || axes->kind == AX_ATTR_INTS) &&
                  !ax_node_attr(s->node, "keep_aspect_ratio_policy");
 
     (void)err;
     out->dtype = x->dtype;
     out->rank = x->rank;
-    for (int i = 0; i < x->rank; i++)
-        out->d[i] = known ? sizes->v[i] : infer_unknown();
+    for (int i = 0; i < x->rank; i++) /* what axes leave out, stays */
+        out->d[i] = known && axes ? x->d[i] : infer_unknown();
+    for (size_t i = 0; known && i < n; i++) {
+        int64_t to = axes ? axes->ints[i] : (int64_t)i;
+
+        to += to < 0 ? x->rank : 0;
+        if (to >= 0 && to < x->rank)
+            out->d[to] = sizes->v[i];
+    }
     return AX_OK;
 }
 

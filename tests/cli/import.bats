@@ -112,6 +112,7 @@ bad() { # SAMPLE WORDS
     gives 0 "onnx         ONNX models, operator sets 6 to 28
 gguf         GGUF files of llama.cpp, architecture llama
 tflite       TensorFlow Lite (LiteRT) files, float32 and quantised
+keras        Keras models in HDF5 files (.h5, .hdf5)
 checkpoint   PyTorch checkpoints and safetensors, with --arch
 layers       descriptions of layers with their weights in them, JSON
 huggingface  folders with config.json and weights, of transformers" \

@@ -19,6 +19,7 @@ ax-import net.pt2
 ax-import old.pt2
 ax-import --shape x=N,2,4,8 net.script.pt
 ax-import --shape x=N,2,4,8 net.trace.pt
+ax-import image-2.h5
 ax-show --diff net.axm net.axm
 ax-show net.axm
 ax-show --json proved.axm
@@ -73,6 +74,7 @@ prepare() {
     cp "$root"/tests/formats/onnx/good/zipmap.onnx .
     cp "$root"/tests/formats/aten/good/net.{pt2,script.pt,trace.pt} .
     cp "$root"/tests/formats/aten/good/net.old.pt2 old.pt2
+    cp "$root"/tests/formats/keras/good/image-2.h5 .
     echo '{"format": "ax.layers.v1", "layers": [{"type": "Linear"},
         {"type": "LeakyReLU"}, {"type": "Linear"}]}' >layers.json
     printf '0.5,-0.25\n' >input.csv
