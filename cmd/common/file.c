@@ -320,7 +320,8 @@ ax_status cmd_out_open(struct cmd_out *out, const char *path, unsigned flags,
     if (exists && !S_ISREG(old.st_mode)) {
         out->f = fopen(path, "wbe");
         return out->f ? AX_OK
-                      : ax_fail(err, AX_EIO, "%s: %s", path, strerror(errno));
+                      : ax_fail(err, errno == ENOMEM ? AX_ENOMEM : AX_EIO,
+                                "%s: %s", path, strerror(errno));
     }
     st = open_temp(out, exists ? &old : NULL, flags, err);
     if (st != AX_OK)
