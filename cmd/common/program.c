@@ -160,8 +160,8 @@ static pid_t parent_of(const char *pid)
 {
     char path[64], line[256];
     const char *at;
-    int fd, parent = 0;
     ssize_t n;
+    int fd;
 
     snprintf(path, sizeof path, "/proc/%.16s/stat", pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -172,7 +172,7 @@ static pid_t parent_of(const char *pid)
         return 0;
     line[n] = '\0';
     at = strrchr(line, ')');
-    return at && sscanf(at + 1, " %*c %d", &parent) == 1 ? parent : 0;
+    return at && strlen(at) > 4 ? (pid_t)strtol(at + 4, NULL, 10) : 0;
 }
 
 static void kill_children(void)
