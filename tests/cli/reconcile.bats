@@ -104,9 +104,10 @@ gets() { # EXIT STATUS REASON
     [[ $output = "not run "*"no answer within 1 s"* ]]
 }
 
-# Is there a process that was started like this?
+# Is there a process that was started like this? Not the one that looks.
 lives() { # WORDS
-    cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -q "$1"
+    cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' |
+        grep -q "[${1:0:1}]${1:1}"
 }
 
 @test "nothing of an assistant outlives it, in whatever session" {
