@@ -79,8 +79,12 @@ static ax_status prepare(struct direct **out, struct ax_call *c,
  */
 
 /* Loops that stay loops: a call would cost more than most of them do. */
+#ifdef __clang__
+#define AS_LOOPS
+#else
 #define AS_LOOPS \
     __attribute__((optimize("O3", "no-tree-loop-distribute-patterns")))
+#endif
 
 /* The channels of a group with zeros around them. */
 AS_LOOPS
