@@ -9,7 +9,7 @@
 #include "model/internal.h"
 
 /* What a header may take in memory: so much a byte, and so much in all. */
-enum { COST_PER_BYTE = 40, COST_FREE = 16 << 20, COST_MAX = 512 << 20 };
+enum { COST_PER_BYTE = 128, COST_FREE = 16 << 20, COST_MAX = 512 << 20 };
 /* Besides its own struct, a message takes a pointer to it, and a struct of
  * ours. */
 enum { COST_MESSAGE = 200, COST_FIELD = 64 };

@@ -436,6 +436,48 @@ static void small_messages_are_refused(void)
 
 /* A tensor of 64 GiB of which only the beginning comes must not be allocated
  * as a whole. The file is made by a write that fails early. */
+/* What is written is read: small nodes without names, and many of them, cost
+ * the most memory a byte. */
+static void deep_networks_are_read(void)
+{
+    enum { DEEP = 100000 };
+    struct ax_model *m = calloc(1, sizeof *m), *r = NULL;
+    struct ax_graph *g = calloc(1, sizeof *g);
+    const uint32_t first = 0, last = DEEP;
+    struct ax_err err = {0};
+    struct file f;
+
+    if (!m || !g)
+        abort();
+    *g = (struct ax_graph){.name = sample_text("deep"),
+                           .n_values = DEEP + 1,
+                           .n_nodes = DEEP,
+                           .n_inputs = 1,
+                           .n_outputs = 1,
+                           .values = calloc(DEEP + 1, sizeof *g->values),
+                           .nodes = calloc(DEEP, sizeof *g->nodes),
+                           .inputs = sample_copy(&first, sizeof first),
+                           .outputs = sample_copy(&last, sizeof last)};
+    if (!g->values || !g->nodes)
+        abort();
+    m->graph = g;
+    for (uint32_t k = 0; k <= DEEP; k++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "%x", k);
+        sample_value(&g->values[k], name, 1, (int64_t[]){2}, AX_NONE);
+        if (k > 0)
+            sample_node(&g->nodes[k - 1], AX_OP_Relu, "", 1,
+                        (uint32_t[]){k - 1}, k);
+    }
+    f = written(m, AX_PROFILE_ZSTD);
+    OK(read_bytes(&r, f.data, f.n, &err) == AX_OK);
+    OK(r && r->graph->n_nodes == DEEP);
+    free(f.data);
+    ax_model_free(r);
+    ax_model_free(m);
+}
+
 static void promises_are_not_believed(void)
 {
     size_t huge = (size_t)1 << 36;
@@ -486,6 +528,7 @@ int main(void)
     hostile_headers_are_refused();
     deep_headers_are_refused();
     small_messages_are_refused();
+    deep_networks_are_read();
     promises_are_not_believed();
     ax_model_free(NULL);
     return tap_done();
