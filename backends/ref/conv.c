@@ -236,82 +236,6 @@ static ax_status conv_integer(struct ax_call *c, struct ax_err *err)
 
 /* -- ConvTranspose ------------------------------------------------------- */
 
-/* One spatial dimension: output extent and padding from the attributes. */
-static ax_status transposed_extent(struct ax_window *w, int i, int64_t extra,
-                                   int64_t wanted, const char *auto_pad,
-                                   struct ax_err *err)
-{
-    int64_t span = w->dilation[i] * (w->kernel[i] - 1) + 1;
-    int64_t full = w->stride[i] * (w->in[i] - 1) + span + extra;
-    bool same = strncmp(auto_pad, "SAME_", 5) == 0;
-
-    if (wanted < 0 && same)
-        wanted = w->in[i] * w->stride[i];
-    if (wanted >= 0) {
-        int64_t total = full - wanted > 0 ? full - wanted : 0;
-
-        w->begin[i] = strcmp(auto_pad, "SAME_UPPER") == 0 ? total / 2
-                                                          : total - total / 2;
-        w->end[i] = total - w->begin[i];
-    }
-    w->out[i] = wanted >= 0 ? wanted : full - w->begin[i] - w->end[i];
-    if (w->out[i] < 1)
-        return ax_fail(err, AX_ESHAPE, "the output has extent %lld",
-                       (long long)w->out[i]);
-    return AX_OK;
-}
-
-static ax_status spatial_ints(int64_t *out, const struct ax_node *node,
-                              const char *name, int rank, int64_t dflt,
-                              struct ax_err *err)
-{
-    const struct ax_attr *a = ax_node_attr(node, name);
-
-    for (int i = 0; i < 3; i++)
-        out[i] = i < 3 - rank && dflt < 0 ? 1 : dflt;
-    if (!a)
-        return AX_OK;
-    if (a->kind != AX_ATTR_INTS || a->n < (size_t)rank)
-        return ax_fail(err, AX_EFORMAT, "attribute %s wants %d integers",
-                       name, rank);
-    for (int i = 0; i < rank; i++) {
-        int64_t v = a->ints[a->n - (size_t)rank + (size_t)i];
-
-        if (v < 0 || v > (int64_t)1 << 40)
-            return ax_fail(err, AX_EFORMAT, "attribute %s has %lld", name,
-                           (long long)v);
-        out[3 - rank + i] = v;
-    }
-    return AX_OK;
-}
-
-/* The window of the convolution that this is the transpose of: its input is
- * our output. */
-static ax_status transposed_window(struct ax_window *w,
-                                   const struct ax_call *c,
-                                   struct ax_err *err)
-{
-    const struct ax_tensor *x = c->in[0];
-    int64_t padded[5] = {x->dims[0], x->dims[1]};
-    const int64_t *kernel = c->in[1]->dims + 2;
-    int64_t extra[3], wanted[3];
-
-    /* Attributes are read by the common code, on an input that is large
-     * enough for any window; the extents follow by the inverse rule. */
-    for (int i = 2; i < x->rank; i++)
-        padded[i] = (int64_t)1 << 40;
-    AX_TRY(ax_window_resolve(w, c->node, x->rank, padded, kernel, err));
-    AX_TRY(spatial_ints(extra, c->node, "output_padding", w->rank, 0, err));
-    AX_TRY(spatial_ints(wanted, c->node, "output_shape", w->rank, -1, err));
-    for (int i = 0; i < 3; i++) {
-        w->in[i] = i < 3 - w->rank ? 1 : x->dims[i - 1 + w->rank];
-        AX_TRY(transposed_extent(
-            w, i, extra[i], wanted[i],
-            ax_node_string(c->node, "auto_pad", "NOTSET"), err));
-    }
-    return AX_OK;
-}
-
 /* plane() the other way: what it reads is written. */
 #define PLANE_BACK(name, type)                                              \
     static void name(type *y, const type *x, type v,                        \
@@ -370,7 +294,8 @@ static ax_status transposed_shape(struct conv *s, const struct ax_call *c,
         return ax_fail(err, AX_ESHAPE,
                        "the weight wants %d dimensions, has %d", x->rank,
                        w->rank);
-    AX_TRY(transposed_window(&s->w, c, err));
+    AX_TRY(ax_window_transposed(&s->w, c->node, x->rank, x->dims, w->dims + 2,
+                                err));
     s->groups = ax_node_int(c->node, "group", 1);
     s->batch = x->dims[0];
     if (s->groups < 1 || x->dims[1] % s->groups || w->dims[0] != x->dims[1])

@@ -156,6 +156,13 @@ ax_status ax_window_resolve(struct ax_window *w, const struct ax_node *node,
                             const int64_t *kernel, struct ax_err *err)
     AX_MUST_CHECK;
 
+/* The same of ConvTranspose: tap t of input i adds to output
+ * i stride + t dilation - begin. */
+ax_status ax_window_transposed(struct ax_window *w,
+                               const struct ax_node *node, int rank,
+                               const int64_t *dims, const int64_t *kernel,
+                               struct ax_err *err) AX_MUST_CHECK;
+
 /* The shape that n shapes broadcast to. AX_ESHAPE. */
 ax_status ax_shape_broadcast(int *rank, int64_t *dims,
                              const struct ax_tensor *const *in, uint32_t n,

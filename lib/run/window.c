@@ -175,3 +175,81 @@ ax_status ax_window_resolve(struct ax_window *w, const struct ax_node *node,
     }
     return AX_OK;
 }
+
+/* ---- transposed ---- */
+
+/* One spatial dimension: output extent and padding. */
+static ax_status transposed_extent(struct ax_window *w, int i, int64_t extra,
+                                   int64_t wanted, const char *auto_pad,
+                                   struct ax_err *err)
+{
+    int64_t span = w->dilation[i] * (w->kernel[i] - 1) + 1;
+    int64_t full;
+
+    if (w->in[i] > EXTENT_MAX / w->stride[i])
+        return ax_fail(err, AX_ESHAPE, "the output is too large");
+    full = w->stride[i] * (w->in[i] - 1) + span + extra;
+    if (wanted < 0 && strncmp(auto_pad, "SAME_", 5) == 0)
+        wanted = w->in[i] * w->stride[i];
+    if (wanted >= 0) {
+        int64_t total = full - wanted > 0 ? full - wanted : 0;
+
+        w->begin[i] = strcmp(auto_pad, "SAME_UPPER") == 0 ? total / 2
+                                                          : total - total / 2;
+        w->end[i] = total - w->begin[i];
+    }
+    w->out[i] = wanted >= 0 ? wanted : full - w->begin[i] - w->end[i];
+    if (w->out[i] < 1)
+        return ax_fail(err, AX_ESHAPE, "the output has extent %lld",
+                       (long long)w->out[i]);
+    return AX_OK;
+}
+
+/* The last of a list of integers, which may begin with other dimensions; -1
+ * where there is none. */
+static ax_status last_ints(int64_t *out, const struct ax_node *node,
+                           const char *name, int rank, struct ax_err *err)
+{
+    const struct ax_attr *a = ax_node_attr(node, name);
+
+    for (int i = 0; i < 3; i++)
+        out[i] = -1;
+    if (!a)
+        return AX_OK;
+    if (a->kind != AX_ATTR_INTS || a->n < (size_t)rank)
+        return ax_fail(err, AX_EFORMAT, "attribute %s wants %d integers",
+                       name, rank);
+    for (int i = 0; i < rank; i++) {
+        int64_t v = a->ints[a->n - (size_t)rank + (size_t)i];
+
+        if (v < 0 || v > EXTENT_MAX)
+            return ax_fail(err, AX_EFORMAT, "attribute %s has %lld", name,
+                           (long long)v);
+        out[3 - rank + i] = v;
+    }
+    return AX_OK;
+}
+
+ax_status ax_window_transposed(struct ax_window *w,
+                               const struct ax_node *node, int rank,
+                               const int64_t *dims, const int64_t *kernel,
+                               struct ax_err *err)
+{
+    const char *auto_pad = ax_node_string(node, "auto_pad", "NOTSET");
+    int64_t padded[AX_RANK_MAX] = {0}, extra[3], wanted[3];
+
+    /* Attributes are read by the common code, on an input that is large
+     * enough for any window; the extents follow by the inverse rule. */
+    for (int i = 2; i < rank; i++)
+        padded[i] = EXTENT_MAX;
+    AX_TRY(ax_window_resolve(w, node, rank, padded, kernel, err));
+    AX_TRY(last_ints(extra, node, "output_padding", w->rank, err));
+    AX_TRY(last_ints(wanted, node, "output_shape", w->rank, err));
+    for (int i = 0; i < 3; i++) {
+        w->in[i] = i < 3 - w->rank ? 1 : dims[i - 1 + w->rank];
+        AX_TRY(transposed_extent(w, i, extra[i] > 0 ? extra[i] : 0,
+                                 i < 3 - w->rank ? 1 : wanted[i], auto_pad,
+                                 err));
+    }
+    return AX_OK;
+}
