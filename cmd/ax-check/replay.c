@@ -112,17 +112,31 @@ static int64_t at_28(struct dyadic v)
     return (int64_t)(v.m < -far ? -far : v.m > far ? far : v.m);
 }
 
+static const struct interval zero, unit = {{1, 0}, {1, 0}};
+
+/* Of a Gelu, beyond 64 on a side: gelu(v) is max(0, v) less at most 1/4, and
+ * less than 2^-27 where all of v is beyond. */
+static struct interval far_gelu(struct interval v, bool all)
+{
+    struct interval y = zero;
+    v.lo = v.lo.m < 0 ? zero.lo : v.lo;
+    v.hi = v.hi.m < 0 ? zero.hi : v.hi;
+    add_scaled(&y, unit, 1, -1, 1);
+    add_scaled(&y, v, 1, -1, 1);
+    y.lo = all ? add(y.lo, (struct dyadic){-1, -28}) : (struct dyadic){3, -3};
+    return y;
+}
+
 /* That of a smooth node: sigmoid and erf increase, none is steeper than 1. */
-static struct interval smooth(struct run *r, enum kind kind,
-                              struct interval v)
+static struct interval smooth(enum kind kind, struct interval v)
 {
     const int64_t far = 1ll << 34, err = smooth_error(kind);
     int64_t a = at_28(v.lo), b = -at_28(negative(v.hi)), y, z;
     bool rises = kind == SIGMOID || kind == ERF;
     if (!rises && (a == -far || b == far)) {
         if (kind == GELU)
-            refuse(r, UNDECIDED, "a Gelu of more than 64");
-        return (struct interval){{0, 0}, {1, 0}};
+            return far_gelu(v, a == far || b == -far);
+        return (struct interval){zero.lo, unit.hi};
     }
     y = smooth_value(kind, a) - err - (rises ? 0 : b - a);
     z = smooth_value(kind, rises ? b : a) + err + (rises ? 0 : b - a);
@@ -176,11 +190,10 @@ static struct interval reciprocal(struct run *r, struct interval v)
 {
     i128 ends[2];
     int64_t e = brought(v, ends);
-    struct dyadic unit = {1, 0};
     if (ends[0] <= 0)
         refuse(r, UNDECIDED, "a divisor may be 0");
-    return (struct interval){times(unit, 1, -e, ends[1]),
-                             negative(times(unit, -1, -e, ends[0]))};
+    return (struct interval){times(unit.lo, 1, -e, ends[1]),
+                             negative(times(unit.lo, -1, -e, ends[0]))};
 }
 
 /* The square root of d > 0, which has at most 53 bits. */
@@ -191,8 +204,6 @@ static struct interval root(struct num d)
     int64_t e = (d.e - odd) / 2 - 34;
     return (struct interval){{v, e}, {v + 1, e}};
 }
-
-static const struct interval zero, unit = {{1, 0}, {1, 0}};
 
 /* v to the nearest float32, halves to even; not finite: undecided. */
 static struct dyadic nearest(struct run *r, struct dyadic v)
@@ -258,7 +269,7 @@ static void evaluate(struct run *r, struct replay *p, const struct node *n)
         if (n->kind == RELU && sum.hi.m < 0)
             sum.hi = zero.hi;
         if (n->kind >= SIGMOID)
-            sum = smooth(r, n->kind, sum);
+            sum = smooth(n->kind, sum);
         if (n->kind == SIGMOID && p->ieee32) /* as a library may */
             sum.lo = sum.hi = nearest(r, sum.lo);
         else if (n->kind == EXPONENTIAL)

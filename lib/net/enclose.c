@@ -115,6 +115,17 @@ static struct interval exponential(struct interval v)
     return y;
 }
 
+/* Of a Gelu, beyond 64 on a side: gelu(v) is max(0, v) less at most 1/4, and
+ * less than 2^-27 where all of v is beyond. */
+static struct interval far_gelu(struct interval v, bool all)
+{
+    const double off = 4 * DBL_EPSILON; /* more than rounding does */
+    double lo = (1 + fmax(v.lo, 0)) / 2, hi = (1 + fmax(v.hi, 0)) / 2;
+
+    return (struct interval){all ? lo * (1 - off) - 0x1p-28 : 0.375,
+                             hi * (1 + off)};
+}
+
 /* The argument goes to scale 28, outwards. Sigmoid and erf increase; no
  * smooth function is steeper than 1, so that the others have the value at one
  * end, and the width. */
@@ -126,7 +137,8 @@ static struct interval smooth(enum ax_net_kind kind, struct interval v)
     int64_t b = (int64_t)ceil(fmin(fmax(v.hi, -far), far) * one), off;
 
     if (!rises && !(v.lo >= -far && v.hi <= far))
-        return (struct interval){0, kind == AX_NET_GELU ? INFINITY : 1};
+        return kind == AX_NET_GELU ? far_gelu(v, v.lo >= far || v.hi <= -far)
+                                   : (struct interval){0, 1};
     off = ax_smooth_error(kind) + (rises ? 0 : b - a);
     b = ax_smooth(kind, rises ? b : a) + off;
     a = ax_smooth(kind, a) - off;
