@@ -261,6 +261,14 @@ static struct num attr_num(struct graph *g, const char *name, uint32_t other)
     return num_float(g, a ? a->bits : other, 23, 8);
 }
 
+/* Is it there? If so it has this text. */
+static bool attr_is(struct graph *g, const char *name, const char *text)
+{
+    const struct attr *a = attr(g, name, 3);
+    need(g, !a || bytes_are(a->text, text), "attribute: another text");
+    return a != NULL;
+}
+
 /* n numbers from least to INT32_MAX; others, if they are absent. */
 static const int64_t *attr_list(struct graph *g, const char *name, uint32_t n,
                                 int64_t other, int64_t least)
@@ -523,6 +531,28 @@ static struct array *op_pad(struct graph *g, struct array *a)
     return moved(g, &w);
 }
 
+/* Dimension d, from the first-th on, n[d - first] times as long: each element
+ * is repeated, or stands before zeros. At most 3 become longer. */
+static struct array *longer(struct graph *g, struct array *a, uint32_t first,
+                            const int64_t *n, bool zeros)
+{
+    struct walk w = {.a = {NULL, scalar(g, none)}};
+    uint64_t apart[2 * RANK_MAX], dims[RANK_MAX];
+    uint32_t rank = 0;
+    for (uint32_t d = 0; d < a->rank; d++) {
+        uint64_t by = d < first ? 1 : (uint64_t)n[d - first];
+        dims[d] = a->dims[d] * by;
+        loop(g, &w, apart[rank] = a->dims[d], rank, 1, 0, 0);
+        rank++;
+        if (by == 1)
+            continue;
+        apart[rank] = 1;
+        loop(g, &w, by, rank++, zeros, 0, 0);
+    }
+    w.a[0] = reshaped(g, a, apart, rank);
+    return reshaped(g, moved(g, &w), dims, a->rank);
+}
+
 /* Places along an axis, each a matrix of what is before and behind it. */
 static struct array *op_gather(struct graph *g, struct array *a)
 {
@@ -719,6 +749,35 @@ static struct array *each(struct graph *g, enum kind kind, struct num k,
 static struct array *op_each(struct graph *g, struct array *a)
 {
     return each(g, (enum kind)g->what, g->what == UNIT ? minus_one : one, a);
+}
+
+/* Of a whole number of times the size, so that no rounding can matter. */
+static struct array *op_resize(struct graph *g, struct array *a)
+{
+    const bool old = attr_is(g, "coordinate_transformation_mode",
+                             "asymmetric");
+    const struct array *scales = g->in[2];
+    struct list sizes = g->list[3];
+    int64_t n[RANK_MAX];
+    need(g, attr_is(g, "nearest_mode", "floor") == old, "another rounding");
+    need(g, !g->in[1] && !scales != !sizes.v, "not sizes or scales");
+    need(g, (scales ? scales->n : sizes.n) == a->rank, "sizes or scales");
+    for (uint32_t d = 0; d < a->rank; d++) {
+        int64_t size = (int64_t)a->dims[d];
+        if (scales) {
+            struct num s = scales->x[d];
+            need(g, s.var == 0 && s.m > 0 && s.e >= 0 && bits(s.m) + s.e < 32,
+                 "a scale is no whole number");
+            n[d] = (int64_t)s.m << s.e;
+        } else {
+            n[d] = sizes.v[d] / size;
+            need(g, n[d] > 0 && sizes.v[d] % size == 0,
+                 "not a whole number of times the size");
+        }
+    }
+    a = each(g, UNIT, one, longer(g, a, 0, n, false));
+    g->node->exact = true;
+    return a;
 }
 
 /* a + k b */
@@ -1082,12 +1141,43 @@ static void window(struct graph *g, struct walk *w, const int64_t *kernel,
         loop(g, w, (uint64_t)kernel[d], d + 2, dilation[d], d + 2, 1);
 }
 
+/* The same of what is transposed: with zeros between its elements, array 0 is
+ * the input of a convolution of steps of 1, whose kernel is walked through
+ * from its end. */
+static void transposed(struct graph *g, struct walk *w, const int64_t *kernel,
+                       uint64_t channels)
+{
+    uint32_t s = w->a[0]->rank - 2;
+    const int64_t *stride = attr_list(g, "strides", s, 1, 1);
+    const int64_t *dilation = attr_list(g, "dilations", s, 1, 1);
+    const int64_t *pad = attr_list(g, "pads", 2 * s, 0, 0);
+    const int64_t *more = attr_list(g, "output_padding", s, 0, 0);
+    w->a[0] = longer(g, w->a[0], 2, stride, true);
+    for (uint32_t d = 0; d < s; d++) {
+        int64_t span = (kernel[d] - 1) * dilation[d];
+        int64_t n = (int64_t)w->a[0]->dims[d + 2] - stride[d] + span + 1 +
+                    more[d] - pad[d] - pad[d + s];
+        need(g, n > 0, "the output is empty");
+        w->at[0][d + 2] = pad[d] - span;
+        w->at[1][d + 2] = kernel[d] - 1;
+        loop(g, w, (uint64_t)n, d + 2, 1, 0, 0);
+    }
+    w->outer = w->n;
+    loop(g, w, channels, 1, 1, 0, 1);
+    for (uint32_t d = 0; d < s; d++)
+        loop(g, w, (uint64_t)kernel[d], d + 2, dilation[d], d + 2, -1);
+}
+
+/* Conv, and ConvTranspose, in whose weights the channels of the input come
+ * first, of all groups. */
 static struct array *op_conv(struct graph *g, struct array *a)
 {
     struct array *b = g->in[1], *c = added(g), *y;
     uint64_t group = (uint64_t)attr_int(g, "group", 1), dims[RANK_MAX], each;
+    bool back = g->what;
     struct walk w = {.a = {a, b, c}};
     const int64_t *kernel; /* the weights have it, too */
+    uint64_t made, taken;
     need(g, a->rank > 2 && b->rank == a->rank, shapes);
     kernel = attr_list(g, "kernel_shape", a->rank - 2, 0, 0);
     for (uint32_t d = 2; d < a->rank; d++)
@@ -1095,20 +1185,22 @@ static struct array *op_conv(struct graph *g, struct array *a)
              "kernel_shape is not that of the weights");
     need(g,
          group > 0 && group <= a->dims[1] && b->dims[0] % group == 0 &&
-             group * b->dims[1] == a->dims[1],
+             (back ? b->dims[0] : group * b->dims[1]) == a->dims[1],
          "group, channels and kernel do not agree");
-    need(g, !c || (c->rank == 1 && c->n == b->dims[0]), "wrong bias");
-    each = b->dims[0] / group;
+    each = back ? b->dims[1] : b->dims[0] / group; /* made by a group */
+    taken = a->dims[1] / group;
+    made = each * group;
+    need(g, !c || (c->rank == 1 && c->n == made), "wrong bias");
     loop(g, &w, a->dims[0], 0, 1, 0, 0);
-    loop(g, &w, group, 1, (int64_t)b->dims[1], 0, (int64_t)each);
-    loop(g, &w, each, 0, 0, 0, 1);
+    loop(g, &w, group, 1, (int64_t)taken, 0, (int64_t)(back ? taken : each));
+    loop(g, &w, each, 0, 0, back, 1);
     w.loop[1].by[2] = (int64_t)each;
     w.loop[2].by[2] = 1;
-    window(g, &w, (const int64_t *)b->dims + 2, b->dims[1]);
+    (back ? transposed : window)(g, &w, (const int64_t *)b->dims + 2, taken);
     y = rows(g, WEIGHTED, &w, one, one, SUM);
     memcpy(dims + 1, y->dims + 2, (a->rank - 1) * sizeof *dims);
     dims[0] = a->dims[0];
-    dims[1] = b->dims[0];
+    dims[1] = made;
     return reshaped(g, y, dims, a->rank);
 }
 
@@ -1204,6 +1296,7 @@ static const struct op {
     {"Concat", 1, UINT32_MAX, ANY, 1, op_concat, 0},
     {"ConstantOfShape", 1, 1, 1, 1, op_zeros, 0},
     {"Conv", 2, 3, 0, 1, op_conv, 0},
+    {"ConvTranspose", 2, 3, 0, 1, op_conv, 1},
     {"Cos", 1, 1, 0, 1, op_smooth, COSINE},
     {"Div", 2, 2, 0, 1, op_binary, '/'},
     {"Dropout", 1, 1, 0, 2, op_identity, 0},
@@ -1230,6 +1323,7 @@ static const struct op {
     {"ReduceSum", 1, 2, 2, 1, op_reduce, SUM},
     {"Relu", 1, 1, 0, 1, op_each, RELU},
     {"Reshape", 2, 2, 2, 1, op_reshape, 0},
+    {"Resize", 1, 4, 8, 1, op_resize, 0},
     {"Shape", 1, 1, 0, 1, op_shape, 0},
     {"Sigmoid", 1, 1, 0, 1, op_each, SIGMOID},
     {"Sin", 1, 1, 0, 1, op_smooth, SINE},

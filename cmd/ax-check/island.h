@@ -84,9 +84,9 @@ struct value {
 };
 
 struct attr {
-    struct bytes name;
-    bool read;           /* by its operator */
-    uint32_t kind, bits; /* bits: of kind 2, a number in binary32 */
+    struct bytes name, text; /* text: of kind 3 */
+    bool read;               /* by its operator */
+    uint32_t kind, bits;     /* bits: of kind 2, a number in binary32 */
     int64_t i, *ints;
     uint32_t n_ints;
 };

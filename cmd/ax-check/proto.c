@@ -110,6 +110,7 @@ static void read_node(struct run *r, const struct model *m,
                            .kind = small(r, y[2].v, 7),
                            .i = zigzag(y[3].v),
                            .bits = (uint32_t)y[4].v,
+                           .text = y[5].b,
                            .n_ints = y[6].n};
         must(r, i == 0 || after(a[-1].name, a->name),
              "header: attributes are out of order");

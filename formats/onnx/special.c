@@ -216,6 +216,23 @@ static ax_status upsample(struct ax_node *n, struct ax_err *err)
     return add_word(n, nearest, down, err);
 }
 
+/* The region is looked at in one mode alone; opset 11 could leave out
+ * nothing, so that scales without elements stand where sizes count. */
+static void resize(const struct onnx_reader *r, struct ax_node *n)
+{
+    static const char crop[] = "tf_crop_and_resize";
+    const char *how = ax_node_string(n, "coordinate_transformation_mode", "");
+
+    if (n->n_in > 1 && strcmp(how, crop) != 0)
+        n->in[1] = AX_NONE;
+    if (n->n_in > 3 && n->in[3] != AX_NONE && n->in[2] != AX_NONE) {
+        uint32_t t = r->g->values[n->in[2]].tensor;
+
+        if (t != AX_NONE && r->m->tensors[t].nbytes == 0)
+            n->in[2] = AX_NONE;
+    }
+}
+
 /* Axes are an attribute here, as up to opset 17, where they are constant. */
 static ax_status reduction(struct onnx_reader *r, struct ax_node *n,
                            struct ax_err *err)
@@ -327,6 +344,9 @@ ax_status onnx_special(struct onnx_reader *r, struct ax_node *n,
         return AX_OK;
     case AX_OP_GridSample:
         return grid_sample(r, n, err);
+    case AX_OP_Resize:
+        resize(r, n);
+        return AX_OK;
     case AX_OP_RoiAlign:
         return roi_align(r, n, err);
     case AX_OP_Upsample:

@@ -92,6 +92,7 @@ typedef ax_status net_operator(struct lowering *l, struct array *out);
 /* moves.c */
 net_operator net_concat, net_flatten, net_gather, net_pad, net_reshape,
     net_same, net_slice, net_split, net_squeeze, net_transpose, net_unsqueeze;
+net_operator net_resize; /* resize.c */
 /* Strides of a row-major shape. */
 void net_strides(int64_t *out, const struct array *a);
 /* Marks axes given as integers; false if one is out of range or twice. */
@@ -116,7 +117,8 @@ net_operator net_batch_norm, net_shape_of, net_constant_of_shape;
 net_operator net_abs, net_clip, net_leaky_relu, net_max, net_min, net_prelu;
 net_operator net_max_pool, net_global_max_pool;
 net_operator net_matmul, net_gemm;
-net_operator net_conv, net_average_pool, net_global_average_pool, net_reduce;
+net_operator net_conv, net_conv_transpose, net_average_pool;
+net_operator net_global_average_pool, net_reduce;
 
 /* out = a wa + b wb, of one shape, as a node of that kind. */
 ax_status net_combine(struct lowering *l, enum ax_net_kind kind,

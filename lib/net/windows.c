@@ -1,5 +1,5 @@
-/* Sums and maxima over windows and dimensions: Conv, pools, ReduceSum,
- * ReduceMean. */
+/* Sums and maxima over windows and dimensions: Conv, ConvTranspose, pools,
+ * ReduceSum, ReduceMean. */
 #include <string.h>
 
 #include "ax/backend.h"
@@ -17,10 +17,11 @@ struct window {
 static ax_status resolve(struct lowering *l, struct window *v,
                          const struct array *in, const int64_t *kernel)
 {
+    bool back = l->node->op == AX_OP_ConvTranspose;
     struct ax_err err = {0};
 
-    if (ax_window_resolve(&v->w, l->node, in->rank, in->dims, kernel, &err) !=
-        AX_OK)
+    if ((back ? ax_window_transposed : ax_window_resolve)(
+            &v->w, l->node, in->rank, in->dims, kernel, &err) != AX_OK)
         return net_refuse(l, "%s", err.msg);
     v->in_size = v->out_size = v->kernel_size = 1;
     for (int d = 0; d < 3; d++) {
@@ -96,21 +97,27 @@ static ax_status window_shape(struct lowering *l, const struct window *v,
     return net_shape(l, out, v->w.rank + 2, dims);
 }
 
+/* The first two dimensions of the weights are output channels and those of
+ * the input in a group; or BACK, those of the input and output channels in a
+ * group. */
 static ax_status check_conv(struct lowering *l, const struct array *x,
                             const struct array *k, const struct array *b,
-                            int64_t groups)
+                            int64_t groups, bool back)
 {
+    int64_t made;
+
     if (k->rank != x->rank || x->rank < 3)
         return net_refuse(l, "%d and %d dimensions", x->rank, k->rank);
     if (!array_constant(k) || (b && !array_constant(b)))
         return net_refuse(l, "the weights depend on the input");
     if (groups < 1 || k->dims[1] < 1 || k->dims[0] < 1 ||
-        x->dims[1] % groups || x->dims[1] / groups != k->dims[1] ||
-        k->dims[0] % groups)
+        x->dims[1] % groups || k->dims[0] % groups ||
+        x->dims[1] != (back ? k->dims[0] : k->dims[1] * groups))
         return net_refuse(l, "channels and groups do not fit");
-    if (b && b->n != (size_t)k->dims[0])
+    made = back ? k->dims[1] * groups : k->dims[0];
+    if (b && b->n != (size_t)made)
         return net_refuse(l, "%zu biases for %lld channels", b->n,
-                          (long long)k->dims[0]);
+                          (long long)made);
     return AX_OK;
 }
 
@@ -122,7 +129,7 @@ ax_status net_conv(struct lowering *l, struct array *out)
     size_t channels, made, share;
     struct window v;
 
-    AX_TRY(check_conv(l, x, k, b, groups));
+    AX_TRY(check_conv(l, x, k, b, groups, false));
     AX_TRY(resolve(l, &v, x, k->dims + 2));
     AX_TRY(window_shape(l, &v, out, x->dims[0], k->dims[0]));
     AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, false));
@@ -138,6 +145,84 @@ ax_status net_conv(struct lowering *l, struct array *out)
         for (size_t c = 0; c < channels; c++)
             AX_TRY(window_terms(l, &v, x, (plane + c) * v.in_size, k,
                                 (m * channels + c) * v.kernel_size));
+        if (b)
+            AX_TRY(net_bias(l, array_value(b, m), 1));
+        net_row(l);
+    }
+    return net_end(l, out);
+}
+
+/* Where in dimension d the element lies whose tap t adds to output o; -1:
+ * nowhere. */
+static int64_t adding(const struct ax_window *w, int d, int64_t o, int64_t t)
+{
+    int64_t at = o + w->begin[d] - t * w->dilation[d];
+
+    if (at < 0 || at % w->stride[d] || at / w->stride[d] >= w->in[d])
+        return -1;
+    return at / w->stride[d];
+}
+
+/* What one channel adds to output position o: the channel begins at IN, its
+ * weights at WEIGHT of k. */
+static ax_status adding_terms(struct lowering *l, const struct window *v,
+                              const struct array *x, size_t in,
+                              const struct array *k, size_t weight, size_t o)
+{
+    const struct ax_window *w = &v->w;
+    int64_t at[3], place[3], t[3], n = (int64_t)o;
+
+    for (int d = 2; d >= 0; n /= w->out[d--])
+        at[d] = n % w->out[d];
+    for (t[0] = 0; t[0] < w->kernel[0]; t[0]++) {
+        if ((place[0] = adding(w, 0, at[0], t[0])) < 0)
+            continue;
+        for (t[1] = 0; t[1] < w->kernel[1]; t[1]++) {
+            if ((place[1] = adding(w, 1, at[1], t[1])) < 0)
+                continue;
+            for (t[2] = 0; t[2] < w->kernel[2]; t[2]++) {
+                size_t from = in, tap = 0;
+
+                if ((place[2] = adding(w, 2, at[2], t[2])) < 0)
+                    continue;
+                from += (size_t)((place[0] * w->in[1] + place[1]) * w->in[2] +
+                                 place[2]);
+                tap = (size_t)((t[0] * w->kernel[1] + t[1]) * w->kernel[2] +
+                               t[2]);
+                AX_TRY(net_term(l, x, from, array_value(k, weight + tap)));
+            }
+        }
+    }
+    return AX_OK;
+}
+
+/* The transpose of what Conv computes: each element of the input adds its
+ * channel's kernel to the output. */
+ax_status net_conv_transpose(struct lowering *l, struct array *out)
+{
+    const struct array *x = net_input(l, 0), *k = net_input(l, 1);
+    const struct array *b = net_input(l, 2);
+    int64_t groups = ax_node_int(l->node, "group", 1);
+    size_t channels, made, share;
+    struct window v;
+
+    if (ax_node_attr(l->node, "output_shape"))
+        return net_refuse(l, "ax-cert(5) has no rule for output_shape");
+    AX_TRY(check_conv(l, x, k, b, groups, true));
+    AX_TRY(resolve(l, &v, x, k->dims + 2));
+    AX_TRY(window_shape(l, &v, out, x->dims[0], k->dims[1] * groups));
+    AX_TRY(net_begin(l, AX_NET_WEIGHTED, out, false));
+    channels = (size_t)(x->dims[1] / groups); /* of a group */
+    share = (size_t)k->dims[1];
+    made = share * (size_t)groups;
+    for (size_t o = 0; o < out->n; o++) {
+        size_t m = o / v.out_size % made, first = m / share * channels;
+        size_t plane = o / v.out_size / made * (size_t)x->dims[1];
+
+        for (size_t c = first; c < first + channels; c++)
+            AX_TRY(adding_terms(l, &v, x, (plane + c) * v.in_size, k,
+                                (c * share + m % share) * v.kernel_size,
+                                o % v.out_size));
         if (b)
             AX_TRY(net_bias(l, array_value(b, m), 1));
         net_row(l);

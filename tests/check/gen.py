@@ -276,6 +276,18 @@ def soup(kind):
         m.const('w', [3, 2, 2, 2], weights(24))
         m.node('Conv', ['x', 'w'], ['z'], pads=[0, 1, 1, 0])
         return ending(m, 'z', 18)
+    if kind == 'transposed':    # and a dimension without a stride
+        m.const('w', [2, 2, 2, 3], weights(24))
+        m.const('b', [4], weights(4))
+        m.node('ConvTranspose', ['x', 'w', 'b'], ['z'], group=2,
+               strides=[2, 1], pads=[1, 0, 0, 1], output_padding=[1, 0],
+               dilations=[1, 2])
+        return ending(m, 'z', 4 * 6 * 5)
+    if kind == 'resize':
+        m.const('n', [4], [1.0, 1.0, 2.0, 3.0])
+        m.node('Resize', ['x', '', 'n'], ['z'], nearest_mode='floor',
+               coordinate_transformation_mode='asymmetric')
+        return ending(m, 'z', 72)
     if kind == 'pool':
         m.node('AveragePool', ['x'], ['z'], kernel_shape=[2, 2],
                pads=[1, 0, 0, 0], count_include_pad=1)
@@ -711,5 +723,5 @@ net.canonical()
 text = (declare(1, 1) + box([('1', '1')]) + '(assert (<= Y_0 1))\n').encode()
 write('ieee-cex-float-yes', net, text, 'counterexample',
       head(b'AXCX', net, text, True) + struct.pack('<If', 1, 1.0))
-for kind in ('sin', 'cos', 'erf', 'gelu'):
+for kind in ('sin', 'cos', 'erf', 'gelu', 'transposed', 'resize'):
     tight_root('op-' + kind, soup(kind))

@@ -151,6 +151,33 @@ def window(x, w, a):
     return Rows('weighted', [x.dims[0], maps] + size, rows)
 
 
+def transposed_window(x, w, a):
+    """ConvTranspose: each element adds its channel's kernel to the output."""
+    s = len(x.dims) - 2
+    strides = a.get('strides', [1] * s)
+    dil = a.get('dilations', [1] * s)
+    pads = a.get('pads', [0] * 2 * s)
+    more = a.get('output_padding', [0] * s)
+    if a.get('auto_pad', 'NOTSET') != 'NOTSET' or 'output_shape' in a:
+        raise NotCertifiable('not understood')
+    groups, (depth, share), kernel = a.get('group', 1), w.dims[:2], w.dims[2:]
+    depth //= groups
+    dims = [x.dims[0], share * groups] + [
+        (x.dims[d + 2] - 1) * strides[d] + (kernel[d] - 1) * dil[d] + 1 +
+        more[d] - pads[d] - pads[d + s] for d in range(s)]
+    rows = [([], F(1), []) for _ in range(prod(dims))]
+    for i in indexes(x.dims):
+        for m in range(share):
+            for k in indexes(kernel):
+                pos = [i[d + 2] * strides[d] + k[d] * dil[d] - pads[d]
+                       for d in range(s)]
+                if all(0 <= p < n for p, n in zip(pos, dims[2:])):
+                    to = [i[0], i[1] // depth * share + m] + pos
+                    rows[at(dims, to)][0].append(
+                        (w.v[at(w.dims, (i[1], m) + k)], x.v[at(x.dims, i)]))
+    return Rows('weighted', dims, rows)
+
+
 def add_constants(y, dims, c):
     """A Gemm's C or a Conv's B, broadcast."""
     if not c.constant():
@@ -287,14 +314,27 @@ def compute(op, ins, a, ints):
             add_constants(y, y.dims, Array(ins[2].dims, [
                 beta * v if isinstance(v, F) else v for v in ins[2].v]))
         return y
-    if op == 'Conv':
+    if op in ('Conv', 'ConvTranspose'):
         if not ins[1].constant():
             raise NotCertifiable('a kernel that is no constant')
-        y = window(x, ins[1], a)
+        y = (window if op == 'Conv' else transposed_window)(x, ins[1], a)
         if len(ins) > 2 and ins[2]:
             b = Array([len(ins[2].v)] + [1] * (len(y.dims) - 2), ins[2].v)
             add_constants(y, y.dims, b)
         return y
+    if op == 'Resize':
+        how = a.get('coordinate_transformation_mode'), a.get('nearest_mode')
+        if how not in ((None, None), ('asymmetric', 'floor')) or \
+                set(a) - {'coordinate_transformation_mode', 'nearest_mode'}:
+            raise NotCertifiable('not understood')
+        n = [F(v, d) for v, d in zip(ints(3), x.dims)] \
+            if len(ins) > 3 else ins[2].v
+        if any(v.denominator > 1 or v < 1 for v in n):
+            raise NotCertifiable('not a whole number of times')
+        dims = [int(d * v) for d, v in zip(x.dims, n)]
+        return Rows('unit', dims, [
+            ([(one, x.v[at(x.dims, [j // int(v) for j, v in zip(i, n)])])],
+             one, []) for i in indexes(dims)], True)
     if op == 'AveragePool':
         return window(x, None, a)
     if op == 'GlobalAveragePool':

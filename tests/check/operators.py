@@ -55,6 +55,15 @@ def spatial(op):
     c.maybe(strides=sizes(s, 2), dilations=sizes(s, 2))
     if max(kernel) > 1:
         c.maybe(pads=[rnd.randint(0, 1) for _ in range(2 * s)])
+    if op == 'ConvTranspose':
+        c.attrs['group'] = group
+        c.maybe(kernel_shape=kernel,
+                output_padding=[rnd.randint(0, 1) for _ in range(s)])
+        share = rnd.randint(1, 2)
+        c.ins.append(c.const([c.dims[1], share] + kernel))
+        if rnd.random() < .5:
+            c.ins.append(c.const([group * share]))
+        return c
     if op == 'Conv':
         c.attrs['group'] = group
         c.maybe(kernel_shape=kernel)
@@ -212,6 +221,16 @@ def moved(op):
         c.maybe(axis=rnd.randint(-n, n))
     elif op == 'Reshape':
         c.ins.append(c.ints(*rnd.choice([[-1], [0, -1], [-1, c.dims[-1]]])))
+    elif op == 'Resize':
+        times = sizes(n)
+        if rnd.random() < .5:
+            c.ins += ['', c.const([n], [float(v) for v in times])]
+        else:
+            c.ins += ['', '', c.ints(*[v * d for v, d in
+                                       zip(times, c.dims)])]
+        if rnd.random() < .5:
+            c.attrs = {'coordinate_transformation_mode': 'asymmetric',
+                       'nearest_mode': 'floor'}
     elif op == 'Unsqueeze':
         c.ins.append(c.ints(*rnd.choice([[0], [-1], [0, -1]])))
     return c
@@ -264,7 +283,7 @@ def chain(_):
     return c
 
 
-makers = ((spatial, 'Conv AveragePool MaxPool GlobalAveragePool '
+makers = ((spatial, 'Conv ConvTranspose AveragePool MaxPool GlobalAveragePool '
            'GlobalMaxPool'), (pair, 'Add Sub Mul Div Max Min PRelu'),
           (curved, 'Mul Div Pow MatMul BatchNormalization'),
           (exponential, 'Exp Softmax'), (shaped, 'Shape'),
@@ -273,7 +292,7 @@ makers = ((spatial, 'Conv AveragePool MaxPool GlobalAveragePool '
           (matmul, 'MatMul'), (gemm, 'Gemm'),
           (reduced, 'ReduceSum ReduceMean'),
           (moved, 'Transpose Slice Split Gather Pad Concat Flatten Reshape '
-           'Unsqueeze'))
+           'Unsqueeze Resize'))
 
 
 def decimal(v):

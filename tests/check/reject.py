@@ -362,6 +362,39 @@ one_op('another kernel', 'Conv', ['x4', 'k'], pic, 'kernel_shape',
 one_op('pads', 'GlobalMaxPool', ['x4'], pic, 'attributes', pads=[1, 1, 1, 1])
 one_op('auto_pad', 'Conv', ['x4', 'k'], pic, 'not understood',
        auto_pad='VALID')
+back = {'x4': pic['x4'], 'k': ([3, 2, 2, 2], [1] * 24, 1)}
+one_op('group', 'ConvTranspose', ['x4', 'k'], back, 'group', group=2)
+one_op('channels', 'ConvTranspose', ['x4', 'k'],
+       {'x4': pic['x4'], 'k': ([2, 3, 1, 1], [1] * 6, 1)}, 'group')
+one_op('a bias', 'ConvTranspose', ['x4', 'k', 'b'], back, 'bias')
+one_op('nothing left', 'ConvTranspose', ['x4', 'k'], back, 'empty',
+       pads=[2, 2, 1, 1])
+one_op('strides', 'ConvTranspose', ['x4', 'k'], back, 'strides',
+       strides=[0, 1])
+one_op('output_shape', 'ConvTranspose', ['x4', 'k'], back, 'not understood',
+       output_shape=[3, 3])
+one_op('auto_pad', 'ConvTranspose', ['x4', 'k'], back, 'not understood',
+       auto_pad='VALID')
+one_op('a part of a scale', 'Resize', ['x4', '', 's'],
+       {'x4': pic['x4'], 's': ([4], [1, 1, 1.5, 2], 1)}, 'whole number')
+one_op('smaller', 'Resize', ['x4', '', '', 's'],
+       {'x4': pic['x4'], 's': I(1, 3, 1, 2)}, 'whole number')
+one_op('too many', 'Resize', ['x4', '', '', 's'],
+       {'x4': pic['x4'], 's': I(1, 3, 2, 2, 2)}, 'sizes')
+one_op('both', 'Resize', ['x4', '', 's', 't'],
+       {'x4': pic['x4'], 's': ([4], [1, 1, 1, 1], 1), 't': I(1, 3, 2, 2)},
+       'sizes')
+one_op('a region', 'Resize', ['x4', 's', 's'],
+       {'x4': pic['x4'], 's': ([4], [1, 1, 1, 1], 1)}, 'sizes')
+for how in ({'nearest_mode': 'ceil'}, {'nearest_mode': 'floor'},
+            {'coordinate_transformation_mode': 'asymmetric'},
+            {'mode': 'linear'},
+            {'nearest_mode': 'ceil',
+             'coordinate_transformation_mode': 'asymmetric'}):
+    one_op(' '.join(how.values()), 'Resize', ['x4', '', 's'],
+           {'x4': pic['x4'], 's': ([4], [1, 1, 2, 2], 1)},
+           'not understood' if 'mode' in how else
+           'another text' if 'ceil' in how.values() else 'rounding', **how)
 one_op('a constant that 3 does not divide', 'AveragePool', ['x4'], pic,
        'divided exactly', kernel_shape=[1, 3], pads=[0, 0, 0, 1],
        count_include_pad=1)

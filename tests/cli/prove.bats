@@ -47,6 +47,31 @@ acas() { # NET: sets net
     done
 }
 
+# MODEL N_Y ROW: four inputs from 0 to 1
+about() {
+    ax-import -o m.axm "$root/tests/formats/onnx/good/$1.onnx"
+    for i in 0 1 2 3; do
+        echo "(declare-const X_$i Real)(assert (>= X_$i 0))(assert (<= X_$i 1))"
+    done > p.vnnlib
+    for ((i = 0; i < $2; i++)); do echo "(declare-const Y_$i Real)"; done >> p.vnnlib
+    echo "(assert $3)" >> p.vnnlib
+    run --separate-stderr ax-prove -c -o c.axm -p p.vnnlib m.axm
+    ax-check c.axm
+}
+
+@test "pictures that become larger are proved and checked" {
+    about convtranspose 25 '(>= Y_12 4.001)'
+    [ "${lines[0]}" = holds ]
+    about convtranspose 25 '(>= Y_12 3.9)'
+    [ "${lines[0]}" = violated ]
+    for m in upsample resize11; do
+        about $m 24 '(>= (- Y_0 Y_2) 0.001)'
+        [ "${lines[0]}" = holds ]
+        about $m 24 '(>= (- Y_2 Y_3) 0.9)'
+        [ "${lines[0]}" = violated ]
+    done
+}
+
 @test "gradients that overflow do not end the search" {
     ax-import -o steep.axm "$root/tests/data/steep/net.onnx"
     run --separate-stderr ax-prove -t 20 -p "$root/tests/data/steep/range.vnnlib" \

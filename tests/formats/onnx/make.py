@@ -109,6 +109,14 @@ def good():
                            [const("s", [1] * 4)], opset=17)
     yield "upsample", one("Upsample", [1, 1, 2, 2], [1, 1, 4, 6],
                           [const("s", [1, 1, 2, 3])], opset=9)
+    yield "resize11", one("Resize", [1, 1, 2, 2], [1, 1, 4, 6],
+                          [const("r", []), const("s", []),
+                           ints("t", [1, 1, 4, 6])], opset=11,
+                          coordinate_transformation_mode="asymmetric",
+                          nearest_mode="floor")
+    yield "convtranspose", one("ConvTranspose", [1, 1, 2, 2], [1, 1, 5, 5],
+                               [const("w", np.ones((1, 1, 3, 3)))],
+                               strides=[2, 2])
     yield "topk", one("TopK", f4, ["N", 2], [ints("k", [2])], n_out=2)
     yield "gemm", one("Gemm", f4, ["N", 2],
                       [const("w", np.arange(8).reshape(2, 4) / 8),
