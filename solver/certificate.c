@@ -1,29 +1,10 @@
 /* The certificate writer: a sink that keeps the record of every box, and
  * writes them in the order and form of man/ax-cert.5, section CERTIFICATE. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ax/prove.h"
-
-struct bytes {
-    unsigned char *p;
-    size_t n, cap;
-};
-
-/* The proof tree of one group, by box number. */
-struct tree {
-    uint64_t n, cap;
-    uint64_t *child;  /* 0: leaf */
-    uint64_t *record; /* where its record begins in rec */
-    struct bytes rec; /* records, one after the other in order of arrival;
-                         each led by its length */
-};
-
-struct ax_certifier {
-    const struct ax_prop *prop;
-    enum ax_semantics semantics;
-    struct tree *trees; /* [n_groups] */
-};
+#include "certifier.h"
 
 static ax_status grow(struct bytes *b, size_t more, struct ax_err *err)
 {
@@ -42,8 +23,8 @@ static ax_status grow(struct bytes *b, size_t more, struct ax_err *err)
     return AX_OK;
 }
 
-static ax_status put(struct bytes *b, const void *p, size_t n,
-                     struct ax_err *err)
+ax_status bytes_put(struct bytes *b, const void *p, size_t n,
+                    struct ax_err *err)
 {
     AX_TRY(grow(b, n, err));
     memcpy(b->p + b->n, p, n);
@@ -51,7 +32,7 @@ static ax_status put(struct bytes *b, const void *p, size_t n,
     return AX_OK;
 }
 
-static ax_status varint(struct bytes *b, uint64_t v, struct ax_err *err)
+ax_status bytes_varint(struct bytes *b, uint64_t v, struct ax_err *err)
 {
     AX_TRY(grow(b, 10, err));
     for (; v >= 0x80; v >>= 7)
@@ -83,31 +64,57 @@ void ax_certifier_free(struct ax_certifier *c)
     if (!c)
         return;
     for (uint32_t g = 0; g < c->prop->n_groups; g++) {
-        free(c->trees[g].child);
-        free(c->trees[g].record);
+        free(c->trees[g].box);
         free(c->trees[g].rec.p);
+        free(c->trees[g].saved);
     }
+    free(c->one.p);
     free(c->trees);
     free(c);
 }
 
-static ax_status reserve(struct tree *t, uint64_t n, struct ax_err *err)
+ax_status proof_reserve(struct proof *t, uint64_t n, struct ax_err *err)
 {
-    uint64_t cap = t->cap ? t->cap : 64, *p;
+    uint64_t cap = t->cap ? t->cap : 64;
+    struct box *p;
 
     if (n <= t->cap)
         return AX_OK;
     while (cap < n)
         cap *= 2;
-    p = realloc(t->child, cap * sizeof *p);
+    p = realloc(t->box, cap * sizeof *p);
     if (!p)
         return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
-    t->child = p;
-    p = realloc(t->record, cap * sizeof *p);
-    if (!p)
-        return ax_fail(err, AX_ENOMEM, "no memory for the certificate");
-    t->record = p;
+    for (uint64_t i = t->cap; i < cap; i++)
+        p[i].record = PROOF_NONE;
+    t->box = p;
     t->cap = cap;
+    return AX_OK;
+}
+
+const unsigned char *proof_record(const struct proof *t, uint64_t id,
+                                  size_t *n)
+{
+    const unsigned char *r = t->rec.p + t->box[id].record;
+
+    *n = r[0] | (size_t)r[1] << 8 | (size_t)r[2] << 16 | (size_t)r[3] << 24;
+    return r + 4;
+}
+
+ax_status proof_put(struct proof *t, uint64_t id, uint64_t child,
+                    uint32_t dim, const void *p, size_t n, struct ax_err *err)
+{
+    const unsigned char length[4] = {
+        (unsigned char)n, (unsigned char)(n >> 8), (unsigned char)(n >> 16),
+        (unsigned char)(n >> 24)};
+    uint64_t end = (child ? child + 1 : id) + 1;
+    size_t at = t->rec.n;
+
+    AX_TRY(proof_reserve(t, end, err));
+    AX_TRY(bytes_put(&t->rec, length, sizeof length, err));
+    AX_TRY(bytes_put(&t->rec, p, n, err));
+    t->box[id] = (struct box){child, at, dim};
+    t->n = t->n > end ? t->n : end;
     return AX_OK;
 }
 
@@ -117,12 +124,12 @@ static ax_status put_split(struct bytes *b, const struct ax_step *s,
 {
     int64_t d = s->value - ((s->lo[s->dim] + s->hi[s->dim]) >> 1);
 
-    AX_TRY(varint(b, (uint64_t)s->dim << 3 | (d ? 2 : 1), err));
+    AX_TRY(bytes_varint(b, (uint64_t)s->dim << 3 | (d ? 2 : 1), err));
     if (d)
-        AX_TRY(
-            varint(b, d < 0 ? (uint64_t)-d * 2 - 1 : (uint64_t)d * 2, err));
+        AX_TRY(bytes_varint(b, d < 0 ? (uint64_t)-d * 2 - 1 : (uint64_t)d * 2,
+                            err));
     if (s->n_left > 1)
-        AX_TRY(varint(b, s->n_refuted, err));
+        AX_TRY(bytes_varint(b, s->n_refuted, err));
     return AX_OK;
 }
 
@@ -135,55 +142,60 @@ static ax_status record(struct bytes *b, const struct ax_group *group,
     for (uint32_t i = 0; i < s->n_slopes; i++) {
         const struct ax_slopes *t = &s->slopes[i];
 
-        AX_TRY(varint(b, (uint64_t)t->target << 3 | 6, err));
-        AX_TRY(put(b, t->slope, t->n, err));
+        AX_TRY(bytes_varint(b, (uint64_t)t->target << 3 | 6, err));
+        AX_TRY(bytes_put(b, t->slope, t->n, err));
     }
     switch (s->kind) {
     case AX_STEP_LEAF:
-        AX_TRY(varint(b, s->n_mults ? 5 : 0, err));
+        AX_TRY(bytes_varint(b, s->n_mults ? 5 : 0, err));
         break;
     case AX_STEP_SPLIT:
         AX_TRY(put_split(b, s, err));
         break;
     case AX_STEP_NEURON:
-        return varint(b, (uint64_t)s->dim << 3 | 3, err);
+        return bytes_varint(b, (uint64_t)s->dim << 3 | 3, err);
     case AX_STEP_FORK:
-        return varint(b, (uint64_t)s->dim << 3 | 7, err);
+        return bytes_varint(b, (uint64_t)s->dim << 3 | 7, err);
     }
     for (uint32_t i = 0; i < s->n_refuted; i++) {
         uint32_t at = s->refuted[2 * i], row = s->refuted[2 * i + 1];
         uint32_t n_rows = group->conj[s->left[at]].n_rows;
 
         if (!leaf)
-            AX_TRY(varint(b, at, err));
+            AX_TRY(bytes_varint(b, at, err));
         if (n_rows > 1)
-            AX_TRY(varint(b, row, err));
+            AX_TRY(bytes_varint(b, row, err));
         if (s->n_mults && row < n_rows)
-            AX_TRY(put(b, s->mults + (size_t)i * 2 * s->n_mults,
-                       2 * (size_t)s->n_mults, err));
+            AX_TRY(bytes_put(b, s->mults + (size_t)i * 2 * s->n_mults,
+                             2 * (size_t)s->n_mults, err));
     }
     return AX_OK;
 }
 
+/* A box that an earlier search has split is met again, on the way to what it
+ * left open: it comes out as it did, or is closed now. */
 static ax_status step(void *self, const struct ax_step *s, struct ax_err *err)
 {
     struct ax_certifier *c = self;
-    struct tree *t = &c->trees[s->group];
+    struct proof *t = &c->trees[s->group];
     bool leaf = s->kind == AX_STEP_LEAF;
-    uint64_t last = leaf ? s->id : s->child + 1;
-    size_t at = t->rec.n;
 
-    AX_TRY(reserve(t, last + 1, err));
-    t->child[s->id] = leaf ? 0 : s->child;
-    t->record[s->id] = at;
-    if (t->n < last + 1)
-        t->n = last + 1;
-    AX_TRY(put(&t->rec, "\0\0\0\0", 4, err));
-    AX_TRY(record(&t->rec, &c->prop->groups[s->group], s, err));
-    for (int i = 0; i < 4; i++)
-        t->rec.p[at + (size_t)i] = (unsigned char)((t->rec.n - at - 4) >>
-                                                   (8 * i));
-    return AX_OK;
+    c->one.n = 0;
+    AX_TRY(record(&c->one, &c->prop->groups[s->group], s, err));
+    if (!leaf && s->id < t->n_saved && t->saved[s->id] == AX_SAVED_SPLIT) {
+        size_t n;
+        const unsigned char *old = proof_record(t, s->id, &n);
+
+        if (n == c->one.n && memcmp(old, c->one.p, n) == 0)
+            return AX_OK;
+        return ax_fail(
+            err, AX_EFORMAT,
+            "the search to go on with was another one: box %" PRIu64
+            " is split otherwise",
+            s->id);
+    }
+    return proof_put(t, s->id, leaf ? 0 : s->child, s->dim, c->one.p,
+                     c->one.n, err);
 }
 
 struct ax_sink ax_certifier_sink(struct ax_certifier *c)
@@ -213,18 +225,8 @@ static ax_status push(struct stack *s, uint64_t v, struct ax_err *err)
     return AX_OK;
 }
 
-static ax_status put_record(struct bytes *b, const struct tree *t,
-                            uint64_t id, struct ax_err *err)
-{
-    const unsigned char *r = t->rec.p + t->record[id];
-    size_t n = r[0] | (size_t)r[1] << 8 | (size_t)r[2] << 16 |
-               (size_t)r[3] << 24;
-
-    return put(b, r + 4, n, err);
-}
-
 /* The tree in preorder. */
-static ax_status put_tree(struct bytes *b, const struct tree *t,
+static ax_status put_tree(struct bytes *b, const struct proof *t,
                           struct ax_err *err)
 {
     struct stack todo = {0};
@@ -233,11 +235,19 @@ static ax_status put_tree(struct bytes *b, const struct tree *t,
     while (st == AX_OK && todo.n) {
         uint64_t id = todo.p[--todo.n];
 
-        st = put_record(b, t, id, err);
-        if (st == AX_OK && t->child[id]) {
-            st = push(&todo, t->child[id] + 1, err);
+        const unsigned char *r;
+        size_t n;
+
+        if (t->box[id].record == PROOF_NONE) {
+            st = ax_fail(err, AX_EBUG, "box %" PRIu64 " is open", id);
+            break;
+        }
+        r = proof_record(t, id, &n);
+        st = bytes_put(b, r, n, err);
+        if (st == AX_OK && t->box[id].child) {
+            st = push(&todo, t->box[id].child + 1, err);
             if (st == AX_OK)
-                st = push(&todo, t->child[id], err);
+                st = push(&todo, t->box[id].child, err);
         }
     }
     free(todo.p);
@@ -251,10 +261,10 @@ static ax_status put_head(struct bytes *b, const char *magic,
 {
     const unsigned char rest[4] = {version, (unsigned char)semantics, 0, 0};
 
-    AX_TRY(put(b, magic, 4, err));
-    AX_TRY(put(b, rest, 4, err));
-    AX_TRY(put(b, identity, 32, err));
-    return put(b, digest, 32, err);
+    AX_TRY(bytes_put(b, magic, 4, err));
+    AX_TRY(bytes_put(b, rest, 4, err));
+    AX_TRY(bytes_put(b, identity, 32, err));
+    return bytes_put(b, digest, 32, err);
 }
 
 ax_status ax_certifier_write(unsigned char **out, size_t *n,
@@ -267,7 +277,7 @@ ax_status ax_certifier_write(unsigned char **out, size_t *n,
                             c->prop->digest, err);
 
     if (st == AX_OK)
-        st = varint(&b, c->prop->n_groups, err);
+        st = bytes_varint(&b, c->prop->n_groups, err);
     for (uint32_t g = 0; g < c->prop->n_groups && st == AX_OK; g++) {
         if (c->trees[g].n == 0)
             st = ax_fail(err, AX_EBUG, "group %u has no proof tree", g);
@@ -301,7 +311,7 @@ ax_status ax_counterexample_write(unsigned char **out, size_t *n,
             memcpy(&bits, &x[i - 1], 4);
         for (int k = 0; k < 4; k++)
             le[k] = (unsigned char)(bits >> (8 * k));
-        st = put(&b, le, 4, err);
+        st = bytes_put(&b, le, 4, err);
     }
     if (st != AX_OK) {
         free(b.p);

@@ -39,14 +39,26 @@ static ax_status push(struct bnb *b, struct sub *s, struct ax_err *err)
     return AX_OK;
 }
 
+/* What an earlier search made of a subproblem. */
+static enum ax_saved before(const struct bnb *b, uint64_t id, uint64_t *child,
+                            uint32_t *neuron)
+{
+    return ax_certifier_saved(b->se->resume, b->root.group, id, child,
+                              neuron);
+}
+
 static ax_status push_halves(struct bnb *b, const struct sub *s,
                              struct ax_err *err)
 {
     for (int on = 0; on < 2; on++) {
-        struct sub *h = sub_new(b, s->n_signs + 1);
+        uint64_t id = s->child + (on ? 0 : 1);
+        struct sub *h;
 
+        if (before(b, id, NULL, NULL) == AX_SAVED_CLOSED)
+            continue;
+        h = sub_new(b, s->n_signs + 1);
         if (h) {
-            h->id = s->child + (on ? 0 : 1);
+            h->id = id;
             h->conj = s->conj;
             h->row = s->row;
             memcpy(h->alpha, s->alpha, b->root.n_loose * sizeof *h->alpha);
@@ -165,8 +177,35 @@ static ax_status emit_sub(struct bnb *b, struct sub *s, struct ax_err *err)
     return emit(b, &e, err);
 }
 
+/* Where an earlier search has split s, it is split now: how a bound climbed
+ * may differ with the subproblems beside it. */
+static ax_status split_as_before(struct bnb *b, struct sub *s,
+                                 uint32_t neuron, struct ax_err *err)
+{
+    const struct root *r = &b->root;
+    bool fits = neuron < b->se->net->neurons &&
+                r->place[neuron] < r->n_loose &&
+                r->loose[r->place[neuron]] == neuron;
+
+    for (uint32_t i = 0; i < s->n_signs; i++)
+        fits &= s->signs[i] / 2 != neuron;
+    if (!fits)
+        return ax_fail(err, AX_EFORMAT,
+                       "the search to go on with was another one: neuron %u "
+                       "cannot be split",
+                       neuron);
+    if (s->outcome != SUB_SPLIT || s->neuron != neuron)
+        s->start[0] = s->start[1] = 0;
+    s->outcome = SUB_SPLIT;
+    s->neuron = neuron;
+    return AX_OK;
+}
+
 static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
 {
+    uint32_t neuron = 0;
+    bool again;
+
     struct search *se = b->se;
     struct ax_prove_stats *st = &se->stats;
 
@@ -176,7 +215,8 @@ static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
     }
     if (s->outcome == SUB_NO_MEMORY)
         return ax_fail(err, AX_ENOMEM, "no memory for a subproblem");
-    st->boxes++;
+    again = before(b, s->id, &s->child, &neuron) == AX_SAVED_SPLIT;
+    st->boxes += !again;
     st->depth = s->n_signs > st->depth ? s->n_signs : st->depth;
     st->bound = s->bound < st->bound ? s->bound : st->bound;
     if (s->outcome == SUB_CLOSED) {
@@ -188,14 +228,18 @@ static ax_status settle(struct bnb *b, struct sub *s, struct ax_err *err)
     }
     if (se->suspect && s->x)
         se->suspect(se, b->root.group, s->conj, s->x);
+    if (again)
+        AX_TRY(split_as_before(b, s, neuron, err));
     if (s->outcome == SUB_STUCK) {
         se->stuck++;
         return AX_OK;
     }
     if (s->n_signs == 0)
         AX_TRY(keep_table(b, s, err));
-    s->child = b->next_id;
-    b->next_id += 2;
+    if (!again) {
+        s->child = b->next_id;
+        b->next_id += 2;
+    }
     AX_TRY(emit_sub(b, s, err));
     return push_halves(b, s, err);
 }
@@ -250,7 +294,7 @@ static ax_status fork_root(struct bnb *b, const struct verdict *v, uint32_t n,
                            const uint32_t *left, uint32_t *refuted,
                            const float *alpha, struct ax_err *err)
 {
-    uint64_t id = 0;
+    uint64_t id = 0, first;
 
     b->next_id = 1;
     for (uint32_t k = 0, m; k < n; k += m) {
@@ -278,7 +322,7 @@ static ax_status fork_root(struct bnb *b, const struct verdict *v, uint32_t n,
         }
         if (v[k].refuted) {
             AX_TRY(emit_refuted(b, part, 0, left + k, refuted, m, err));
-        } else {
+        } else if (before(b, part, NULL, NULL) != AX_SAVED_CLOSED) {
             struct sub *s = sub_new(b, 0);
 
             if (s) {
@@ -294,6 +338,8 @@ static ax_status fork_root(struct bnb *b, const struct verdict *v, uint32_t n,
             AX_TRY(push(b, s, err));
         }
     }
+    first = ax_certifier_boxes(b->se->resume, b->root.group);
+    b->next_id = first > b->next_id ? first : b->next_id;
     return AX_OK;
 }
 
@@ -388,7 +434,7 @@ static ax_status improve_root(struct bnb *b, struct ax_err *err)
                             .ascents = ascents,
                             .n_ascents = b->n_workers,
                             .work = INNER,
-                            .bytes = b->se->bytes / 8};
+                            .bytes = b->se->root_bytes / 8};
     ax_status st;
 
     if (!ascents)
@@ -464,7 +510,8 @@ static void check_limits(struct bnb *b)
         se->stop = SEARCH_TIME;
     else if (used_bytes(b) > se->bytes / 2)
         se->stop = SEARCH_MEMORY;
-    else if (se->max_boxes && se->stats.boxes >= se->max_boxes)
+    else if (se->max_boxes &&
+             se->stats.boxes - se->boxes_before >= se->max_boxes)
         se->stop = SEARCH_BOXES;
 }
 
@@ -507,10 +554,13 @@ ax_status neuron_run(struct search *se, const struct lane_net *lane,
     for (uint32_t g = 0;
          g < se->prop->n_groups && st == AX_OK && se->stop == SEARCH_ON;
          g++) {
+        se->next_group = g + 1;
+        if (ax_certifier_saved(se->resume, g, 0, NULL, NULL) ==
+            AX_SAVED_CLOSED)
+            continue;
         st = root_start(&b.root, se, g, err);
         if (st == AX_OK)
             st = run_group(&b, err);
-        se->next_group = g + 1;
         root_end(&b.root, se->net);
     }
     search_end(se, se->stats.open);

@@ -322,6 +322,7 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
         .deadline = opt->seconds > 0 ? began + opt->seconds : 0,
         .bytes = opt->bytes ? opt->bytes : (size_t)4 << 30,
         .max_boxes = opt->max_boxes,
+        .resume = opt->resume,
         .no_clip = opt->no_clip,
         .sinks = opt->sinks,
         .progress = opt->progress,
@@ -336,7 +337,19 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
     memset(out, 0, sizeof *out);
     out->verdict = AX_UNKNOWN;
     out->engine = prop->n_groups ? "attack" : "empty";
+    se.root_bytes = se.bytes;
+    if (opt->resume) {
+        const struct ax_saved_search *b = ax_certifier_search(opt->resume);
+
+        se.stats = b->stats;
+        se.boxes_before = b->stats.boxes;
+        se.root_bytes = b->bytes;
+    }
     explain_problem(out, net, prop);
+    if (opt->resume)
+        explain(out, "resumed: %llu boxes before, %llu of them leaves",
+                (unsigned long long)se.stats.boxes,
+                (unsigned long long)se.stats.leaves);
     if (opt->semantics == AX_SEMANTICS_IEEE32 && *net->only_real) {
         snprintf(out->reason, sizeof out->reason,
                  "not covered by ieee32: %.200s", net->only_real);

@@ -333,14 +333,26 @@ static ax_status push(struct open *o, struct item *it, struct ax_err *err)
     return AX_OK;
 }
 
+/* An earlier search has left nothing to do there. */
+static bool closed_before(const struct search *se, uint32_t group,
+                          uint64_t id)
+{
+    return ax_certifier_saved(se->resume, group, id, NULL, NULL) ==
+           AX_SAVED_CLOSED;
+}
+
 static ax_status push_root(struct open *o, struct search *se, uint32_t group,
                            struct ax_err *err)
 {
     const struct ax_group *g = &se->prop->groups[group];
     uint32_t n_x = se->net->nodes[0].n;
-    struct item *it = item_new(se, group);
-    struct frame *f = frame_new(se->net, g->n_conj);
+    struct item *it;
+    struct frame *f;
 
+    if (closed_before(se, group, 0))
+        return AX_OK;
+    it = item_new(se, group);
+    f = frame_new(se->net, g->n_conj);
     if (!it || !f) {
         free(it);
         free(f);
@@ -353,7 +365,7 @@ static ax_status push_root(struct open *o, struct search *se, uint32_t group,
         f->left[i] = i;
     memcpy(it->box, g->lo, n_x * sizeof *it->box);
     memcpy(it->box + n_x, g->hi, n_x * sizeof *it->box);
-    se->next_id[group] = 1;
+    se->next_id[group] = ax_certifier_boxes(se->resume, group);
     return push(o, it, err);
 }
 
@@ -364,8 +376,11 @@ static ax_status push_halves(struct open *o, struct search *se,
     uint32_t n_x = se->net->nodes[0].n;
 
     for (int upper = 1; upper >= 0; upper--) {
-        struct item *h = item_new(se, it->group);
+        struct item *h;
 
+        if (closed_before(se, it->group, it->child + (uint64_t)upper))
+            continue;
+        h = item_new(se, it->group);
         if (!h)
             return ax_fail(err, AX_ENOMEM, "no memory for open boxes");
         h->id = it->child + (uint64_t)upper;
@@ -424,6 +439,9 @@ static ax_status settle(struct search *se, struct open *o, struct item *it,
 {
     ax_status status = AX_OK;
     struct ax_prove_stats *st = &se->stats;
+    uint32_t dim;
+    bool again = ax_certifier_saved(se->resume, it->group, it->id, &it->child,
+                                    &dim) == AX_SAVED_SPLIT;
 
     if (it->outcome == LATE) { /* not bounded: it stays open */
         frame_drop(it->to);
@@ -431,7 +449,7 @@ static ax_status settle(struct search *se, struct open *o, struct item *it,
         se->stop = SEARCH_TIME;
         return push(o, it, err);
     }
-    st->boxes++;
+    st->boxes += !again;
     st->depth = it->depth > st->depth ? it->depth : st->depth;
     st->bound = it->bound < st->bound ? it->bound : st->bound;
     switch (it->outcome) {
@@ -441,8 +459,10 @@ static ax_status settle(struct search *se, struct open *o, struct item *it,
         status = emit(se, it, err);
         break;
     case SPLIT:
-        it->child = se->next_id[it->group];
-        se->next_id[it->group] += 2;
+        if (!again) {
+            it->child = se->next_id[it->group];
+            se->next_id[it->group] += 2;
+        }
         status = emit(se, it, err);
         if (status == AX_OK)
             status = push_halves(o, se, it, err);
@@ -480,7 +500,8 @@ static void check_limits(struct search *se, const struct open *o)
         se->stop = SEARCH_TIME;
     else if (used_bytes(se, o) > se->bytes / 2)
         se->stop = SEARCH_MEMORY;
-    else if (se->max_boxes && se->stats.boxes >= se->max_boxes)
+    else if (se->max_boxes &&
+             se->stats.boxes - se->boxes_before >= se->max_boxes)
         se->stop = SEARCH_BOXES;
 }
 
@@ -501,8 +522,12 @@ void search_end(struct search *se, size_t open)
 {
     se->stats.open = open + se->stuck + se->out_of_range;
     se->stats.open += se->prop->n_groups - se->next_group;
+    /* What was closed in parts may have been closed again as a whole. */
+    se->stats.done = fmin(se->stats.done, 1);
     if (se->stop == SEARCH_ON && se->stats.open)
         se->stop = se->stuck ? SEARCH_STUCK : SEARCH_RANGE;
+    if (se->resume && se->stop != SEARCH_ON)
+        se->stats.open = ax_certifier_open(se->resume); /* met again or not */
 }
 
 ax_status search_run(struct search *se, struct ax_err *err)

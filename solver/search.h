@@ -64,8 +64,10 @@ struct search {
     double began, deadline; /* CLOCK_MONOTONIC seconds; deadline 0: none */
     size_t bytes;
     size_t frame_bytes;
-    uint64_t max_boxes;
-    bool no_clip; /* boxes are not clipped, and clipping closes none */
+    uint64_t max_boxes, boxes_before; /* in all, those of an earlier search */
+    const struct ax_certifier *resume; /* or NULL */
+    size_t root_bytes; /* as bytes, but what roots depend on */
+    bool no_clip;      /* boxes are not clipped, and clipping closes none */
     const struct ax_sink *sinks;
     /* Shown a point [n_x] of every subproblem that is split, in order, where
      * a conjunction may be true; may be NULL. */

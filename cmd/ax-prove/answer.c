@@ -38,6 +38,8 @@ static void say(const struct job *j, const struct args *a, FILE *f)
         cmd_text(f, r->reason);
         fputc('\n', f);
     }
+    if (d->saved)
+        fprintf(f, "to go on: --resume %s\n", a->resume);
     if (j->minimised.key)
         say_minimised(&j->minimised, f);
     if (r->verdict == AX_VIOLATED)
@@ -108,6 +110,8 @@ static ax_status say_json(const struct job *j, const struct args *a,
         (json_int_t)s->attacks, "attack_seconds", s->attack_seconds);
     if (r->verdict == AX_UNKNOWN)
         cmd_json_put(&o, "reason", cmd_json_text(r->reason));
+    if (d->saved)
+        cmd_json_put(&o, "resume", cmd_json_text(a->resume));
     if (isfinite(s->bound))
         cmd_json_put(&o, "bound", json_real(s->bound));
     if (r->verdict == AX_HOLDS)
@@ -194,7 +198,7 @@ ax_status answer(struct job *j, const struct args *a, const struct cmd *cmd,
     if (a->cert || a->check)
         AX_TRY(attach(j, a, cmd, err));
     if (a->check && v != AX_UNKNOWN)
-        AX_TRY(ask_check(j, err));
+        AX_TRY(ask_check(j, a, err));
     if (a->cert && (v == AX_HOLDS || !a->require))
         AX_TRY(cmd_model_write(j->model, a->out, AX_PROFILE_ZSTD,
                                a->force ? CMD_OUT_FORCE : 0, err));

@@ -74,7 +74,8 @@ ax_status attach(struct job *j, const struct args *a, const struct cmd *cmd,
 
 /* Let ax-check, which lies beside this program or in PATH, read what was
  * written to f. */
-static ax_status ask_checker(FILE *f, struct ax_err *err)
+static ax_status ask_checker(FILE *f, const struct args *a,
+                             struct ax_err *err)
 {
     char self[4096], path[4200] = "ax-check";
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -107,6 +108,11 @@ static ax_status ask_checker(FILE *f, struct ax_err *err)
         return ax_fail(err, AX_UNDECIDED,
                        "ax-check cannot tell whether the counterexample is "
                        "one");
+    if (WEXITSTATUS(status) != 0 && a->resumed)
+        return ax_fail(err, AX_EFORMAT,
+                       "%s: ax-check does not accept what was proved before "
+                       "(exit %d): there is no verdict; begin anew",
+                       a->resume, WEXITSTATUS(status));
     if (WEXITSTATUS(status) != 0)
         return ax_fail(err, AX_EBUG,
                        "ax-check does not accept the certificate (exit %d): "
@@ -115,7 +121,7 @@ static ax_status ask_checker(FILE *f, struct ax_err *err)
     return AX_OK;
 }
 
-ax_status ask_check(struct job *j, struct ax_err *err)
+ax_status ask_check(struct job *j, const struct args *a, struct ax_err *err)
 {
     int fd = memfd_create("ax-prove", MFD_CLOEXEC);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "w+b");
@@ -130,7 +136,7 @@ ax_status ask_check(struct job *j, struct ax_err *err)
     if (st == AX_OK && fflush(f))
         st = ax_fail(err, AX_EIO, "no temporary file for ax-check");
     if (st == AX_OK)
-        st = ask_checker(f, err);
+        st = ask_checker(f, a, err);
     fclose(f);
     return st;
 }

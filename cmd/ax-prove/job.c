@@ -227,10 +227,12 @@ static ax_status search(struct job *j, const struct args *a,
     AX_TRY(read_strategy(&opt.strategy, a->strategy, err));
     AX_TRY(execution_new(j, err));
     opt.execution = j->execution.self ? &j->execution : NULL;
-    if (a->cert || a->check) {
+    if (a->cert || a->check || a->resume) {
         AX_TRY(ax_certifier_new(&j->certifier, j->prop, opt.semantics, err));
         sinks[n++] = ax_certifier_sink(j->certifier);
     }
+    if (a->resumed)
+        AX_TRY(resume_read(j, a, &opt, err));
     if (a->trace) {
         AX_TRY(cmd_out_open(&j->trace, a->trace, 0, err));
         j->began = job_clock();
@@ -245,6 +247,8 @@ static ax_status search(struct job *j, const struct args *a,
     } else if (st != AX_OK) {
         return st;
     }
+    if (a->resume && j->found.result.verdict == AX_UNKNOWN)
+        AX_TRY(resume_write(j, a, &opt, err));
     return a->trace ? cmd_out_commit(&j->trace, err) : AX_OK;
 }
 

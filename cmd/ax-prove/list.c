@@ -158,7 +158,7 @@ static ax_status decide(struct job *j, struct args *a, const struct cmd *cmd,
     if (a->cert || a->check)
         AX_TRY(attach(j, a, cmd, err));
     if (a->check)
-        AX_TRY(ask_check(j, err));
+        AX_TRY(ask_check(j, a, err));
     if (a->cert)
         AX_TRY(cmd_model_write(j->model, a->out, AX_PROFILE_ZSTD, 0, err));
     return AX_OK;

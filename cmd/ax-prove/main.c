@@ -13,7 +13,7 @@ static ax_status check_options(const struct args *a, struct ax_err *err)
     if (a->list &&
         (a->property || a->model || a->out || a->cert || a->trace ||
          a->print_model || a->print_property || a->minimise ||
-         a->counterexample || a->explain || a->region))
+         a->counterexample || a->explain || a->region || a->resume))
         return ax_fail(err, AX_EUSAGE,
                        "--list goes without a model, and the options that "
                        "say what of one property is wanted");
@@ -26,6 +26,13 @@ static ax_status check_options(const struct args *a, struct ax_err *err)
         return ax_fail(err, AX_EUSAGE,
                        "--minimise goes without --print-..., --region and "
                        "--trace");
+    if (a->resume &&
+        (a->minimise || a->region || a->print_model || a->print_property))
+        return ax_fail(err, AX_EUSAGE,
+                       "--resume goes without --print-..., --region and "
+                       "--minimise");
+    if (a->resume && strcmp(a->resume, "-") == 0)
+        return ax_fail(err, AX_EUSAGE, "--resume wants a file");
     if (a->region && strcmp(a->region, "-") == 0)
         return ax_fail(err, AX_EUSAGE, "--region wants a file");
     if (!a->list && (a->shard || a->cert_dir))
@@ -46,7 +53,7 @@ static ax_status enter(const struct args *a, const struct cmd *cmd,
 {
     struct cmd_sandbox box = {
         .cmd = cmd,
-        .writes = {a->out, a->trace, a->counterexample, a->region},
+        .writes = {a->out, a->trace, a->counterexample, a->region, a->resume},
         .programs = a->check};
 
     limit_memory(a->memory_mib);
@@ -103,8 +110,8 @@ static ax_status check_reconcile(const struct args *a, int argc,
     const bool other = a->property || a->out || a->trace || a->strategy ||
                        a->semantics || a->list || a->shard || a->cert_dir ||
                        a->minimise || a->precision || a->counterexample ||
-                       a->region || a->cert || a->no_attack || a->check ||
-                       a->require || a->force || a->explain ||
+                       a->region || a->resume || a->cert || a->no_attack ||
+                       a->check || a->require || a->force || a->explain ||
                        a->print_property || a->print_model || a->max_boxes ||
                        a->networks.n || a->halvings || a->seed >= 0 ||
                        a->threads;
@@ -172,6 +179,10 @@ int main(int argc, char **argv)
          "write it here, .npy or VNN-COMP's text", .str = &a.counterexample},
         {0, "region", "FILE", "write the part that is proved, if not all is",
          .str = &a.region},
+        {0, "resume", "FILE",
+         "go on with the search in this file, and write it if a limit is "
+         "reached",
+         .str = &a.resume},
         {0, "halvings", "N", "of --region: parts down to 2^-N; default 10",
          .num = &a.halvings, .min = 1, .max = 20},
         {0, "explain", NULL, "say what was chosen, and why",
@@ -228,6 +239,8 @@ int main(int argc, char **argv)
     if (a.first_is_model)
         a.model = strchr(a.networks.v[0], '=') + 1;
     a.model = a.model ? a.model : "-";
+    a.resumed = resume_there(a.resume);
+    a.check |= a.resumed;
     if (st == AX_OK)
         st = enter(&a, &cmd, &err);
     if (st == AX_OK)

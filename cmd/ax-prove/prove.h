@@ -14,7 +14,8 @@
 struct args {
     const char *model, *property, *out, *trace, *strategy, *semantics;
     const char *list, *shard, *cert_dir;
-    const char *minimise, *precision, *counterexample, *region;
+    const char *minimise, *precision, *counterexample, *region, *resume;
+    bool resumed; /* there is a file at resume */
     bool foreign; /* models of other formats, and packed ones, are read */
     bool cert, json, no_attack, check, require, force, explain;
     bool print_property, print_model;
@@ -33,7 +34,8 @@ struct finding {
     size_t n_payload;
     struct ax_prove_result result;
     uint32_t n_x, n_y;
-    double *y; /* outputs at the counterexample */
+    double *y;  /* outputs at the counterexample */
+    bool saved; /* the search can be resumed */
 };
 
 struct ready;
@@ -151,6 +153,18 @@ ax_status minimise(struct job *j, const struct args *a, struct ax_err *err)
 ax_status region(struct job *j, const struct args *a, struct ax_err *err)
     AX_MUST_CHECK;
 
+/* resume.c */
+bool resume_there(const char *path);
+/* Fill j->certifier with what --resume names, and opt with how to go on.
+ * ax-check is to be asked afterwards. */
+ax_status resume_read(struct job *j, const struct args *a,
+                      struct ax_prove_options *opt, struct ax_err *err)
+    AX_MUST_CHECK;
+/* Write what the search has done, if it has begun. */
+ax_status resume_write(struct job *j, const struct args *a,
+                       const struct ax_prove_options *opt, struct ax_err *err)
+    AX_MUST_CHECK;
+
 /* list.c: all instances of a list. AX_NO: one is violated; AX_UNDECIDED: one
  * is unknown; or the first error of an instance. */
 ax_status list_decide(const struct args *a, const struct cmd *cmd,
@@ -159,7 +173,8 @@ ax_status list_decide(const struct args *a, const struct cmd *cmd,
 /* evidence.c: what goes into the container */
 ax_status attach(struct job *j, const struct args *a, const struct cmd *cmd,
                  struct ax_err *err) AX_MUST_CHECK;
-ax_status ask_check(struct job *j, struct ax_err *err) AX_MUST_CHECK;
+ax_status ask_check(struct job *j, const struct args *a, struct ax_err *err)
+    AX_MUST_CHECK;
 
 /* answer.c: what is said of it */
 ax_status answer(struct job *j, const struct args *a, const struct cmd *cmd,

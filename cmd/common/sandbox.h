@@ -14,7 +14,7 @@
 #include "ax/err.h"
 #include "common/run.h"
 
-#define CMD_SANDBOX_WRITES 4
+#define CMD_SANDBOX_WRITES 5
 
 struct cmd_sandbox {
     const struct cmd *cmd; /* for messages */

@@ -7,6 +7,8 @@
 #ifndef AX_PROVE_H
 #define AX_PROVE_H
 
+#include <stdio.h>
+
 #include "ax/net.h"
 #include "ax/prop.h"
 
@@ -89,6 +91,8 @@ struct ax_execution {
     void *self;
 };
 
+struct ax_certifier;
+
 struct ax_prove_options {
     enum ax_semantics semantics; /* 0: the reals */
     enum ax_strategy strategy;
@@ -105,6 +109,9 @@ struct ax_prove_options {
     bool no_clip; /* never clip a box; not with a certifier: who reads a
                      certificate clips where a box is split */
     const struct ax_sink *sinks; /* ended by one without step; may be NULL */
+    /* Go on with what ax_certifier_restore has put into it, which is one of
+     * the sinks; NULL: from the beginning. */
+    const struct ax_certifier *resume;
     void (*progress)(void *self, const struct ax_prove_stats *s); /* or NULL,
                            about ten times a second */
     void *progress_self;
@@ -133,7 +140,6 @@ ax_status ax_prove(struct ax_prove_result *out, const struct ax_net *net,
 
 /* The sink that makes the certificate of ax-cert(5), under the semantics
  * that the search has. */
-struct ax_certifier;
 ax_status ax_certifier_new(struct ax_certifier **out,
                            const struct ax_prop *prop,
                            enum ax_semantics semantics, struct ax_err *err)
@@ -145,6 +151,41 @@ ax_status ax_certifier_write(unsigned char **out, size_t *n,
                              struct ax_certifier *c,
                              const unsigned char identity[32],
                              struct ax_err *err) AX_MUST_CHECK;
+
+/* A search that reached a limit can go on in another process: its certifier
+ * is written to a file, and read into one that is new, of the same property.
+ * Nothing that was read is believed by the search or counts as proved: who
+ * says `holds` afterwards has had the certificate checked by ax-check. */
+struct ax_saved_search {
+    enum ax_strategy strategy; /* not AUTO */
+    size_t bytes;              /* the options' */
+    struct ax_prove_stats stats;
+};
+/* AX_EIO. */
+ax_status ax_certifier_save(const struct ax_certifier *c, FILE *f,
+                            const struct ax_saved_search *s,
+                            const unsigned char identity[32],
+                            struct ax_err *err) AX_MUST_CHECK;
+/* AX_EFORMAT: damaged, or of another model, property or semantics. */
+ax_status ax_certifier_restore(struct ax_certifier *c,
+                               struct ax_saved_search *s,
+                               const unsigned char *data, size_t n,
+                               const unsigned char identity[32],
+                               struct ax_err *err) AX_MUST_CHECK;
+
+/* What was read of a box: nothing, so that it is open; it is split, and
+ * something below it is open; or nothing is left to do. */
+enum ax_saved { AX_SAVED_OPEN, AX_SAVED_SPLIT, AX_SAVED_CLOSED };
+/* *child and *dim, both or none NULL, as in struct ax_step, if it is split. c
+ * may be NULL. */
+enum ax_saved ax_certifier_saved(const struct ax_certifier *c, uint32_t group,
+                                 uint64_t id, uint64_t *child, uint32_t *dim);
+/* How many numbers of boxes are taken, at least 1. */
+uint64_t ax_certifier_boxes(const struct ax_certifier *c, uint32_t group);
+/* How many are open. */
+uint64_t ax_certifier_open(const struct ax_certifier *c);
+const struct ax_saved_search *
+ax_certifier_search(const struct ax_certifier *c);
 
 /* The payload of a counterexample, ax-cert(5). *out is the caller's. */
 ax_status ax_counterexample_write(unsigned char **out, size_t *n,

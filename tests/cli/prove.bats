@@ -248,3 +248,95 @@ PY
     refuses 64 "out of reach" ax-prove -p robust:zero.csv,linf=1,min=2 "$net"
     refuses 64 "above" ax-prove -p robust:x.csv,linf=1,min=2,max=1 "$net"
 }
+
+# The last four bytes of a saved search are the CRC-32 of the others.
+sealed() { # FILE
+    gzip -c "$1" | tail -c 8 | head -c 4 > crc
+    cat "$1" crc
+}
+
+# STRATEGY BOXES PROPERTY: so many at a time, threads in turn; the evidence is
+# that of the search at a stretch.
+piecemeal() {
+    ax-prove --strategy $1 -p "$3" --cert -o whole.axm "$net"
+    ax-show --extract certificate -o whole.cert whole.axm
+    rm -f s.open
+    tries=0
+    while run --separate-stderr ax-prove --max-boxes $2 --resume s.open \
+        --strategy $1 -p "$3" -j $((1 + tries % 2)) --cert -o part.axm "$net"
+        [ "$status" -eq 2 ]; do
+        [ "${lines[0]}" = unknown ] || [[ $stderr == unknown* ]]
+        tries=$((tries + 1))
+        [ "$tries" -lt 20 ]
+    done
+    [ "$status" -eq 0 ]
+    [ "$tries" -gt 1 ]
+    ax-show --extract certificate -o part.cert part.axm
+    cmp whole.cert part.cert
+}
+
+@test "a search goes on where a limit ended it, to the same certificate" {
+    acas net_1_1
+    piecemeal input 1700 "$root/tests/data/acasxu/prop_3.vnnlib"
+    printf '%s\n' -0.311,-0.291 -0.01,0.01 0.4867,0.5067 0.39,0.41 0.39,0.41 \
+        > box.csv
+    piecemeal neuron 30 bounds:box.csv,output=0,hi=0.35
+    run ax-prove --max-boxes 30 --resume n.open --strategy neuron \
+        -p bounds:box.csv,output=0,hi=0.35 --json "$net"
+    [ "$status" -eq 2 ]
+    [[ $output == *'"resume":"n.open"'* ]]
+}
+
+@test "a saved search is not believed" {
+    acas net_2_2
+    p=$root/tests/data/acasxu/prop_2.vnnlib
+    run ax-prove --no-attack --max-boxes 300 --resume s.open -p "$p" "$net"
+    [ "$status" -eq 2 ]
+    # All of it closed by one leaf, and sealed:
+    { head -c 108 s.open; printf '\1\1\2\0\0\0'; } > forged
+    sealed forged > s2.open
+    run ax-prove --resume s2.open -p "$p" "$net"
+    [ "$status" -eq 65 ]
+    [[ $output == *"ax-check does not accept what was proved before"* ]]
+    [[ $output != *holds* ]]
+    # Children that come before their parents, share a child, are not there:
+    for boxes in '\2\2\1\0\1' '\3\2\1\0\1\2\1\0\1\0' '\1\2\5\0\1'; do
+        { head -c 108 s.open; printf '\1'; printf "$boxes"; } > forged
+        sealed forged > s2.open
+        run ax-prove --resume s2.open -p "$p" "$net"
+        [ "$status" -eq 65 ]
+        [[ $output == *damaged* ]]
+    done
+}
+
+@test "a saved search of something else, or damaged, is refused" {
+    acas net_2_2
+    p=$root/tests/data/acasxu/prop_2.vnnlib
+    run ax-prove --no-attack --max-boxes 300 --resume s.open -p "$p" "$net"
+    size=$(stat -c %s s.open)
+    for n in 0 1 100 $((size / 2)) $((size - 1)); do
+        head -c $n s.open > cut.open
+        run ax-prove --resume cut.open -p "$p" "$net"
+        [ "$status" -eq 65 ]
+    done
+    for at in 5 6 20 50 80 110 $((size / 2)) $((size - 2)); do
+        cp s.open flip.open
+        printf '\377' | dd of=flip.open bs=1 seek=$at conv=notrunc status=none
+        cmp -s s.open flip.open || run ax-prove --resume flip.open -p "$p" "$net"
+        [ "$status" -eq 65 ]
+    done
+    run ax-prove --resume s.open -p "$root/tests/data/acasxu/prop_3.vnnlib" "$net"
+    [ "$status" -eq 65 ]
+    [[ $output == *"of another property"* ]]
+    run ax-prove --resume s.open --semantics ieee32 -p "$p" "$net"
+    [ "$status" -eq 65 ]
+    [[ $output == *"other semantics"* ]]
+    run ax-prove --resume s.open --strategy neuron -p "$p" "$net"
+    [ "$status" -eq 64 ]
+    acas net_1_1
+    run ax-prove --resume s.open -p "$p" "$net"
+    [ "$status" -eq 65 ]
+    [[ $output == *"of another model"* ]]
+    run ax-prove --resume s.open --minimise eps -p robust:x.csv,linf=0.1 "$net"
+    [ "$status" -eq 64 ]
+}
