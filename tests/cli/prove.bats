@@ -258,12 +258,12 @@ sealed() { # FILE
 # STRATEGY BOXES PROPERTY: so many at a time, threads in turn; the evidence is
 # that of the search at a stretch.
 piecemeal() {
-    ax-prove --strategy $1 -p "$3" --cert -o whole.axm "$net"
+    ax-prove --strategy "$1" -p "$3" --cert -o whole.axm "$net"
     ax-show --extract certificate -o whole.cert whole.axm
     rm -f s.open
     tries=0
-    while run --separate-stderr ax-prove --max-boxes $2 --resume s.open \
-        --strategy $1 -p "$3" -j $((1 + tries % 2)) --cert -o part.axm "$net"
+    while run --separate-stderr ax-prove --max-boxes "$2" --resume s.open \
+        --strategy "$1" -p "$3" -j $((1 + tries % 2)) --cert -o part.axm "$net"
         [ "$status" -eq 2 ]; do
         [ "${lines[0]}" = unknown ] || [[ $stderr == unknown* ]]
         tries=$((tries + 1))
@@ -300,8 +300,9 @@ piecemeal() {
     [[ $output == *"ax-check does not accept what was proved before"* ]]
     [[ $output != *holds* ]]
     # Children that come before their parents, share a child, are not there:
-    for boxes in '\2\2\1\0\1' '\3\2\1\0\1\2\1\0\1\0' '\1\2\5\0\1'; do
-        { head -c 108 s.open; printf '\1'; printf "$boxes"; } > forged
+    for boxes in '\02\02\01\0\01' '\03\02\01\0\01\02\01\0\01\0' \
+        '\01\02\05\0\01'; do
+        { head -c 108 s.open; printf '%b' "\\01$boxes"; } > forged
         sealed forged > s2.open
         run ax-prove --resume s2.open -p "$p" "$net"
         [ "$status" -eq 65 ]
