@@ -21,6 +21,7 @@ void finding_free(struct finding *f)
 void job_free(struct job *j)
 {
     cmd_out_discard(&j->trace);
+    cmd_out_discard(&j->open);
     execution_free(j);
     ax_certifier_free(j->certifier);
     ax_prop_free(j->prop);
@@ -233,6 +234,8 @@ static ax_status search(struct job *j, const struct args *a,
     }
     if (a->resumed)
         AX_TRY(resume_read(j, a, &opt, err));
+    if (a->resume) /* now: it must not fail after hours */
+        AX_TRY(cmd_out_open(&j->open, a->resume, 0, err));
     if (a->trace) {
         AX_TRY(cmd_out_open(&j->trace, a->trace, 0, err));
         j->began = job_clock();

@@ -84,8 +84,8 @@ struct job {
     struct minimised minimised;
     struct region_found region;
     struct cmd_progress progress;
-    const char *task; /* put in front of progress, or NULL */
-    struct cmd_out trace;
+    const char *task;           /* put in front of progress, or NULL */
+    struct cmd_out trace, open; /* open: of --resume */
     double began;
 };
 
@@ -160,7 +160,7 @@ bool resume_there(const char *path);
 ax_status resume_read(struct job *j, const struct args *a,
                       struct ax_prove_options *opt, struct ax_err *err)
     AX_MUST_CHECK;
-/* Write what the search has done, if it has begun. */
+/* Write what the search has done, if it has begun, to j->open. */
 ax_status resume_write(struct job *j, const struct args *a,
                        const struct ax_prove_options *opt, struct ax_err *err)
     AX_MUST_CHECK;

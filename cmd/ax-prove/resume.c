@@ -43,7 +43,6 @@ ax_status resume_write(struct job *j, const struct args *a,
 {
     const struct ax_prove_result *r = &j->found.result;
     struct ax_saved_search s = {.bytes = opt->bytes, .stats = r->stats};
-    struct cmd_out out = {0};
     ax_status st;
 
     if (opt->resume)
@@ -54,12 +53,10 @@ ax_status resume_write(struct job *j, const struct args *a,
         s.strategy = AX_STRATEGY_NEURON;
     else /* it did not come so far */
         return AX_OK;
-    AX_TRY(cmd_out_open(&out, a->resume, 0, err));
-    st = ax_certifier_save(j->certifier, out.f, &s, j->identity, err);
-    if (st == AX_OK)
-        st = cmd_out_commit(&out, err);
-    else
-        cmd_out_discard(&out);
+    st = ax_certifier_save(j->certifier, j->open.f, &s, j->identity, err);
+    if (st != AX_OK)
+        return ax_fail_in(err, "%s", a->resume);
+    st = cmd_out_commit(&j->open, err);
     j->found.saved = st == AX_OK;
     return st;
 }

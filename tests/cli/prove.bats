@@ -338,6 +338,9 @@ piecemeal() {
     run ax-prove --resume s.open -p "$p" "$net"
     [ "$status" -eq 65 ]
     [[ $output == *"of another model"* ]]
+    run ax-prove --max-boxes 300 --resume none/s.open -p "$p" "$net"
+    [ "$status" -eq 74 ]
+    [[ $output == *none/s.open* ]]
     run ax-prove --resume s.open --minimise eps -p robust:x.csv,linf=0.1 "$net"
     [ "$status" -eq 64 ]
 }
