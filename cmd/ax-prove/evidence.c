@@ -108,6 +108,9 @@ static ax_status ask_checker(FILE *f, const struct args *a,
         return ax_fail(err, AX_UNDECIDED,
                        "ax-check cannot tell whether the counterexample is "
                        "one");
+    if (WEXITSTATUS(status) == 75)
+        return ax_fail(err, AX_ENOMEM,
+                       "ax-check was short of memory: there is no verdict");
     if (WEXITSTATUS(status) != 0 && a->resumed)
         return ax_fail(err, AX_EFORMAT,
                        "%s: ax-check does not accept what was proved before "

@@ -254,9 +254,11 @@ static int remove_one(const char *path, const struct stat *info, int type,
     return 0;
 }
 
+/* A second time if it did not go: memory may have been short. */
 static void remove_lab(const struct lab *lab)
 {
-    if (lab->scratch[0])
+    for (int i = 0; i < 2 && lab->scratch[0] && !access(lab->scratch, F_OK);
+         i++)
         (void)nftw(lab->scratch, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 

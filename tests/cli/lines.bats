@@ -158,10 +158,12 @@ gone_reader() {
 no_memory() {
     AX_FAULT_MAX=150 survives_no_memory "$@"
 }
-@test "every allocation may fail" {
+@test "every allocation may fail, and no folder of ours stays" {
     need_shim
     prepare
-    each_line no_memory
+    mkdir scratch
+    TMPDIR=$PWD/scratch each_line no_memory
+    [ -z "$(find scratch -name 'ax-*')" ]
 }
 
 @test "a limit on the size of files gives exit 74 and leaves nothing" {
