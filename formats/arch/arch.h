@@ -65,8 +65,8 @@ ax_status arch_ints(struct arch *a, uint32_t *v, const char *what,
 ax_status arch_number(struct arch *a, uint32_t *v, const char *what, int rank,
                       const int64_t *dims, double x, struct ax_err *err)
     AX_MUST_CHECK;
-/* A node of the layer at hand, its output called after it and WHAT. AX_NONE
- * at the end of IN is left out. */
+/* A node of the layer at hand, its output called after it and WHAT. OUT may
+ * be one of IN, of which AX_NONE at the end is left out. */
 ax_status arch_node(struct arch *a, uint32_t *out, ax_op op, const char *what,
                     const uint32_t *in, uint32_t n, struct ax_err *err)
     AX_MUST_CHECK;

@@ -102,12 +102,13 @@ ax_status arch_node(struct arch *a, uint32_t *out, ax_op op, const char *what,
 {
     struct ax_node *node;
     size_t size = strlen(a->name) + strlen(what) + 2;
+    uint32_t v;
 
     while (n && in[n - 1] == AX_NONE)
         n--;
     AX_TRY(room(&a->g->nodes, a->g->n_nodes, &a->cap_nodes,
                 sizeof *a->g->nodes, err));
-    AX_TRY(arch_value(a, out, a->name, what, err));
+    AX_TRY(arch_value(a, &v, a->name, what, err));
     node = &a->g->nodes[a->g->n_nodes++];
     node->op = op;
     node->name = malloc(size);
@@ -119,8 +120,9 @@ ax_status arch_node(struct arch *a, uint32_t *out, ax_op op, const char *what,
              *a->name && *what ? "." : "", what);
     memcpy(node->in, in, n * sizeof *in);
     node->n_in = n;
-    node->out[0] = *out;
+    node->out[0] = v;
     node->n_out = 1;
+    *out = v;
     return AX_OK;
 }
 

@@ -91,10 +91,7 @@ ax_status keras_vector(struct keras *k, uint32_t *v, const char *what,
 
 /* Nodes of the layer at hand. */
 ax_status keras_layer(struct keras *k, struct ax_err *err) AX_MUST_CHECK;
-/* A node called after the layer and WHAT. OUT may be one of IN. */
-ax_status keras_node(struct keras *k, uint32_t *out, ax_op op,
-                     const char *what, const uint32_t *in, uint32_t n,
-                     struct ax_err *err) AX_MUST_CHECK;
+/* A node of one input, called after the layer and WHAT. */
 ax_status keras_node1(struct keras *k, uint32_t *out, ax_op op,
                       const char *what, uint32_t x, struct ax_err *err)
     AX_MUST_CHECK;

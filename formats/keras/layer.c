@@ -5,21 +5,10 @@
 
 /* ---- values and nodes ---- */
 
-ax_status keras_node(struct keras *k, uint32_t *out, ax_op op,
-                     const char *what, const uint32_t *in, uint32_t n,
-                     struct ax_err *err)
-{
-    uint32_t v;
-
-    AX_TRY(arch_node(&k->a, &v, op, what, in, n, err));
-    *out = v;
-    return AX_OK;
-}
-
 ax_status keras_node1(struct keras *k, uint32_t *out, ax_op op,
                       const char *what, uint32_t x, struct ax_err *err)
 {
-    return keras_node(k, out, op, what, &x, 1, err);
+    return arch_node(&k->a, out, op, what, &x, 1, err);
 }
 
 ax_status keras_turn(struct keras *k, struct keras_value *x,
@@ -81,7 +70,7 @@ static ax_status number(struct keras *k, uint32_t *v, ax_op op,
     uint32_t in[2] = {*v};
 
     AX_TRY(arch_number(&k->a, &in[1], what, 0, NULL, y, err));
-    return keras_node(k, v, op, what[0] ? "with" : "", in, 2, err);
+    return arch_node(&k->a, v, op, what[0] ? "with" : "", in, 2, err);
 }
 
 /* ---- activations ---- */
@@ -93,7 +82,7 @@ static ax_status clip(struct keras *k, uint32_t *v, double hi,
 
     AX_TRY(arch_number(&k->a, &in[1], "clip.min", 0, NULL, 0, err));
     AX_TRY(arch_number(&k->a, &in[2], "clip.max", 0, NULL, hi, err));
-    return keras_node(k, v, AX_OP_Clip, "clip", in, 3, err);
+    return arch_node(&k->a, v, AX_OP_Clip, "clip", in, 3, err);
 }
 
 static ax_status swish(struct keras *k, uint32_t *v, struct ax_err *err)
@@ -101,7 +90,7 @@ static ax_status swish(struct keras *k, uint32_t *v, struct ax_err *err)
     uint32_t in[2] = {*v, *v};
 
     AX_TRY(keras_node1(k, &in[1], AX_OP_Sigmoid, "sigmoid", *v, err));
-    return keras_node(k, v, AX_OP_Mul, "swish", in, 2, err);
+    return arch_node(&k->a, v, AX_OP_Mul, "swish", in, 2, err);
 }
 
 /* By name; along the channels if it is a softmax. */
@@ -256,7 +245,7 @@ static ax_status prelu(struct keras *k, int what, struct ax_err *err)
     AX_TRY(keras_value(k, &in[0], 0, PLAIN, err));
     AX_TRY(keras_weight(k, &w, "alpha", k->in[0]->rank - 1, err));
     AX_TRY(keras_constant(k, &in[1], &w, NULL, w.a.rank, w.a.dims, err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_PRelu, "", in, 2, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_PRelu, "", in, 2, err));
     keras_gives(k, in[0], PLAIN, k->in[0]->rank);
     return AX_OK;
 }
@@ -276,13 +265,13 @@ static ax_status dense(struct keras *k, int what, struct ax_err *err)
     if (bias)
         AX_TRY(keras_vector(k, &in[2], "bias", true, w.a.dims[1], 0, err));
     if (k->in[0]->rank == 2) {
-        AX_TRY(keras_node(k, &in[0], AX_OP_Gemm, "", in, 3, err));
+        AX_TRY(arch_node(&k->a, &in[0], AX_OP_Gemm, "", in, 3, err));
     } else {
-        AX_TRY(keras_node(k, &in[0], AX_OP_MatMul, bias ? "product" : "", in,
-                          2, err));
+        AX_TRY(arch_node(&k->a, &in[0], AX_OP_MatMul, bias ? "product" : "",
+                         in, 2, err));
         in[1] = in[2];
         if (bias)
-            AX_TRY(keras_node(k, &in[0], AX_OP_Add, "", in, 2, err));
+            AX_TRY(arch_node(&k->a, &in[0], AX_OP_Add, "", in, 2, err));
     }
     AX_TRY(keras_activation(k, &in[0], PLAIN, err));
     keras_gives(k, in[0], PLAIN, k->in[0]->rank);
@@ -322,7 +311,8 @@ static ax_status batch_norm(struct keras *k, int what, struct ax_err *err)
                         1, err));
     AX_TRY(keras_vector(k, &in[2], "beta", keras_bool(k, "center", true), n,
                         0, err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_BatchNormalization, "", in, 5, err));
+    AX_TRY(
+        arch_node(&k->a, &in[0], AX_OP_BatchNormalization, "", in, 5, err));
     AX_TRY(arch_attr_float(&k->a, "epsilon", keras_real(k, "epsilon", 1e-3),
                            err));
     keras_gives(k, in[0], layout, k->in[0]->rank);
@@ -345,7 +335,8 @@ static ax_status layer_norm(struct keras *k, int what, struct ax_err *err)
     AX_TRY(keras_constant(k, &in[1], &gamma, NULL, 1, gamma.a.dims, err));
     AX_TRY(keras_vector(k, &in[2], "beta", keras_bool(k, "center", true),
                         gamma.a.dims[0], 0, err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_LayerNormalization, "", in, 3, err));
+    AX_TRY(
+        arch_node(&k->a, &in[0], AX_OP_LayerNormalization, "", in, 3, err));
     AX_TRY(arch_attr_float(&k->a, "epsilon", keras_real(k, "epsilon", 1e-3),
                            err));
     keras_gives(k, in[0], PLAIN, k->in[0]->rank);
@@ -368,7 +359,7 @@ static ax_status rescale(struct keras *k, int what, struct ax_err *err)
 
         AX_TRY(arch_number(&k->a, &in[1], "offset", 0, NULL,
                            keras_real(k, "offset", 0), err));
-        AX_TRY(keras_node(k, &v, AX_OP_Add, "", in, 2, err));
+        AX_TRY(arch_node(&k->a, &v, AX_OP_Add, "", in, 2, err));
     }
     keras_gives(k, v, layout, k->in[0]->rank);
     return AX_OK;
@@ -405,7 +396,7 @@ static ax_status reshape(struct keras *k, int what, struct ax_err *err)
     }
     AX_TRY(keras_value(k, &in[0], 0, PLAIN, err));
     AX_TRY(arch_ints(&k->a, &in[1], "shape", dims, n + 1, err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_Reshape, "", in, 2, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_Reshape, "", in, 2, err));
     keras_gives(k, in[0], PLAIN, (int)n + 1);
     return AX_OK;
 }
@@ -448,11 +439,11 @@ static ax_status merge(struct keras *k, int op, struct ax_err *err)
 
         if (!last && k->n_in > 2)
             return keras_refuse(k, err, "%zu inputs", k->n_in);
-        AX_TRY(keras_node(k, &in[0], (ax_op)op, "", pair, 2, err));
+        AX_TRY(arch_node(&k->a, &in[0], (ax_op)op, "", pair, 2, err));
     }
     if (op != AX_OP_Mul && op != AX_OP_Sub)
-        AX_TRY(
-            keras_node(k, &in[0], (ax_op)op, "", in, (uint32_t)k->n_in, err));
+        AX_TRY(arch_node(&k->a, &in[0], (ax_op)op, "", in, (uint32_t)k->n_in,
+                         err));
     keras_gives(k, in[0], layout, k->in[0]->rank);
     return AX_OK;
 }
@@ -473,8 +464,8 @@ static ax_status concatenate(struct keras *k, int what, struct ax_err *err)
         layout = keras_layout(k);
     for (size_t i = 0; i < k->n_in; i++)
         AX_TRY(keras_value(k, &in[i], i, layout, err));
-    AX_TRY(
-        keras_node(k, &in[0], AX_OP_Concat, "", in, (uint32_t)k->n_in, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_Concat, "", in, (uint32_t)k->n_in,
+                     err));
     AX_TRY(arch_attr_int(&k->a, "axis", layout == PLAIN ? axis : 1, err));
     keras_gives(k, in[0], layout, rank);
     return AX_OK;

@@ -84,7 +84,7 @@ static ax_status convolve(struct keras *k, uint32_t *in,
                           const struct window *w, int64_t group,
                           const char *what, struct ax_err *err)
 {
-    AX_TRY(keras_node(k, &in[0], AX_OP_Conv, what, in, 3, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_Conv, what, in, 3, err));
     AX_TRY(window_attrs(k, w, err));
     AX_TRY(
         arch_attr_ints(&k->a, "dilations", w->dilation, (size_t)w->n, err));
@@ -234,7 +234,7 @@ ax_status keras_transposed(struct keras *k, int n, struct ax_err *err)
         dims[i] = kernel.a.dims[perm[i]];
     AX_TRY(keras_constant(k, &in[1], &kernel, perm, 4, dims, err));
     AX_TRY(bias(k, &in[2], dims[1], err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_ConvTranspose, "", in, 3, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_ConvTranspose, "", in, 3, err));
     AX_TRY(window_attrs(k, &w, err));
     AX_TRY(arch_attr_ints(&k->a, "output_padding", rest, 2, err));
     return end(k, in[0], err);
@@ -306,7 +306,7 @@ ax_status keras_pad(struct keras *k, int n, struct ax_err *err)
         pads[n + 4 + i] = ends[2 * i + 1];
     }
     AX_TRY(arch_ints(&k->a, &in[1], "pads", pads, 2 * (size_t)n + 4, err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_Pad, "", in, 2, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_Pad, "", in, 2, err));
     keras_gives(k, in[0], CHANNELS_FIRST, n + 2);
     return AX_OK;
 }
@@ -326,7 +326,7 @@ ax_status keras_crop(struct keras *k, int n, struct ax_err *err)
     AX_TRY(arch_ints(&k->a, &in[1], "from", from, (size_t)n, err));
     AX_TRY(arch_ints(&k->a, &in[2], "to", to, (size_t)n, err));
     AX_TRY(arch_ints(&k->a, &in[3], "axes", axes, (size_t)n, err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_Slice, "", in, 4, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_Slice, "", in, 4, err));
     keras_gives(k, in[0], CHANNELS_FIRST, n + 2);
     return AX_OK;
 }
@@ -348,7 +348,7 @@ ax_status keras_upsample(struct keras *k, int n, struct ax_err *err)
     for (int i = 0; i < 2; i++)
         by[i] *= size[1 + i];
     AX_TRY(arch_ints(&k->a, &in[3], "size", by, 2, err));
-    AX_TRY(keras_node(k, &in[0], AX_OP_Resize, "", in, 4, err));
+    AX_TRY(arch_node(&k->a, &in[0], AX_OP_Resize, "", in, 4, err));
     AX_TRY(arch_attr_ints(&k->a, "axes", axes, 2, err));
     AX_TRY(
         arch_attr_text(&k->a, "mode", nearest ? "nearest" : "linear", err));

@@ -26,7 +26,7 @@ static ax_status slice(struct tflite *t, uint32_t *out, const char *what,
         if (all[i])
             AX_TRY(arch_ints(&t->a, &in[1 + i], name, all[i], n, err));
     }
-    return tflite_node(t, out, AX_OP_Slice, what, in, 5, err);
+    return arch_node(&t->a, out, AX_OP_Slice, what, in, 5, err);
 }
 
 static ax_status squeeze(struct tflite *t, uint32_t *out, ax_op op,
@@ -219,8 +219,8 @@ ax_status tflite_concat(struct tflite *t, int64_t what, struct ax_err *err)
     for (size_t i = 0; i < t->in.n && st == AX_OK; i++)
         st = tflite_value(t, &in[i], i, layout, err);
     if (st == AX_OK)
-        st = tflite_node(t, &in[0], AX_OP_Concat, "", in, (uint32_t)t->in.n,
-                         err);
+        st = arch_node(&t->a, &in[0], AX_OP_Concat, "", in, (uint32_t)t->in.n,
+                       err);
     if (st == AX_OK)
         st = arch_attr_int(&t->a, "axis",
                            layout == PLAIN ? axis : turned_axis(axis), err);
@@ -256,8 +256,8 @@ ax_status tflite_pack(struct tflite *t, int64_t what, struct ax_err *err)
                               err);
     }
     if (st == AX_OK)
-        st = tflite_node(t, &in[0], AX_OP_Concat, "", in, (uint32_t)t->in.n,
-                         err);
+        st = arch_node(&t->a, &in[0], AX_OP_Concat, "", in, (uint32_t)t->in.n,
+                       err);
     if (st == AX_OK)
         st = arch_attr_int(&t->a, "axis", axis, err);
     if (st == AX_OK)
@@ -545,7 +545,7 @@ ax_status tflite_pad(struct tflite *t, int64_t kind, struct ax_err *err)
     AX_TRY(arch_ints(&t->a, &in[1], "pads", pads, n, err));
     if (kind == PAD_VALUE && tflite_in(t, 2))
         AX_TRY(tflite_value(t, &in[2], 2, PLAIN, err));
-    AX_TRY(tflite_node(t, &in[0], AX_OP_Pad, "", in, 3, err));
+    AX_TRY(arch_node(&t->a, &in[0], AX_OP_Pad, "", in, 3, err));
     if (kind == PAD_MIRROR) {
         if (flat_int(&t->f, t->options, 0, 1, 0) != 0)
             return tflite_refuse(t, err, "mode SYMMETRIC");
@@ -690,7 +690,7 @@ ax_status tflite_space_to_batch(struct tflite *t, int64_t what,
                      (const int64_t[]){0, b.ends[0], b.ends[2], 0, 0,
                                        b.ends[1], b.ends[3], 0},
                      8, err));
-    AX_TRY(tflite_node(t, &in[0], AX_OP_Pad, "padded", in, 2, err));
+    AX_TRY(arch_node(&t->a, &in[0], AX_OP_Pad, "padded", in, 2, err));
     AX_TRY(tflite_reshape(
         t, &in[0], "blocks", in[0],
         (const int64_t[]){-1, h, b.block[0], w, b.block[1], c}, 6, err));

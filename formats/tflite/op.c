@@ -22,21 +22,10 @@ ax_status tflite_refuse(const struct tflite *t, struct ax_err *err,
 
 /* ---- nodes ---- */
 
-ax_status tflite_node(struct tflite *t, uint32_t *out, ax_op op,
-                      const char *what, const uint32_t *in, uint32_t n,
-                      struct ax_err *err)
-{
-    uint32_t v;
-
-    AX_TRY(arch_node(&t->a, &v, op, what, in, n, err));
-    *out = v;
-    return AX_OK;
-}
-
 ax_status tflite_node1(struct tflite *t, uint32_t *out, ax_op op,
                        const char *what, uint32_t x, struct ax_err *err)
 {
-    return tflite_node(t, out, op, what, &x, 1, err);
+    return arch_node(&t->a, out, op, what, &x, 1, err);
 }
 
 ax_status tflite_node2(struct tflite *t, uint32_t *out, ax_op op,
@@ -45,7 +34,7 @@ ax_status tflite_node2(struct tflite *t, uint32_t *out, ax_op op,
 {
     const uint32_t in[] = {x, y};
 
-    return tflite_node(t, out, op, what, in, 2, err);
+    return arch_node(&t->a, out, op, what, in, 2, err);
 }
 
 ax_status tflite_number(struct tflite *t, uint32_t *out, ax_op op,
@@ -79,7 +68,7 @@ static ax_status clip(struct tflite *t, uint32_t *v, double lo, double hi,
 
     AX_TRY(arch_number(&t->a, &in[1], "clip.min", 0, NULL, lo, err));
     AX_TRY(arch_number(&t->a, &in[2], "clip.max", 0, NULL, hi, err));
-    return tflite_node(t, v, AX_OP_Clip, "clip", in, 3, err);
+    return arch_node(&t->a, v, AX_OP_Clip, "clip", in, 3, err);
 }
 
 ax_status tflite_activation(struct tflite *t, uint32_t *v, int64_t which,
@@ -260,7 +249,8 @@ static ax_status several(struct tflite *t, int64_t op, struct ax_err *err)
         return tflite_refuse(t, err, "a condition of another rank");
     for (size_t i = 0; i < t->in.n; i++)
         AX_TRY(tflite_value(t, &in[i], i, PLAIN, err));
-    AX_TRY(tflite_node(t, &in[0], (ax_op)op, "", in, (uint32_t)t->in.n, err));
+    AX_TRY(
+        arch_node(&t->a, &in[0], (ax_op)op, "", in, (uint32_t)t->in.n, err));
     return tflite_result(t, 0, in[0], PLAIN, false, err);
 }
 
@@ -327,7 +317,7 @@ static ax_status dense(struct tflite *t, int64_t what, struct ax_err *err)
         AX_TRY(arch_ints(&t->a, &part[1], "from", &from, 1, err));
         AX_TRY(arch_ints(&t->a, &part[2], "to", &to, 1, err));
         part[0] = all;
-        AX_TRY(tflite_node(t, &all, AX_OP_Slice, "rows", part, 3, err));
+        AX_TRY(arch_node(&t->a, &all, AX_OP_Slice, "rows", part, 3, err));
         AX_TRY(arch_ints(&t->a, &part[1], "width", &w->dims[0], 1, err));
         AX_TRY(tflite_node2(t, &shape, AX_OP_Concat, "to_shape", all, part[1],
                             err));
@@ -335,8 +325,8 @@ static ax_status dense(struct tflite *t, int64_t what, struct ax_err *err)
     }
     if (x->rank != 2 || x->dims[1] != w->dims[1])
         AX_TRY(tflite_reshape(t, &in[0], "flat", in[0], rows, 2, err));
-    AX_TRY(tflite_node(t, &in[0], AX_OP_Gemm, shape == AX_NONE ? "" : "sum",
-                       in, 3, err));
+    AX_TRY(arch_node(&t->a, &in[0], AX_OP_Gemm, shape == AX_NONE ? "" : "sum",
+                     in, 3, err));
     AX_TRY(arch_attr_int(&t->a, "transB", 1, err));
     AX_TRY(tflite_activation(
         t, &in[0], flat_int(&t->f, t->options, FC_ACTIVATION, 1, 0), err));

@@ -316,7 +316,7 @@ static ax_status dequantise(struct tflite *t, uint32_t *out,
     snprintf(zero, sizeof zero, "%s.zero", what);
     AX_TRY(scales(t, in, x, scale, zero, err));
     t->a.name = x->name;
-    AX_TRY(tflite_node(t, out, AX_OP_DequantizeLinear, what, in, 3, err));
+    AX_TRY(arch_node(&t->a, out, AX_OP_DequantizeLinear, what, in, 3, err));
     return x->scale.n > 1 ? arch_attr_int(&t->a, "axis", axis, err) : AX_OK;
 }
 
@@ -498,8 +498,8 @@ static ax_status quantise(struct tflite *t, struct tflite_tensor *x,
     snprintf(scale, sizeof scale, "%s.scale", what);
     snprintf(zero, sizeof zero, "%s.zero", what);
     AX_TRY(scales(t, in, x, scale, zero, err));
-    return tflite_node(t, &x->quantised, AX_OP_QuantizeLinear, what, in, 3,
-                       err);
+    return arch_node(&t->a, &x->quantised, AX_OP_QuantizeLinear, what, in, 3,
+                     err);
 }
 
 /* What the file says of a value; it is compared with what follows from the
@@ -538,8 +538,8 @@ ax_status tflite_result(struct tflite *t, size_t i, uint32_t v,
         t->a.name = x->name;
         AX_TRY(quantise(t, x, in, "numbers", err));
         in[0] = x->quantised;
-        AX_TRY(tflite_node(t, &v, AX_OP_DequantizeLinear, "rounded", in, 3,
-                           err));
+        AX_TRY(arch_node(&t->a, &v, AX_OP_DequantizeLinear, "rounded", in, 3,
+                         err));
     }
     x->value[layout] = v;
     return AX_OK;

@@ -95,12 +95,8 @@ ax_status tflite_op(struct tflite *t, struct ax_err *err) AX_MUST_CHECK;
 const char *tflite_op_name(int code); /* NULL: not known */
 int tflite_op_options(int code);      /* their number in the union, or 0 */
 
-/* A node, called after the operator's first output and WHAT. OUT may be one
- * of IN, of which AX_NONE at the end is left out. */
-ax_status tflite_node(struct tflite *t, uint32_t *out, ax_op op,
-                      const char *what, const uint32_t *in, uint32_t n,
-                      struct ax_err *err) AX_MUST_CHECK;
-/* The same with one or two inputs, and with a number. */
+/* Nodes with one or two inputs, and with a number, called after the
+ * operator's first output and WHAT. */
 ax_status tflite_node1(struct tflite *t, uint32_t *out, ax_op op,
                        const char *what, uint32_t x, struct ax_err *err)
     AX_MUST_CHECK;

@@ -117,7 +117,7 @@ static ax_status convolve(struct tflite *t, uint32_t *in, struct window *w,
     in[2] = AX_NONE;
     if (tflite_in(t, 2))
         AX_TRY(tflite_value(t, &in[2], 2, PLAIN, err));
-    AX_TRY(tflite_node(t, &in[0], AX_OP_Conv, "", in, 3, err));
+    AX_TRY(arch_node(&t->a, &in[0], AX_OP_Conv, "", in, 3, err));
     AX_TRY(window_attrs(t, w, err));
     AX_TRY(arch_attr_ints(&t->a, "dilations", w->dilation, 2, err));
     AX_TRY(arch_attr_int(&t->a, "group", groups, err));
@@ -224,7 +224,7 @@ ax_status tflite_transpose_conv(struct tflite *t, int64_t what,
     AX_TRY(tflite_weight(t, &in[1], 1, perm, dims, err));
     if (tflite_in(t, 3))
         AX_TRY(tflite_value(t, &in[2], 3, PLAIN, err));
-    AX_TRY(tflite_node(t, &in[0], AX_OP_ConvTranspose, "", in, 3, err));
+    AX_TRY(arch_node(&t->a, &in[0], AX_OP_ConvTranspose, "", in, 3, err));
     AX_TRY(window_attrs(t, &w, err));
     AX_TRY(arch_attr_ints(&t->a, "output_padding", more, 2, err));
     AX_TRY(tflite_activation(
@@ -278,7 +278,7 @@ ax_status tflite_resize(struct tflite *t, int64_t nearest, struct ax_err *err)
     if (to[0] < 1 || to[1] < 1)
         return ax_fail(err, AX_EFORMAT, "%s to no size", t->op_name);
     AX_TRY(arch_ints(&t->a, &in[3], "size", to, 2, err));
-    AX_TRY(tflite_node(t, &in[0], AX_OP_Resize, "", in, 4, err));
+    AX_TRY(arch_node(&t->a, &in[0], AX_OP_Resize, "", in, 4, err));
     AX_TRY(arch_attr_ints(&t->a, "axes", axes, 2, err));
     AX_TRY(
         arch_attr_text(&t->a, "mode", nearest ? "nearest" : "linear", err));
