@@ -445,7 +445,7 @@ static ax_status add_output(struct arch *a, uint32_t v, struct ax_err *err)
         made = a->g->nodes[i].out[0] == v;
     if (!made) {
         a->name = "output";
-        AX_TRY(arch_node(a, &v, AX_OP_Identity, "", &v, 1, err));
+        AX_TRY(arch_node1(a, &v, AX_OP_Identity, "", v, err));
     }
     return arch_push(&a->g->outputs, &a->g->n_outputs, v, err);
 }

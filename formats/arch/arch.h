@@ -70,6 +70,13 @@ ax_status arch_number(struct arch *a, uint32_t *v, const char *what, int rank,
 ax_status arch_node(struct arch *a, uint32_t *out, ax_op op, const char *what,
                     const uint32_t *in, uint32_t n, struct ax_err *err)
     AX_MUST_CHECK;
+/* The same with one or two inputs. */
+ax_status arch_node1(struct arch *a, uint32_t *out, ax_op op,
+                     const char *what, uint32_t x, struct ax_err *err)
+    AX_MUST_CHECK;
+ax_status arch_node2(struct arch *a, uint32_t *out, ax_op op,
+                     const char *what, uint32_t x, uint32_t y,
+                     struct ax_err *err) AX_MUST_CHECK;
 /* Attributes of the last node. */
 ax_status arch_attr_int(struct arch *a, const char *name, int64_t i,
                         struct ax_err *err) AX_MUST_CHECK;

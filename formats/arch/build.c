@@ -126,6 +126,21 @@ ax_status arch_node(struct arch *a, uint32_t *out, ax_op op, const char *what,
     return AX_OK;
 }
 
+ax_status arch_node1(struct arch *a, uint32_t *out, ax_op op,
+                     const char *what, uint32_t x, struct ax_err *err)
+{
+    return arch_node(a, out, op, what, &x, 1, err);
+}
+
+ax_status arch_node2(struct arch *a, uint32_t *out, ax_op op,
+                     const char *what, uint32_t x, uint32_t y,
+                     struct ax_err *err)
+{
+    const uint32_t in[] = {x, y};
+
+    return arch_node(a, out, op, what, in, 2, err);
+}
+
 static ax_status new_attr(struct arch *a, struct ax_attr **out,
                           const char *name, ax_attr_kind kind,
                           struct ax_err *err)

@@ -400,7 +400,7 @@ static ax_status global_pool(struct arch *a, uint32_t *out, int number,
 
     (void)number;
     AX_TRY(arch_node(a, &v, AX_OP_GlobalAveragePool, "mean", a->in, 1, err));
-    return arch_node(a, out, AX_OP_Flatten, "", &v, 1, err);
+    return arch_node1(a, out, AX_OP_Flatten, "", v, err);
 }
 
 static ax_status flatten(struct arch *a, uint32_t *out, int number,

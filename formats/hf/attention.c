@@ -53,7 +53,7 @@ static ax_status need_shape(struct hf *h, struct ax_err *err)
     if (h->shape != AX_NONE)
         return AX_OK;
     AX_TRY(hf_at(h, "", err, "shape"));
-    return hf_op1(h, &h->shape, AX_OP_Shape, "", h->ids, err);
+    return arch_node1(&h->a, &h->shape, AX_OP_Shape, "", h->ids, err);
 }
 
 /* 0, 1, ... to the length of the sequence. */
@@ -75,7 +75,8 @@ static ax_status positions(struct hf *h, struct ax_err *err)
     AX_TRY(hf_integer(h, &in[0], "first", 0, err));
     AX_TRY(hf_integer(h, &axis, "axis", 1, err));
     AX_TRY(hf_integer(h, &in[2], "step", 1, err));
-    AX_TRY(hf_op2(h, &in[1], AX_OP_Gather, "end", h->shape, axis, err));
+    AX_TRY(
+        arch_node2(&h->a, &in[1], AX_OP_Gather, "end", h->shape, axis, err));
     return arch_node(&h->a, &h->positions, AX_OP_Range, "", in, 3, err);
 }
 
@@ -95,21 +96,26 @@ static ax_status mask(struct hf *h, bool causal, struct ax_err *err)
     }
     if (causal && h->window) {
         AX_TRY(hf_integer(h, &zero, "window", h->window, err));
-        AX_TRY(hf_op2(h, &in[1], AX_OP_Sub, "first", in[1], zero, err));
-        AX_TRY(hf_op2(h, &in[1], AX_OP_Less, "near", in[1], in[0], err));
-        AX_TRY(hf_op2(h, &later, AX_OP_And, "seen.near", later, in[1], err));
+        AX_TRY(
+            arch_node2(&h->a, &in[1], AX_OP_Sub, "first", in[1], zero, err));
+        AX_TRY(
+            arch_node2(&h->a, &in[1], AX_OP_Less, "near", in[1], in[0], err));
+        AX_TRY(arch_node2(&h->a, &later, AX_OP_And, "seen.near", later, in[1],
+                          err));
     }
     if (h->padding != AX_NONE) {
         AX_TRY(hf_integer(h, &zero, "zero", 0, err));
         AX_TRY(arch_ints(&h->a, &axes, "axes", one, 2, err));
-        AX_TRY(
-            hf_op2(h, &there, AX_OP_Equal, "padded", h->padding, zero, err));
-        AX_TRY(hf_op1(h, &there, AX_OP_Not, "there", there, err));
-        AX_TRY(hf_op2(h, &there, AX_OP_Unsqueeze, "row", there, axes, err));
+        AX_TRY(arch_node2(&h->a, &there, AX_OP_Equal, "padded", h->padding,
+                          zero, err));
+        AX_TRY(arch_node1(&h->a, &there, AX_OP_Not, "there", there, err));
+        AX_TRY(arch_node2(&h->a, &there, AX_OP_Unsqueeze, "row", there, axes,
+                          err));
     }
     in[0] = later == AX_NONE ? there : later;
     if (later != AX_NONE && there != AX_NONE)
-        AX_TRY(hf_op2(h, &in[0], AX_OP_And, "both", later, there, err));
+        AX_TRY(
+            arch_node2(&h->a, &in[0], AX_OP_And, "both", later, there, err));
     AX_TRY(arch_number(&h->a, &in[1], "seen", 0, NULL, 0, err));
     AX_TRY(arch_number(&h->a, &in[2], "hidden", 0, NULL, -FLT_MAX, err));
     return arch_node(&h->a, &h->mask, AX_OP_Where, "", in, 3, err);
@@ -155,7 +161,7 @@ ax_status hf_unfold(struct hf *h, uint32_t *out, const char *what, uint32_t x,
     AX_TRY(arch_node(&h->a, &v, AX_OP_Concat, hf_part(what, "shape").s, in, 2,
                      err));
     AX_TRY(arch_attr_int(&h->a, "axis", 0, err));
-    return hf_op2(h, out, AX_OP_Reshape, what, x, v, err);
+    return arch_node2(&h->a, out, AX_OP_Reshape, what, x, v, err);
 }
 
 /* ---- attention ---- */
@@ -172,12 +178,12 @@ ax_status hf_rotary(struct hf *h, struct hf_attention *a, const float *freq,
     AX_TRY(ax_tensor_new(&t, AX_F32, 1, dims, err));
     memcpy(t.data, freq, t.nbytes);
     AX_TRY(arch_constant(&h->a, &f, "rotary", "frequencies", &t, err));
-    AX_TRY(hf_op1(h, &v, AX_OP_Cast, "position", h->positions, err));
+    AX_TRY(arch_node1(&h->a, &v, AX_OP_Cast, "position", h->positions, err));
     AX_TRY(arch_attr_int(&h->a, "to", AX_F32, err));
     AX_TRY(hf_reshape(h, &v, "column", v, column, 3, err));
-    AX_TRY(hf_op2(h, &v, AX_OP_Mul, "angle", v, f, err));
-    AX_TRY(hf_op1(h, &a->cos, AX_OP_Cos, "cos", v, err));
-    return hf_op1(h, &a->sin, AX_OP_Sin, "sin", v, err);
+    AX_TRY(arch_node2(&h->a, &v, AX_OP_Mul, "angle", v, f, err));
+    AX_TRY(arch_node1(&h->a, &a->cos, AX_OP_Cos, "cos", v, err));
+    return arch_node1(&h->a, &a->sin, AX_OP_Sin, "sin", v, err);
 }
 
 /* Turn X [batch, seq, heads, dim] by the angles of its positions. Source: Su
@@ -207,11 +213,12 @@ static ax_status turn(struct hf *h, uint32_t *out, const char *what,
     for (int i = 0; i < 2; i++) {
         struct hf_name n = hf_part(what, i ? "second" : "first");
 
-        AX_TRY(hf_op2(h, &p, AX_OP_Mul, hf_part(n.s, "cos").s, v[i], a->cos,
-                      err));
-        AX_TRY(hf_op2(h, &q, AX_OP_Mul, hf_part(n.s, "sin").s, v[!i], a->sin,
-                      err));
-        AX_TRY(hf_op2(h, &in[i], i ? AX_OP_Add : AX_OP_Sub, n.s, p, q, err));
+        AX_TRY(arch_node2(&h->a, &p, AX_OP_Mul, hf_part(n.s, "cos").s, v[i],
+                          a->cos, err));
+        AX_TRY(arch_node2(&h->a, &q, AX_OP_Mul, hf_part(n.s, "sin").s, v[!i],
+                          a->sin, err));
+        AX_TRY(arch_node2(&h->a, &in[i], i ? AX_OP_Add : AX_OP_Sub, n.s, p, q,
+                          err));
     }
     if (!a->pairs) {
         AX_TRY(arch_node(&h->a, out, AX_OP_Concat, hf_part(what, "turned").s,
@@ -221,9 +228,9 @@ static ax_status turn(struct hf *h, uint32_t *out, const char *what,
     for (int i = 0; i < 2; i++) {
         AX_TRY(arch_ints(&h->a, &q, hf_part(what, i ? "axes2" : "axes1").s,
                          last, 1, err));
-        AX_TRY(hf_op2(h, &in[i], AX_OP_Unsqueeze,
-                      hf_part(what, i ? "column2" : "column1").s, in[i], q,
-                      err));
+        AX_TRY(arch_node2(&h->a, &in[i], AX_OP_Unsqueeze,
+                          hf_part(what, i ? "column2" : "column1").s, in[i],
+                          q, err));
     }
     AX_TRY(arch_node(&h->a, &p, AX_OP_Concat, hf_part(what, "both").s, in, 2,
                      err));
@@ -244,13 +251,15 @@ static ax_status share(struct hf *h, uint32_t *q, uint32_t *k, uint32_t *v,
 
     if (h->padding != AX_NONE) {
         AX_TRY(arch_ints(&h->a, &axes, "mask.axes", one, 1, err));
-        AX_TRY(hf_op2(h, hidden, AX_OP_Unsqueeze, "mask.shared", *hidden,
-                      axes, err));
+        AX_TRY(arch_node2(&h->a, hidden, AX_OP_Unsqueeze, "mask.shared",
+                          *hidden, axes, err));
     }
     AX_TRY(arch_ints(&h->a, &axes, "shared.axes", two, 1, err));
     AX_TRY(hf_reshape(h, q, "query.groups", *q, groups, 5, err));
-    AX_TRY(hf_op2(h, k, AX_OP_Unsqueeze, "key.shared", *k, axes, err));
-    return hf_op2(h, v, AX_OP_Unsqueeze, "value.shared", *v, axes, err);
+    AX_TRY(
+        arch_node2(&h->a, k, AX_OP_Unsqueeze, "key.shared", *k, axes, err));
+    return arch_node2(&h->a, v, AX_OP_Unsqueeze, "value.shared", *v, axes,
+                      err);
 }
 
 ax_status hf_attend(struct hf *h, uint32_t *out, uint32_t q, uint32_t k,
@@ -276,11 +285,11 @@ ax_status hf_attend(struct hf *h, uint32_t *out, uint32_t q, uint32_t k,
         AX_TRY(share(h, &q, &k, &v, &hidden, a, err));
     if (a->scale != 1)
         AX_TRY(hf_scalar(h, &q, AX_OP_Mul, "query.scaled", q, a->scale, err));
-    AX_TRY(hf_op2(h, &x, AX_OP_MatMul, "scores", q, k, err));
+    AX_TRY(arch_node2(&h->a, &x, AX_OP_MatMul, "scores", q, k, err));
     if (hidden != AX_NONE)
-        AX_TRY(hf_op2(h, &x, AX_OP_Add, "masked", x, hidden, err));
-    AX_TRY(hf_op1(h, &x, AX_OP_Softmax, "weights", x, err));
-    AX_TRY(hf_op2(h, &x, AX_OP_MatMul, "context", x, v, err));
+        AX_TRY(arch_node2(&h->a, &x, AX_OP_Add, "masked", x, hidden, err));
+    AX_TRY(arch_node1(&h->a, &x, AX_OP_Softmax, "weights", x, err));
+    AX_TRY(arch_node2(&h->a, &x, AX_OP_MatMul, "context", x, v, err));
     if (a->heads != a->kv_heads)
         AX_TRY(hf_reshape(h, &x, "context.heads", x, heads, 4, err));
     AX_TRY(hf_transpose(h, &x, "context.tokens", x, swap, 4, err));

@@ -61,12 +61,12 @@ static ax_status layer(struct hf *h, uint32_t *x, const struct shape *s,
     AX_TRY(hf_linear(h, &v, *x, n->v, wide, wide, true, err));
     AX_TRY(hf_attend(h, &y, q, k, v, &a, err));
     AX_TRY(hf_linear(h, &y, y, n->o, wide, wide, true, err));
-    AX_TRY(hf_op2(h, x, AX_OP_Add, "attended", *x, y, err));
+    AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "attended", *x, y, err));
     AX_TRY(hf_layer_norm(h, x, *x, n->norm1, wide, s->eps, err));
     AX_TRY(hf_linear(h, &y, *x, n->up, wide, s->inner, true, err));
     AX_TRY(hf_activation(h, &y, y, "activation", s->activation, err));
     AX_TRY(hf_linear(h, &y, y, n->down, s->inner, wide, true, err));
-    AX_TRY(hf_op2(h, x, AX_OP_Add, "sum", *x, y, err));
+    AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err));
     return hf_layer_norm(h, x, *x, n->norm2, wide, s->eps, err);
 }
 
@@ -80,7 +80,7 @@ static ax_status embed_types(struct hf *h, uint32_t *x, const struct shape *s,
     if (ids == AX_NONE)
         AX_TRY(hf_integer(h, &ids, "first", 0, err));
     AX_TRY(hf_embed(h, &y, ids, "", s->types, s->hidden, err));
-    return hf_op2(h, x, AX_OP_Add, "sum", *x, y, err);
+    return arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err);
 }
 
 static ax_status encoder(struct hf *h, uint32_t *x, const struct shape *s,
@@ -95,7 +95,7 @@ static ax_status encoder(struct hf *h, uint32_t *x, const struct shape *s,
         AX_TRY(embed_types(h, x, s, err));
     AX_TRY(hf_at(h, h->base, err, "embeddings.position_embeddings"));
     AX_TRY(hf_embed(h, &y, h->positions, "", s->positions, s->hidden, err));
-    AX_TRY(hf_op2(h, x, AX_OP_Add, "sum", *x, y, err));
+    AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err));
     AX_TRY(hf_rows(h, x, s->hidden, err));
     AX_TRY(hf_at(h, h->base, err, "embeddings.LayerNorm"));
     AX_TRY(hf_layer_norm(h, x, *x, "", s->hidden, s->eps, err));
@@ -149,7 +149,7 @@ static ax_status answer(struct hf *h, uint32_t x, const struct shape *s,
         AX_TRY(hf_at(h, "", err, "qa_outputs.%d", i));
         AX_TRY(hf_slice(h, &y, "part", x, -1, i, i + 1, err));
         AX_TRY(arch_ints(&h->a, &axes, "axes", last, 1, err));
-        AX_TRY(hf_op2(h, &y, AX_OP_Squeeze, "vector", y, axes, err));
+        AX_TRY(arch_node2(&h->a, &y, AX_OP_Squeeze, "vector", y, axes, err));
         AX_TRY(hf_output(h, names[i], y, err));
     }
     return AX_OK;
@@ -163,7 +163,7 @@ static ax_status pooled(struct hf *h, uint32_t *out, uint32_t x,
     AX_TRY(first(h, out, x, s, err));
     AX_TRY(hf_at(h, h->base, err, "pooler.dense"));
     AX_TRY(hf_linear(h, out, *out, "", s->hidden, s->hidden, true, err));
-    return hf_op1(h, out, AX_OP_Tanh, "tanh", *out, err);
+    return arch_node1(&h->a, out, AX_OP_Tanh, "tanh", *out, err);
 }
 
 static ax_status bert_words(struct hf *h, uint32_t x, const struct shape *s,
@@ -289,7 +289,7 @@ static ax_status distilbert_labels(struct hf *h, uint32_t x,
     AX_TRY(first(h, &x, x, s, err));
     AX_TRY(hf_at(h, "", err, "pre_classifier"));
     AX_TRY(hf_linear(h, &x, x, "", s->hidden, s->hidden, true, err));
-    AX_TRY(hf_op1(h, &x, AX_OP_Relu, "relu", x, err));
+    AX_TRY(arch_node1(&h->a, &x, AX_OP_Relu, "relu", x, err));
     AX_TRY(hf_at(h, "", err, "classifier"));
     AX_TRY(hf_linear(h, &x, x, "", s->hidden, labels, true, err));
     return hf_output(h, "logits", x, err);

@@ -98,7 +98,7 @@ ax_status hf_raw(struct hf *h, uint32_t *v, const char *what, int rank,
 static ax_status to_float(struct hf *h, uint32_t *out, const char *what,
                           uint32_t x, struct ax_err *err)
 {
-    AX_TRY(hf_op1(h, out, AX_OP_Cast, what, x, err));
+    AX_TRY(arch_node1(&h->a, out, AX_OP_Cast, what, x, err));
     return arch_attr_int(&h->a, "to", AX_F32, err);
 }
 
@@ -137,20 +137,6 @@ ax_status hf_integer(struct hf *h, uint32_t *v, const char *what, int64_t i,
     return arch_constant(&h->a, v, h->a.name, what, &t, err);
 }
 
-ax_status hf_op1(struct hf *h, uint32_t *out, ax_op op, const char *what,
-                 uint32_t x, struct ax_err *err)
-{
-    return arch_node(&h->a, out, op, what, &x, 1, err);
-}
-
-ax_status hf_op2(struct hf *h, uint32_t *out, ax_op op, const char *what,
-                 uint32_t x, uint32_t y, struct ax_err *err)
-{
-    const uint32_t in[] = {x, y};
-
-    return arch_node(&h->a, out, op, what, in, 2, err);
-}
-
 ax_status hf_scalar(struct hf *h, uint32_t *out, ax_op op, const char *what,
                     uint32_t x, double y, struct ax_err *err)
 {
@@ -158,7 +144,7 @@ ax_status hf_scalar(struct hf *h, uint32_t *out, ax_op op, const char *what,
 
     AX_TRY(
         arch_number(&h->a, &v, hf_part(what, "number").s, 0, NULL, y, err));
-    return hf_op2(h, out, op, what, x, v, err);
+    return arch_node2(&h->a, out, op, what, x, v, err);
 }
 
 ax_status hf_reshape(struct hf *h, uint32_t *out, const char *what,
@@ -168,14 +154,14 @@ ax_status hf_reshape(struct hf *h, uint32_t *out, const char *what,
     uint32_t v;
 
     AX_TRY(arch_ints(&h->a, &v, hf_part(what, "shape").s, dims, n, err));
-    return hf_op2(h, out, AX_OP_Reshape, what, x, v, err);
+    return arch_node2(&h->a, out, AX_OP_Reshape, what, x, v, err);
 }
 
 ax_status hf_transpose(struct hf *h, uint32_t *out, const char *what,
                        uint32_t x, const int64_t *perm, size_t n,
                        struct ax_err *err)
 {
-    AX_TRY(hf_op1(h, out, AX_OP_Transpose, what, x, err));
+    AX_TRY(arch_node1(&h->a, out, AX_OP_Transpose, what, x, err));
     return arch_attr_ints(&h->a, "perm", perm, n, err);
 }
 
@@ -286,14 +272,18 @@ ax_status hf_rms_norm(struct hf *h, uint32_t *out, uint32_t x,
     uint32_t v, w;
 
     AX_TRY(hf_vector(h, &w, hf_part(what, "weight").s, n, err));
-    AX_TRY(hf_op2(h, &v, AX_OP_Mul, hf_part(what, "square").s, x, x, err));
-    AX_TRY(hf_op1(h, &v, AX_OP_ReduceMean, hf_part(what, "mean").s, v, err));
+    AX_TRY(arch_node2(&h->a, &v, AX_OP_Mul, hf_part(what, "square").s, x, x,
+                      err));
+    AX_TRY(arch_node1(&h->a, &v, AX_OP_ReduceMean, hf_part(what, "mean").s, v,
+                      err));
     AX_TRY(arch_attr_ints(&h->a, "axes", &last, 1, err));
     AX_TRY(
         hf_scalar(h, &v, AX_OP_Add, hf_part(what, "shift").s, v, eps, err));
-    AX_TRY(hf_op1(h, &v, AX_OP_Sqrt, hf_part(what, "root").s, v, err));
-    AX_TRY(hf_op2(h, &v, AX_OP_Div, hf_part(what, "ratio").s, x, v, err));
-    return hf_op2(h, out, AX_OP_Mul, what, v, w, err);
+    AX_TRY(
+        arch_node1(&h->a, &v, AX_OP_Sqrt, hf_part(what, "root").s, v, err));
+    AX_TRY(arch_node2(&h->a, &v, AX_OP_Div, hf_part(what, "ratio").s, x, v,
+                      err));
+    return arch_node2(&h->a, out, AX_OP_Mul, what, v, w, err);
 }
 
 /* x / 2 (1 + erf(x / sqrt 2)), in operators that old runtimes have. */
@@ -304,11 +294,11 @@ static ax_status gelu(struct hf *h, uint32_t *out, uint32_t x,
 
     AX_TRY(hf_scalar(h, &v, AX_OP_Mul, hf_part(what, "scaled").s, x,
                      sqrt(0.5), err));
-    AX_TRY(hf_op1(h, &v, AX_OP_Erf, hf_part(what, "erf").s, v, err));
+    AX_TRY(arch_node1(&h->a, &v, AX_OP_Erf, hf_part(what, "erf").s, v, err));
     AX_TRY(hf_scalar(h, &v, AX_OP_Add, hf_part(what, "one").s, v, 1, err));
     AX_TRY(
         hf_scalar(h, &half, AX_OP_Mul, hf_part(what, "half").s, x, 0.5, err));
-    return hf_op2(h, out, AX_OP_Mul, what, half, v, err);
+    return arch_node2(&h->a, out, AX_OP_Mul, what, half, v, err);
 }
 
 /* x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
@@ -318,18 +308,22 @@ static ax_status gelu_tanh(struct hf *h, uint32_t *out, uint32_t x,
     static const double root = 0.79788456080286535588;
     uint32_t v, half;
 
-    AX_TRY(hf_op2(h, &v, AX_OP_Mul, hf_part(what, "square").s, x, x, err));
-    AX_TRY(hf_op2(h, &v, AX_OP_Mul, hf_part(what, "cube").s, v, x, err));
+    AX_TRY(arch_node2(&h->a, &v, AX_OP_Mul, hf_part(what, "square").s, x, x,
+                      err));
+    AX_TRY(
+        arch_node2(&h->a, &v, AX_OP_Mul, hf_part(what, "cube").s, v, x, err));
     AX_TRY(hf_scalar(h, &v, AX_OP_Mul, hf_part(what, "small").s, v, 0.044715,
                      err));
-    AX_TRY(hf_op2(h, &v, AX_OP_Add, hf_part(what, "sum").s, x, v, err));
+    AX_TRY(
+        arch_node2(&h->a, &v, AX_OP_Add, hf_part(what, "sum").s, x, v, err));
     AX_TRY(
         hf_scalar(h, &v, AX_OP_Mul, hf_part(what, "scaled").s, v, root, err));
-    AX_TRY(hf_op1(h, &v, AX_OP_Tanh, hf_part(what, "tanh").s, v, err));
+    AX_TRY(
+        arch_node1(&h->a, &v, AX_OP_Tanh, hf_part(what, "tanh").s, v, err));
     AX_TRY(hf_scalar(h, &v, AX_OP_Add, hf_part(what, "one").s, v, 1, err));
     AX_TRY(
         hf_scalar(h, &half, AX_OP_Mul, hf_part(what, "half").s, x, 0.5, err));
-    return hf_op2(h, out, AX_OP_Mul, what, half, v, err);
+    return arch_node2(&h->a, out, AX_OP_Mul, what, half, v, err);
 }
 
 /* x sigmoid(k x). */
@@ -341,8 +335,9 @@ static ax_status silu(struct hf *h, uint32_t *out, uint32_t x,
     if (k != 1)
         AX_TRY(hf_scalar(h, &v, AX_OP_Mul, hf_part(what, "scaled").s, x, k,
                          err));
-    AX_TRY(hf_op1(h, &v, AX_OP_Sigmoid, hf_part(what, "sigmoid").s, v, err));
-    return hf_op2(h, out, AX_OP_Mul, what, x, v, err);
+    AX_TRY(arch_node1(&h->a, &v, AX_OP_Sigmoid, hf_part(what, "sigmoid").s, v,
+                      err));
+    return arch_node2(&h->a, out, AX_OP_Mul, what, x, v, err);
 }
 
 ax_status hf_activation(struct hf *h, uint32_t *out, uint32_t x,
@@ -374,7 +369,7 @@ ax_status hf_activation(struct hf *h, uint32_t *out, uint32_t x,
             case 4:
                 return silu(h, out, x, what, 1.702, err);
             default:
-                return hf_op1(h, out, all[i].op, what, x, err);
+                return arch_node1(&h->a, out, all[i].op, what, x, err);
             }
     return ax_fail(err, AX_EUNSUPPORTED,
                    "the activation '%.40s' is not supported", name);
@@ -389,9 +384,9 @@ ax_status hf_embed_again(struct hf *h, uint32_t *out, uint32_t ids,
 
     AX_TRY(hf_raw(h, &w, hf_part(what, "weight").s, 2, dims, err));
     if (h->a.g->values[w].dtype == AX_F32)
-        return hf_op2(h, out, AX_OP_Gather, as, w, ids, err);
-    AX_TRY(
-        hf_op2(h, out, AX_OP_Gather, hf_part(as, "picked").s, w, ids, err));
+        return arch_node2(&h->a, out, AX_OP_Gather, as, w, ids, err);
+    AX_TRY(arch_node2(&h->a, out, AX_OP_Gather, hf_part(as, "picked").s, w,
+                      ids, err));
     return to_float(h, out, as, *out, err);
 }
 
@@ -426,6 +421,6 @@ ax_status hf_output(struct hf *h, const char *name, uint32_t x,
                     struct ax_err *err)
 {
     AX_TRY(hf_at(h, "", err, "%s", name));
-    AX_TRY(hf_op1(h, &x, AX_OP_Identity, "", x, err));
+    AX_TRY(arch_node1(&h->a, &x, AX_OP_Identity, "", x, err));
     return arch_push(&h->a.g->outputs, &h->a.g->n_outputs, x, err);
 }

@@ -75,12 +75,12 @@ static ax_status layer(struct hf *h, uint32_t *x, const struct shape *s,
 
     AX_TRY(hf_layer_norm(h, &y, *x, "ln_1", s->hidden, s->eps, err));
     AX_TRY(attention(h, &y, y, s, i, err));
-    AX_TRY(hf_op2(h, x, AX_OP_Add, "attended", *x, y, err));
+    AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "attended", *x, y, err));
     AX_TRY(hf_layer_norm(h, &y, *x, "ln_2", s->hidden, s->eps, err));
     AX_TRY(hf_conv1d(h, &y, y, "mlp.c_fc", s->hidden, s->inner, err));
     AX_TRY(hf_activation(h, &y, y, "mlp.act", s->activation, err));
     AX_TRY(hf_conv1d(h, &y, y, "mlp.c_proj", s->inner, s->hidden, err));
-    return hf_op2(h, x, AX_OP_Add, "sum", *x, y, err);
+    return arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err);
 }
 
 static ax_status embed(struct hf *h, uint32_t *x, const struct shape *s,
@@ -92,12 +92,12 @@ static ax_status embed(struct hf *h, uint32_t *x, const struct shape *s,
     AX_TRY(hf_embed(h, x, h->ids, "", s->vocabulary, s->hidden, err));
     AX_TRY(hf_at(h, h->base, err, "wpe"));
     AX_TRY(hf_embed(h, &y, h->positions, "", s->positions, s->hidden, err));
-    AX_TRY(hf_op2(h, x, AX_OP_Add, "sum", *x, y, err));
+    AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err));
     if (h->types != AX_NONE) { /* words, as it happens */
         AX_TRY(hf_at(h, h->base, err, "wte"));
         AX_TRY(hf_embed_again(h, &y, h->types, "", "types", s->vocabulary,
                               s->hidden, err));
-        AX_TRY(hf_op2(h, x, AX_OP_Add, "sum", *x, y, err));
+        AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err));
     }
     return hf_rows(h, x, s->hidden, err);
 }

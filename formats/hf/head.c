@@ -91,7 +91,7 @@ ax_status hf_first(struct hf *h, uint32_t *out, uint32_t x,
     uint32_t index;
 
     AX_TRY(hf_integer(h, &index, "index", 0, err));
-    AX_TRY(hf_op2(h, out, AX_OP_Gather, "token", x, index, err));
+    AX_TRY(arch_node2(&h->a, out, AX_OP_Gather, "token", x, index, err));
     return arch_attr_int(&h->a, "axis", 1, err);
 }
 

@@ -151,11 +151,7 @@ bool hf_has(const struct hf *h, const char *what);
 /* Any tensor whose name begins so? */
 bool hf_any(const struct hf *h, const char *prefix);
 
-ax_status hf_op1(struct hf *h, uint32_t *out, ax_op op, const char *what,
-                 uint32_t x, struct ax_err *err) AX_MUST_CHECK;
-ax_status hf_op2(struct hf *h, uint32_t *out, ax_op op, const char *what,
-                 uint32_t x, uint32_t y, struct ax_err *err) AX_MUST_CHECK;
-/* The same with a number for Y. */
+/* A node of X and a number. */
 ax_status hf_scalar(struct hf *h, uint32_t *out, ax_op op, const char *what,
                     uint32_t x, double y, struct ax_err *err) AX_MUST_CHECK;
 ax_status hf_reshape(struct hf *h, uint32_t *out, const char *what,

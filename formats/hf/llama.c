@@ -157,17 +157,17 @@ ax_status hf_llama_layer(struct hf *h, uint32_t *x,
         hf_linear(h, &v, y, names->v, s->hidden, kv, s->attention_bias, err));
     AX_TRY(hf_attend(h, &y, q, k, v, &s->attention, err));
     AX_TRY(hf_linear(h, &y, y, names->o, all, s->hidden, s->out_bias, err));
-    AX_TRY(hf_op2(h, x, AX_OP_Add, "attended", *x, y, err));
+    AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "attended", *x, y, err));
     AX_TRY(hf_rms_norm(h, &y, *x, names->norm2, s->hidden, s->eps, err));
     AX_TRY(hf_linear(h, &up, y, names->up, s->hidden, s->inner, s->mlp_bias,
                      err));
     AX_TRY(hf_linear(h, &y, y, names->gate, s->hidden, s->inner, s->mlp_bias,
                      err));
     AX_TRY(hf_activation(h, &y, y, "activation", s->activation, err));
-    AX_TRY(hf_op2(h, &y, AX_OP_Mul, "gated", y, up, err));
+    AX_TRY(arch_node2(&h->a, &y, AX_OP_Mul, "gated", y, up, err));
     AX_TRY(hf_linear(h, &y, y, names->down, s->inner, s->hidden, s->mlp_bias,
                      err));
-    return hf_op2(h, x, AX_OP_Add, "sum", *x, y, err);
+    return arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err);
 }
 
 /* In what the kin differ: values of keys that are missing, and biases that

@@ -109,7 +109,7 @@ static ax_status block(struct hf *h, uint32_t *x, const struct shape *s,
     }
     if (from != to || stride != 1)
         AX_TRY(conv(h, &side, "shortcut", from, to, 1, stride, NULL, err));
-    AX_TRY(hf_op2(h, &y, AX_OP_Add, "sum", y, side, err));
+    AX_TRY(arch_node2(&h->a, &y, AX_OP_Add, "sum", y, side, err));
     return hf_activation(h, x, y, "activation", s->activation, err);
 }
 
@@ -125,7 +125,7 @@ static ax_status stem(struct hf *h, uint32_t *x, const struct shape *s,
     AX_TRY(hf_at(h, h->base, err, "embedder"));
     AX_TRY(conv(h, x, "embedder", s->channels, s->stem, 7, 2, s->activation,
                 err));
-    AX_TRY(hf_op1(h, x, AX_OP_MaxPool, "pooler", *x, err));
+    AX_TRY(arch_node1(&h->a, x, AX_OP_MaxPool, "pooler", *x, err));
     AX_TRY(arch_attr_ints(&h->a, "kernel_shape", kernel, 2, err));
     AX_TRY(arch_attr_ints(&h->a, "strides", two, 2, err));
     return arch_attr_ints(&h->a, "pads", pads, 4, err);
@@ -154,10 +154,10 @@ ax_status hf_resnet(struct hf *h, enum hf_head head, struct ax_err *err)
     if (head == HF_NO_HEAD)
         AX_TRY(hf_output(h, "last_hidden_state", x, err));
     AX_TRY(hf_at(h, "", err, "pooler"));
-    AX_TRY(hf_op1(h, &x, AX_OP_GlobalAveragePool, "", x, err));
+    AX_TRY(arch_node1(&h->a, &x, AX_OP_GlobalAveragePool, "", x, err));
     if (head == HF_NO_HEAD)
         return hf_output(h, "pooler_output", x, err);
-    AX_TRY(hf_op1(h, &x, AX_OP_Flatten, "flat", x, err));
+    AX_TRY(arch_node1(&h->a, &x, AX_OP_Flatten, "flat", x, err));
     AX_TRY(hf_at(h, "", err, "classifier.1"));
     AX_TRY(hf_linear(h, &x, x, "", from, labels, true, err));
     return hf_output(h, "logits", x, err);

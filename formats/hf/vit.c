@@ -69,7 +69,7 @@ static ax_status pad(struct hf *h, uint32_t *out, const char *what,
     uint32_t v;
 
     AX_TRY(arch_ints(&h->a, &v, hf_part(what, "pads").s, pads, 6, err));
-    return hf_op2(h, out, AX_OP_Pad, what, x, v, err);
+    return arch_node2(&h->a, out, AX_OP_Pad, what, x, v, err);
 }
 
 /* The class token goes in front by way of the positions, which are added
@@ -95,9 +95,9 @@ static ax_status embed(struct hf *h, uint32_t *out, const struct shape *s,
     AX_TRY(hf_weight(h, &class, "cls_token", 3, token, err));
     AX_TRY(hf_weight(h, &positions, "position_embeddings", 3, all, err));
     AX_TRY(pad(h, &class, "class", class, 0, s->tokens - 1, err));
-    AX_TRY(
-        hf_op2(h, &positions, AX_OP_Add, "positions", positions, class, err));
-    AX_TRY(hf_op2(h, out, AX_OP_Add, "sum", x, positions, err));
+    AX_TRY(arch_node2(&h->a, &positions, AX_OP_Add, "positions", positions,
+                      class, err));
+    AX_TRY(arch_node2(&h->a, out, AX_OP_Add, "sum", x, positions, err));
     return hf_rows(h, out, s->hidden, err);
 }
 
@@ -119,13 +119,13 @@ static ax_status layer(struct hf *h, uint32_t *x, const struct shape *s,
                          s->bias, err));
     AX_TRY(hf_attend(h, &y, v[0], v[1], v[2], &a, err));
     AX_TRY(hf_linear(h, &y, y, n->out, s->hidden, s->hidden, true, err));
-    AX_TRY(hf_op2(h, x, AX_OP_Add, "attended", *x, y, err));
+    AX_TRY(arch_node2(&h->a, x, AX_OP_Add, "attended", *x, y, err));
     AX_TRY(
         hf_layer_norm(h, &y, *x, "layernorm_after", s->hidden, s->eps, err));
     AX_TRY(hf_linear(h, &y, y, n->up, s->hidden, s->inner, true, err));
     AX_TRY(hf_activation(h, &y, y, "activation", s->activation, err));
     AX_TRY(hf_linear(h, &y, y, n->down, s->inner, s->hidden, true, err));
-    return hf_op2(h, x, AX_OP_Add, "sum", *x, y, err);
+    return arch_node2(&h->a, x, AX_OP_Add, "sum", *x, y, err);
 }
 
 ax_status hf_vit(struct hf *h, enum hf_head head, struct ax_err *err)

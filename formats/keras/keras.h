@@ -91,10 +91,6 @@ ax_status keras_vector(struct keras *k, uint32_t *v, const char *what,
 
 /* Nodes of the layer at hand. */
 ax_status keras_layer(struct keras *k, struct ax_err *err) AX_MUST_CHECK;
-/* A node of one input, called after the layer and WHAT. */
-ax_status keras_node1(struct keras *k, uint32_t *out, ax_op op,
-                      const char *what, uint32_t x, struct ax_err *err)
-    AX_MUST_CHECK;
 /* Input i in a layout; of images and sequences alone CHANNELS_FIRST. */
 ax_status keras_value(struct keras *k, uint32_t *v, size_t i,
                       enum keras_layout layout, struct ax_err *err)

@@ -5,12 +5,6 @@
 
 /* ---- values and nodes ---- */
 
-ax_status keras_node1(struct keras *k, uint32_t *out, ax_op op,
-                      const char *what, uint32_t x, struct ax_err *err)
-{
-    return arch_node(&k->a, out, op, what, &x, 1, err);
-}
-
 ax_status keras_turn(struct keras *k, struct keras_value *x,
                      enum keras_layout to, struct ax_err *err)
 {
@@ -23,9 +17,9 @@ ax_status keras_turn(struct keras *k, struct keras_value *x,
         return keras_refuse(k, err, "an input of %d dimensions", x->rank);
     /* Called after what it turns: several layers may ask for it. */
     k->a.name = k->a.g->values[x->v[!to]].name;
-    AX_TRY(keras_node1(k, &x->v[to], AX_OP_Transpose,
-                       to == PLAIN ? "channels_last" : "channels_first",
-                       x->v[!to], err));
+    AX_TRY(arch_node1(&k->a, &x->v[to], AX_OP_Transpose,
+                      to == PLAIN ? "channels_last" : "channels_first",
+                      x->v[!to], err));
     k->a.name = k->name;
     return arch_attr_ints(&k->a, "perm", perm[x->rank == 4][to],
                           (size_t)x->rank, err);
@@ -89,7 +83,7 @@ static ax_status swish(struct keras *k, uint32_t *v, struct ax_err *err)
 {
     uint32_t in[2] = {*v, *v};
 
-    AX_TRY(keras_node1(k, &in[1], AX_OP_Sigmoid, "sigmoid", *v, err));
+    AX_TRY(arch_node1(&k->a, &in[1], AX_OP_Sigmoid, "sigmoid", *v, err));
     return arch_node(&k->a, v, AX_OP_Mul, "swish", in, 2, err);
 }
 
@@ -125,18 +119,19 @@ static ax_status activation(struct keras *k, uint32_t *v, const char *name,
     if (strcmp(name, "swish") == 0 || strcmp(name, "silu") == 0)
         return swish(k, v, err);
     if (strcmp(name, "hard_sigmoid") == 0) {
-        AX_TRY(keras_node1(k, v, AX_OP_HardSigmoid, "hard_sigmoid", *v, err));
+        AX_TRY(
+            arch_node1(&k->a, v, AX_OP_HardSigmoid, "hard_sigmoid", *v, err));
         AX_TRY(arch_attr_float(&k->a, "alpha", k->version < 3 ? 0.2 : 1. / 6,
                                err));
         return arch_attr_float(&k->a, "beta", 0.5, err);
     }
     if (strcmp(name, "softmax") == 0) {
-        AX_TRY(keras_node1(k, v, AX_OP_Softmax, "softmax", *v, err));
+        AX_TRY(arch_node1(&k->a, v, AX_OP_Softmax, "softmax", *v, err));
         return arch_attr_int(&k->a, "axis", layout == PLAIN ? -1 : 1, err);
     }
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].name, name) == 0) {
-            AX_TRY(keras_node1(k, v, table[i].op, name, *v, err));
+            AX_TRY(arch_node1(&k->a, v, table[i].op, name, *v, err));
             return table[i].attr ? arch_attr_float(&k->a, table[i].attr,
                                                    table[i].value, err)
                                  : AX_OK;
@@ -194,9 +189,9 @@ static ax_status relu(struct keras *k, int what, struct ax_err *err)
     if (most >= 0)
         AX_TRY(clip(k, &v, most, err));
     else if (slope == 0)
-        AX_TRY(keras_node1(k, &v, AX_OP_Relu, "", v, err));
+        AX_TRY(arch_node1(&k->a, &v, AX_OP_Relu, "", v, err));
     if (most < 0 && slope != 0) {
-        AX_TRY(keras_node1(k, &v, AX_OP_LeakyRelu, "", v, err));
+        AX_TRY(arch_node1(&k->a, &v, AX_OP_LeakyRelu, "", v, err));
         AX_TRY(arch_attr_float(&k->a, "alpha", slope, err));
     }
     keras_gives(k, v, layout, k->in[0]->rank);
@@ -211,7 +206,7 @@ static ax_status sloped(struct keras *k, int op, struct ax_err *err)
     uint32_t v;
 
     AX_TRY(single(k, &v, &layout, err));
-    AX_TRY(keras_node1(k, &v, (ax_op)op, "", v, err));
+    AX_TRY(arch_node1(&k->a, &v, (ax_op)op, "", v, err));
     AX_TRY(arch_attr_float(
         &k->a, "alpha",
         keras_real(k, "alpha", keras_real(k, "negative_slope", otherwise)),
@@ -230,7 +225,7 @@ static ax_status softmax(struct keras *k, int what, struct ax_err *err)
     if (axis && !json_is_integer(axis) && !json_is_null(axis))
         return keras_refuse(k, err, "several axes");
     AX_TRY(keras_value(k, &v, 0, PLAIN, err));
-    AX_TRY(keras_node1(k, &v, AX_OP_Softmax, "", v, err));
+    AX_TRY(arch_node1(&k->a, &v, AX_OP_Softmax, "", v, err));
     AX_TRY(arch_attr_int(&k->a, "axis", a, err));
     keras_gives(k, v, PLAIN, k->in[0]->rank);
     return AX_OK;
@@ -373,7 +368,7 @@ static ax_status flatten(struct keras *k, int what, struct ax_err *err)
 
     (void)what;
     AX_TRY(keras_value(k, &v, 0, PLAIN, err));
-    AX_TRY(keras_node1(k, &v, AX_OP_Flatten, "", v, err));
+    AX_TRY(arch_node1(&k->a, &v, AX_OP_Flatten, "", v, err));
     keras_gives(k, v, PLAIN, 2);
     return AX_OK;
 }
@@ -412,7 +407,7 @@ static ax_status permute(struct keras *k, int what, struct ax_err *err)
         return keras_refuse(k, err, "%zu inputs", k->n_in);
     AX_TRY(keras_ints(k, &perm[1], rank - 1, "dims", 1, 0, err));
     AX_TRY(keras_value(k, &v, 0, PLAIN, err));
-    AX_TRY(keras_node1(k, &v, AX_OP_Transpose, "", v, err));
+    AX_TRY(arch_node1(&k->a, &v, AX_OP_Transpose, "", v, err));
     AX_TRY(arch_attr_ints(&k->a, "perm", perm, (size_t)rank, err));
     keras_gives(k, v, PLAIN, rank);
     return AX_OK;

@@ -251,7 +251,7 @@ ax_status keras_pool(struct keras *k, int op, struct ax_err *err)
     AX_TRY(read_window(k, &w, line ? 1 : 2, "pool_size", true, err));
     AX_TRY(image(k, &v, w.n, size, err));
     AX_TRY(pad_same(k, &w, &size[1], err));
-    AX_TRY(keras_node1(k, &v, (ax_op)op, "", v, err));
+    AX_TRY(arch_node1(&k->a, &v, (ax_op)op, "", v, err));
     AX_TRY(window_attrs(k, &w, err));
     keras_gives(k, v, CHANNELS_FIRST, k->in[0]->rank);
     return AX_OK;
@@ -264,9 +264,9 @@ ax_status keras_global(struct keras *k, int op, struct ax_err *err)
     uint32_t v;
 
     AX_TRY(image(k, &v, strstr(k->class, "1D") ? 1 : 2, size, err));
-    AX_TRY(keras_node1(k, &v, (ax_op)op, keep ? "" : "pool", v, err));
+    AX_TRY(arch_node1(&k->a, &v, (ax_op)op, keep ? "" : "pool", v, err));
     if (!keep)
-        AX_TRY(keras_node1(k, &v, AX_OP_Flatten, "", v, err));
+        AX_TRY(arch_node1(&k->a, &v, AX_OP_Flatten, "", v, err));
     keras_gives(k, v, keep ? CHANNELS_FIRST : PLAIN,
                 keep ? k->in[0]->rank : 2);
     return AX_OK;

@@ -38,7 +38,7 @@ static ax_status squeeze(struct tflite *t, uint32_t *out, ax_op op,
 
     snprintf(name, sizeof name, "%s%saxes", what, *what ? "." : "");
     AX_TRY(arch_ints(&t->a, &v, name, axes, n, err));
-    return tflite_node2(t, out, op, what, x, v, err);
+    return arch_node2(&t->a, out, op, what, x, v, err);
 }
 
 /* An axis that counts from the end if it is negative. */
@@ -85,9 +85,9 @@ ax_status tflite_reshape_op(struct tflite *t, int64_t what,
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
     if (shape && !shape->data) {
         AX_TRY(tflite_value(t, &y, 1, PLAIN, err));
-        AX_TRY(tflite_node1(t, &y, AX_OP_Cast, "shape", y, err));
+        AX_TRY(arch_node1(&t->a, &y, AX_OP_Cast, "shape", y, err));
         AX_TRY(arch_attr_int(&t->a, "to", AX_I64, err));
-        AX_TRY(tflite_node2(t, &x, AX_OP_Reshape, "", x, y, err));
+        AX_TRY(arch_node2(&t->a, &x, AX_OP_Reshape, "", x, y, err));
         return tflite_result(t, 0, x, PLAIN, true, err);
     }
     if (shape)
@@ -121,7 +121,7 @@ ax_status tflite_squeeze(struct tflite *t, int64_t what, struct ax_err *err)
     if (given.n)
         AX_TRY(squeeze(t, &x, AX_OP_Squeeze, "", x, axes, given.n, err));
     else
-        AX_TRY(tflite_node1(t, &x, AX_OP_Squeeze, "", x, err));
+        AX_TRY(arch_node1(&t->a, &x, AX_OP_Squeeze, "", x, err));
     return tflite_result(t, 0, x, PLAIN, true, err);
 }
 
@@ -148,9 +148,9 @@ ax_status tflite_shape(struct tflite *t, int64_t what, struct ax_err *err)
 
     (void)what;
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
-    AX_TRY(tflite_node1(t, &x, AX_OP_Shape, "shape", x, err));
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_Shape, "shape", x, err));
     if (t->out.n && k >= 0 && (size_t)k < t->n_tensors) {
-        AX_TRY(tflite_node1(t, &x, AX_OP_Cast, "", x, err));
+        AX_TRY(arch_node1(&t->a, &x, AX_OP_Cast, "", x, err));
         AX_TRY(arch_attr_int(&t->a, "to", t->tensors[k].type, err));
     }
     return tflite_result(t, 0, x, PLAIN, false, err);
@@ -166,7 +166,7 @@ ax_status tflite_transpose(struct tflite *t, int64_t what, struct ax_err *err)
     (void)what;
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
     AX_TRY(tflite_ints(t, &perm, &n, 1, err));
-    st = tflite_node1(t, &x, AX_OP_Transpose, "", x, err);
+    st = arch_node1(&t->a, &x, AX_OP_Transpose, "", x, err);
     if (st == AX_OK)
         st = arch_attr_ints(&t->a, "perm", perm, n, err);
     free(perm);
@@ -187,7 +187,7 @@ ax_status tflite_tile(struct tflite *t, int64_t what, struct ax_err *err)
     st = arch_ints(&t->a, &y, "times", times, n, err);
     free(times);
     AX_TRY(st);
-    AX_TRY(tflite_node2(t, &x, AX_OP_Tile, "", x, y, err));
+    AX_TRY(arch_node2(&t->a, &x, AX_OP_Tile, "", x, y, err));
     return tflite_result(t, 0, x, PLAIN, true, err);
 }
 
@@ -252,8 +252,8 @@ ax_status tflite_pack(struct tflite *t, int64_t what, struct ax_err *err)
         snprintf(name, sizeof name, "part%zu", i);
         st = tflite_value(t, &in[i], i, PLAIN, err);
         if (st == AX_OK)
-            st = tflite_node2(t, &in[i], AX_OP_Unsqueeze, name, in[i], axes,
-                              err);
+            st = arch_node2(&t->a, &in[i], AX_OP_Unsqueeze, name, in[i], axes,
+                            err);
     }
     if (st == AX_OK)
         st = arch_node(&t->a, &in[0], AX_OP_Concat, "", in, (uint32_t)t->in.n,
@@ -511,7 +511,7 @@ ax_status tflite_gather(struct tflite *t, int64_t what, struct ax_err *err)
         return tflite_refuse(t, err, "batch dimensions");
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
     AX_TRY(tflite_value(t, &y, 1, PLAIN, err));
-    AX_TRY(tflite_node2(t, &x, AX_OP_Gather, "", x, y, err));
+    AX_TRY(arch_node2(&t->a, &x, AX_OP_Gather, "", x, y, err));
     AX_TRY(arch_attr_int(&t->a, "axis", axis, err));
     return tflite_result(t, 0, x, PLAIN, true, err);
 }
@@ -584,7 +584,7 @@ ax_status tflite_reduce(struct tflite *t, int64_t op, struct ax_err *err)
         st = arch_ints(&t->a, &y, "axes", axes, n, err);
     free(axes);
     AX_TRY(st);
-    AX_TRY(tflite_node2(t, &v, (ax_op)op, "", v, y, err));
+    AX_TRY(arch_node2(&t->a, &v, (ax_op)op, "", v, y, err));
     AX_TRY(arch_attr_int(&t->a, "keepdims", keep, err));
     return tflite_result(t, 0, v, keep ? layout : PLAIN,
                          op == AX_OP_ReduceMax || op == AX_OP_ReduceMin, err);
@@ -602,10 +602,10 @@ ax_status tflite_arg(struct tflite *t, int64_t op, struct ax_err *err)
     if (n != 1 || t->out.n != 1 || k < 0 || (size_t)k >= t->n_tensors)
         return ax_fail(err, AX_EFORMAT, "%s of %zu axes", t->op_name, n);
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
-    AX_TRY(tflite_node1(t, &x, (ax_op)op, "index", x, err));
+    AX_TRY(arch_node1(&t->a, &x, (ax_op)op, "index", x, err));
     AX_TRY(arch_attr_int(&t->a, "axis", axis, err));
     AX_TRY(arch_attr_int(&t->a, "keepdims", 0, err));
-    AX_TRY(tflite_node1(t, &x, AX_OP_Cast, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_Cast, "", x, err));
     AX_TRY(arch_attr_int(&t->a, "to", t->tensors[k].type, err));
     return tflite_result(t, 0, x, PLAIN, false, err);
 }
@@ -617,7 +617,7 @@ ax_status tflite_depth(struct tflite *t, int64_t op, struct ax_err *err)
     uint32_t x;
 
     AX_TRY(tflite_value(t, &x, 0, CHANNELS_FIRST, err));
-    AX_TRY(tflite_node1(t, &x, (ax_op)op, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, (ax_op)op, "", x, err));
     AX_TRY(arch_attr_int(&t->a, "blocksize",
                          flat_int(&t->f, t->options, 0, 4, 0), err));
     return tflite_result(t, 0, x, CHANNELS_FIRST, true, err);
@@ -664,7 +664,7 @@ static ax_status read_blocks(struct tflite *t, struct blocks *b,
 static ax_status permute(struct tflite *t, uint32_t *v, const int64_t *perm,
                          struct ax_err *err)
 {
-    AX_TRY(tflite_node1(t, v, AX_OP_Transpose, "turned", *v, err));
+    AX_TRY(arch_node1(&t->a, v, AX_OP_Transpose, "turned", *v, err));
     return arch_attr_ints(&t->a, "perm", perm, 6, err);
 }
 

@@ -22,21 +22,6 @@ ax_status tflite_refuse(const struct tflite *t, struct ax_err *err,
 
 /* ---- nodes ---- */
 
-ax_status tflite_node1(struct tflite *t, uint32_t *out, ax_op op,
-                       const char *what, uint32_t x, struct ax_err *err)
-{
-    return arch_node(&t->a, out, op, what, &x, 1, err);
-}
-
-ax_status tflite_node2(struct tflite *t, uint32_t *out, ax_op op,
-                       const char *what, uint32_t x, uint32_t y,
-                       struct ax_err *err)
-{
-    const uint32_t in[] = {x, y};
-
-    return arch_node(&t->a, out, op, what, in, 2, err);
-}
-
 ax_status tflite_number(struct tflite *t, uint32_t *out, ax_op op,
                         const char *what, uint32_t x, double y,
                         struct ax_err *err)
@@ -46,7 +31,7 @@ ax_status tflite_number(struct tflite *t, uint32_t *out, ax_op op,
 
     snprintf(name, sizeof name, "%s%snumber", what, *what ? "." : "");
     AX_TRY(arch_number(&t->a, &v, name, 0, NULL, y, err));
-    return tflite_node2(t, out, op, what, x, v, err);
+    return arch_node2(&t->a, out, op, what, x, v, err);
 }
 
 ax_status tflite_reshape(struct tflite *t, uint32_t *out, const char *what,
@@ -58,7 +43,7 @@ ax_status tflite_reshape(struct tflite *t, uint32_t *out, const char *what,
 
     snprintf(name, sizeof name, "%s%sshape", what, *what ? "." : "");
     AX_TRY(arch_ints(&t->a, &v, name, dims, n, err));
-    return tflite_node2(t, out, AX_OP_Reshape, what, x, v, err);
+    return arch_node2(&t->a, out, AX_OP_Reshape, what, x, v, err);
 }
 
 static ax_status clip(struct tflite *t, uint32_t *v, double lo, double hi,
@@ -78,13 +63,13 @@ ax_status tflite_activation(struct tflite *t, uint32_t *v, int64_t which,
     case 0:
         return AX_OK;
     case 1:
-        return tflite_node1(t, v, AX_OP_Relu, "relu", *v, err);
+        return arch_node1(&t->a, v, AX_OP_Relu, "relu", *v, err);
     case 2:
         return clip(t, v, -1, 1, err);
     case 3:
         return clip(t, v, 0, 6, err);
     case 4:
-        return tflite_node1(t, v, AX_OP_Tanh, "tanh", *v, err);
+        return arch_node1(&t->a, v, AX_OP_Tanh, "tanh", *v, err);
     default:
         return tflite_refuse(t, err, "fused activation %lld",
                              (long long)which);
@@ -107,7 +92,7 @@ static ax_status unary(struct tflite *t, int64_t op, struct ax_err *err)
     uint32_t x;
 
     AX_TRY(single(t, &x, &layout, err));
-    AX_TRY(tflite_node1(t, &x, (ax_op)op, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, (ax_op)op, "", x, err));
     return tflite_result(t, 0, x, layout, false, err);
 }
 
@@ -132,7 +117,7 @@ static ax_status leaky(struct tflite *t, int64_t what, struct ax_err *err)
 
     (void)what;
     AX_TRY(single(t, &x, &layout, err));
-    AX_TRY(tflite_node1(t, &x, AX_OP_LeakyRelu, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_LeakyRelu, "", x, err));
     AX_TRY(arch_attr_float(&t->a, "alpha", (double)alpha, err));
     return tflite_result(t, 0, x, layout, false, err);
 }
@@ -144,7 +129,7 @@ static ax_status gelu(struct tflite *t, int64_t what, struct ax_err *err)
 
     (void)what;
     AX_TRY(single(t, &x, &layout, err));
-    AX_TRY(tflite_node1(t, &x, AX_OP_Gelu, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_Gelu, "", x, err));
     if (flat_int(&t->f, t->options, 0, 1, 0))
         AX_TRY(arch_attr_text(&t->a, "approximate", "tanh", err));
     return tflite_result(t, 0, x, layout, false, err);
@@ -157,7 +142,7 @@ static ax_status square(struct tflite *t, int64_t what, struct ax_err *err)
 
     (void)what;
     AX_TRY(single(t, &x, &layout, err));
-    AX_TRY(tflite_node2(t, &x, AX_OP_Mul, "", x, x, err));
+    AX_TRY(arch_node2(&t->a, &x, AX_OP_Mul, "", x, x, err));
     return tflite_result(t, 0, x, layout, false, err);
 }
 
@@ -169,8 +154,8 @@ static ax_status inverse_root(struct tflite *t, int64_t what,
 
     (void)what;
     AX_TRY(single(t, &x, &layout, err));
-    AX_TRY(tflite_node1(t, &x, AX_OP_Sqrt, "root", x, err));
-    AX_TRY(tflite_node1(t, &x, AX_OP_Reciprocal, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_Sqrt, "root", x, err));
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_Reciprocal, "", x, err));
     return tflite_result(t, 0, x, layout, false, err);
 }
 
@@ -183,7 +168,7 @@ static ax_status softmax(struct tflite *t, int64_t op, struct ax_err *err)
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
     if (op == AX_OP_Softmax && beta != 1.0f)
         AX_TRY(tflite_number(t, &x, AX_OP_Mul, "beta", x, (double)beta, err));
-    AX_TRY(tflite_node1(t, &x, (ax_op)op, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, (ax_op)op, "", x, err));
     return tflite_result(t, 0, x, PLAIN, false, err);
 }
 
@@ -224,10 +209,10 @@ static ax_status binary(struct tflite *t, int64_t op, struct ax_err *err)
     AX_TRY(operand(t, &x, 0, layout, err));
     AX_TRY(operand(t, &y, 1, layout, err));
     if (op == AX_OP_NONE) { /* SQUARED_DIFFERENCE */
-        AX_TRY(tflite_node2(t, &x, AX_OP_Sub, "difference", x, y, err));
-        AX_TRY(tflite_node2(t, &x, AX_OP_Mul, "", x, x, err));
+        AX_TRY(arch_node2(&t->a, &x, AX_OP_Sub, "difference", x, y, err));
+        AX_TRY(arch_node2(&t->a, &x, AX_OP_Mul, "", x, x, err));
     } else {
-        AX_TRY(tflite_node2(t, &x, (ax_op)op, "", x, y, err));
+        AX_TRY(arch_node2(&t->a, &x, (ax_op)op, "", x, y, err));
     }
     if (fused && t->options)
         AX_TRY(tflite_activation(t, &x, flat_int(&t->f, t->options, 0, 1, 0),
@@ -265,7 +250,7 @@ static ax_status identity(struct tflite *t, int64_t what, struct ax_err *err)
     if (x && x->data && (x->type == AX_F16 || x->scale.n))
         return tflite_alias(t, err);
     AX_TRY(single(t, &v, &layout, err));
-    AX_TRY(tflite_node1(t, &v, AX_OP_Identity, "", v, err));
+    AX_TRY(arch_node1(&t->a, &v, AX_OP_Identity, "", v, err));
     return tflite_result(t, 0, v, layout, true, err);
 }
 
@@ -282,7 +267,7 @@ static ax_status cast(struct tflite *t, int64_t what, struct ax_err *err)
         tflite_in(t, 0)->scale.n)
         return tflite_refuse(t, err, "quantised numbers");
     AX_TRY(single(t, &x, &layout, err));
-    AX_TRY(tflite_node1(t, &x, AX_OP_Cast, "", x, err));
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_Cast, "", x, err));
     AX_TRY(arch_attr_int(&t->a, "to", t->tensors[k].type, err));
     return tflite_result(t, 0, x, layout, false, err);
 }
@@ -313,14 +298,14 @@ static ax_status dense(struct tflite *t, int64_t what, struct ax_err *err)
         uint32_t part[3] = {0}, all;
         const int64_t from = 0, to = -1;
 
-        AX_TRY(tflite_node1(t, &all, AX_OP_Shape, "shape", in[0], err));
+        AX_TRY(arch_node1(&t->a, &all, AX_OP_Shape, "shape", in[0], err));
         AX_TRY(arch_ints(&t->a, &part[1], "from", &from, 1, err));
         AX_TRY(arch_ints(&t->a, &part[2], "to", &to, 1, err));
         part[0] = all;
         AX_TRY(arch_node(&t->a, &all, AX_OP_Slice, "rows", part, 3, err));
         AX_TRY(arch_ints(&t->a, &part[1], "width", &w->dims[0], 1, err));
-        AX_TRY(tflite_node2(t, &shape, AX_OP_Concat, "to_shape", all, part[1],
-                            err));
+        AX_TRY(arch_node2(&t->a, &shape, AX_OP_Concat, "to_shape", all,
+                          part[1], err));
         AX_TRY(arch_attr_int(&t->a, "axis", 0, err));
     }
     if (x->rank != 2 || x->dims[1] != w->dims[1])
@@ -331,7 +316,8 @@ static ax_status dense(struct tflite *t, int64_t what, struct ax_err *err)
     AX_TRY(tflite_activation(
         t, &in[0], flat_int(&t->f, t->options, FC_ACTIVATION, 1, 0), err));
     if (shape != AX_NONE)
-        AX_TRY(tflite_node2(t, &in[0], AX_OP_Reshape, "", in[0], shape, err));
+        AX_TRY(
+            arch_node2(&t->a, &in[0], AX_OP_Reshape, "", in[0], shape, err));
     return tflite_result(t, 0, in[0], PLAIN, false, err);
 }
 
@@ -349,7 +335,7 @@ static ax_status adjoint(struct tflite *t, uint32_t *v, size_t i,
     perm[x->rank - 1] = x->rank - 2;
     perm[x->rank - 2] = x->rank - 1;
     AX_TRY(
-        tflite_node1(t, v, AX_OP_Transpose, i ? "right" : "left", *v, err));
+        arch_node1(&t->a, v, AX_OP_Transpose, i ? "right" : "left", *v, err));
     return arch_attr_ints(&t->a, "perm", perm, (size_t)x->rank, err);
 }
 
@@ -364,7 +350,7 @@ static ax_status batch_matmul(struct tflite *t, int64_t what,
         if (flat_int(&t->f, t->options, i, 1, 0))
             AX_TRY(adjoint(t, &v[i], (size_t)i, err));
     }
-    AX_TRY(tflite_node2(t, &v[0], AX_OP_MatMul, "", v[0], v[1], err));
+    AX_TRY(arch_node2(&t->a, &v[0], AX_OP_MatMul, "", v[0], v[1], err));
     return tflite_result(t, 0, v[0], PLAIN, false, err);
 }
 

@@ -328,7 +328,7 @@ static ax_status widen(struct tflite *t, uint32_t *v,
     const char *name = t->a.name;
 
     t->a.name = x->name;
-    AX_TRY(tflite_node1(t, v, AX_OP_Cast, what, *v, err));
+    AX_TRY(arch_node1(&t->a, v, AX_OP_Cast, what, *v, err));
     AX_TRY(arch_attr_int(&t->a, "to", AX_F32, err));
     t->a.name = name;
     return AX_OK;
@@ -429,9 +429,9 @@ static ax_status turn(struct tflite *t, struct tflite_tensor *x,
     const char *name = t->a.name;
 
     t->a.name = x->name;
-    AX_TRY(tflite_node1(t, &x->value[to], AX_OP_Transpose,
-                        to == PLAIN ? "channels_last" : "channels_first",
-                        x->value[!to], err));
+    AX_TRY(arch_node1(&t->a, &x->value[to], AX_OP_Transpose,
+                      to == PLAIN ? "channels_last" : "channels_first",
+                      x->value[!to], err));
     t->a.name = name;
     return arch_attr_ints(&t->a, "perm", perm[to], 4, err);
 }

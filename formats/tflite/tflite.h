@@ -95,14 +95,7 @@ ax_status tflite_op(struct tflite *t, struct ax_err *err) AX_MUST_CHECK;
 const char *tflite_op_name(int code); /* NULL: not known */
 int tflite_op_options(int code);      /* their number in the union, or 0 */
 
-/* Nodes with one or two inputs, and with a number, called after the
- * operator's first output and WHAT. */
-ax_status tflite_node1(struct tflite *t, uint32_t *out, ax_op op,
-                       const char *what, uint32_t x, struct ax_err *err)
-    AX_MUST_CHECK;
-ax_status tflite_node2(struct tflite *t, uint32_t *out, ax_op op,
-                       const char *what, uint32_t x, uint32_t y,
-                       struct ax_err *err) AX_MUST_CHECK;
+/* Nodes of X and a number, and of X and a shape. */
 ax_status tflite_number(struct tflite *t, uint32_t *out, ax_op op,
                         const char *what, uint32_t x, double y,
                         struct ax_err *err) AX_MUST_CHECK;

@@ -245,7 +245,7 @@ ax_status tflite_pool(struct tflite *t, int64_t op, struct ax_err *err)
     AX_TRY(read_window(t, &w, 0, err));
     AX_TRY(image(t, 0, &v, size, err));
     AX_TRY(pad_same(t, &w, &size[1], err));
-    AX_TRY(tflite_node1(t, &v, (ax_op)op, "", v, err));
+    AX_TRY(arch_node1(&t->a, &v, (ax_op)op, "", v, err));
     AX_TRY(window_attrs(t, &w, err));
     AX_TRY(tflite_activation(
         t, &v, flat_int(&t->f, t->options, POOL_ACTIVATION, 1, 0), err));
