@@ -54,6 +54,9 @@ struct arch {
 /* A new value called BASE or BASE.WHAT. */
 ax_status arch_value(struct arch *a, uint32_t *v, const char *base,
                      const char *what, struct ax_err *err) AX_MUST_CHECK;
+/* V takes over this name, and what was called so gets V's; nothing if there
+ * is no such value. */
+void arch_take_name(struct arch *a, uint32_t v, const char *name);
 /* A new constant; takes T, also on failure. */
 ax_status arch_constant(struct arch *a, uint32_t *v, const char *base,
                         const char *what, struct ax_tensor *t,

@@ -52,6 +52,20 @@ ax_status arch_value(struct arch *a, uint32_t *v, const char *base,
     return AX_OK;
 }
 
+void arch_take_name(struct arch *a, uint32_t v, const char *name)
+{
+    struct ax_value *values = a->g->values;
+
+    for (uint32_t i = 0; i < a->g->n_values; i++)
+        if (strcmp(values[i].name, name) == 0) {
+            char *other = values[i].name;
+
+            values[i].name = values[v].name;
+            values[v].name = other;
+            return;
+        }
+}
+
 ax_status arch_constant(struct arch *a, uint32_t *v, const char *base,
                         const char *what, struct ax_tensor *t,
                         struct ax_err *err)

@@ -277,21 +277,6 @@ static ax_status run_all(struct keras *k, struct uses *u, struct ax_err *err)
 
 /* ---- the model ---- */
 
-/* A value is called so; what was, gets its name. */
-static void take_name(struct keras *k, uint32_t v, const char *name)
-{
-    struct ax_value *values = k->a.g->values;
-
-    for (uint32_t i = 0; i < k->a.g->n_values; i++)
-        if (strcmp(values[i].name, name) == 0) {
-            char *other = values[i].name;
-
-            values[i].name = values[v].name;
-            values[v].name = other;
-            return;
-        }
-}
-
 static ax_status output(struct keras *k, struct keras_value *x,
                         const char *name, struct ax_err *err)
 {
@@ -301,7 +286,7 @@ static ax_status output(struct keras *k, struct keras_value *x,
         if (k->a.g->inputs[i] == x->v[PLAIN])
             return arch_push(&k->a.g->outputs, &k->a.g->n_outputs,
                              x->v[PLAIN], err);
-    take_name(k, x->v[PLAIN], name);
+    arch_take_name(&k->a, x->v[PLAIN], name);
     return arch_push(&k->a.g->outputs, &k->a.g->n_outputs, x->v[PLAIN], err);
 }
 

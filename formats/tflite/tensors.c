@@ -601,21 +601,6 @@ ax_status tflite_input(struct tflite *t, int64_t k, struct ax_err *err)
     return AX_OK;
 }
 
-/* A value is called so; what was, gets its name. */
-static void take_name(struct tflite *t, uint32_t v, const char *name)
-{
-    struct ax_value *values = t->a.g->values;
-
-    for (uint32_t i = 0; i < t->a.g->n_values; i++)
-        if (strcmp(values[i].name, name) == 0) {
-            char *other = values[i].name;
-
-            values[i].name = values[v].name;
-            values[v].name = other;
-            return;
-        }
-}
-
 ax_status tflite_output(struct tflite *t, int64_t k, struct ax_err *err)
 {
     struct tflite_tensor *x = tensor(t, k);
@@ -635,6 +620,6 @@ ax_status tflite_output(struct tflite *t, int64_t k, struct ax_err *err)
     }
     if (x->scale.n)
         v = x->quantised;
-    take_name(t, v, x->name);
+    arch_take_name(&t->a, v, x->name);
     return arch_push(&t->a.g->outputs, &t->a.g->n_outputs, v, err);
 }
