@@ -3,6 +3,7 @@
  * nodes. What a layer does not say has the default of PyTorch; a key that is
  * not known is an error. */
 #include "formats/arch/arch.h"
+#include "formats/window.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -220,8 +221,7 @@ static ax_status conv_pads(const struct arch *a, int64_t *pads, size_t n,
         } else if (strcmp(word, "valid") == 0) {
             pads[i] = pads[n + i] = 0;
         } else if (strcmp(word, "same") == 0 && stride[i] == 1) {
-            pads[i] = all / 2;
-            pads[n + i] = all - all / 2;
+            window_halve(&pads[i], &pads[n + i], all);
         } else {
             return ax_fail(err, AX_EFORMAT,
                            "'padding' is '%.20s', wants numbers, valid, or "

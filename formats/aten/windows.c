@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "formats/aten/aten.h"
+#include "formats/window.h"
 
 enum { WINDOW_MAX = 3 };
 
@@ -60,8 +61,7 @@ static ax_status conv_pads(struct window *w, struct aten_value padding,
                           ? w->dilation[i] * (w->kernel[i] - 1)
                           : 0;
 
-        w->pads[i] = all / 2;
-        w->pads[w->n + i] = all - all / 2;
+        window_halve(&w->pads[i], &w->pads[w->n + i], all);
     }
     return AX_OK;
 }

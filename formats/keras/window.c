@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "formats/keras/keras.h"
+#include "formats/window.h"
 
 /* By dimension; of a sequence the first alone. */
 struct window {
@@ -51,21 +52,15 @@ static ax_status read_window(struct keras *k, struct window *w, int n,
     return AX_OK;
 }
 
-/* As many windows as the stride allows, the odd element of padding behind. */
 static ax_status pad_same(struct keras *k, struct window *w,
                           const int64_t *size, struct ax_err *err)
 {
     for (int i = 0; i < w->n && w->same; i++) {
-        int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
-        int64_t total = reach - 1, s = w->stride[i];
-
-        if (s > 1 && size[i] < 0)
+        if (w->stride[i] > 1 && size[i] < 0)
             return keras_refuse(k, err, "padding 'same' of a free dimension");
-        if (s > 1)
-            total = ((size[i] + s - 1) / s - 1) * s + reach - size[i];
-        total = total > 0 ? total : 0;
-        w->pads[i] = total / 2;
-        w->pads[w->n + i] = total - total / 2;
+        window_halve(
+            &w->pads[i], &w->pads[w->n + i],
+            window_same(size[i], w->stride[i], w->kernel[i], w->dilation[i]));
     }
     return AX_OK;
 }
@@ -225,8 +220,7 @@ ax_status keras_transposed(struct keras *k, int n, struct ax_err *err)
         /* 'same' gives size x stride, 'valid' at least that. */
         rest[i] = total < 0 ? -total : 0;
         total = total > 0 && w.same ? total : 0;
-        w.pads[i] = total / 2;
-        w.pads[2 + i] = total - total / 2;
+        window_halve(&w.pads[i], &w.pads[2 + i], total);
     }
     AX_TRY(keras_weight(k, &kernel, "kernel", 4, err));
     AX_TRY(check_kernel(k, &w, &kernel, err));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "formats/onnx/onnx.h"
+#include "formats/window.h"
 
 static struct ax_attr *find(struct ax_node *n, const char *name)
 {
@@ -116,16 +117,13 @@ static ax_status same_pads(const struct ax_graph *g, struct ax_node *n,
         return ax_fail(err, AX_ENOMEM, "no memory for pads");
     }
     for (int i = 0; i < spatial; i++) {
-        int64_t size = x->dims[i + 2],
-                stride = element(find(n, "strides"), i);
         int64_t k = weights ? w->dims[i + 2] : element(kernel, i);
-        int64_t reach = element(find(n, "dilations"), i) * (k - 1) + 1;
-        int64_t out = size / stride + (size % stride != 0);
-        int64_t total = (out - 1) * stride + reach - size;
+        int64_t total = window_same(x->dims[i + 2],
+                                    element(find(n, "strides"), i), k,
+                                    element(find(n, "dilations"), i));
+        int64_t *front = &pads[i], *behind = &pads[i + spatial];
 
-        total = total < 0 ? 0 : total;
-        pads[i] = lower ? total - total / 2 : total / 2;
-        pads[i + spatial] = total - pads[i];
+        window_halve(lower ? behind : front, lower ? front : behind, total);
         zero = zero && !total;
     }
     free(mode->name);

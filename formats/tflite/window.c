@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "formats/tflite/tflite.h"
+#include "formats/window.h"
 
 /* Fields of the options. */
 enum { PADDING, STRIDE_W, STRIDE_H };
@@ -43,24 +44,15 @@ static ax_status read_window(struct tflite *t, struct window *w, int dilation,
     return AX_OK;
 }
 
-/* SAME: as many windows as the stride allows, the odd element of padding
- * behind. */
 static ax_status pad_same(struct tflite *t, struct window *w,
                           const int64_t *size, struct ax_err *err)
 {
     for (int i = 0; i < 2 && w->same; i++) {
-        int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1, windows;
-        int64_t total = reach - 1;
-
         if (w->stride[i] > 1 && size[i] < 0)
             return tflite_refuse(t, err, "padding SAME of a free dimension");
-        if (w->stride[i] > 1) {
-            windows = (size[i] + w->stride[i] - 1) / w->stride[i];
-            total = (windows - 1) * w->stride[i] + reach - size[i];
-        }
-        total = total > 0 ? total : 0;
-        w->pads[i] = total / 2;
-        w->pads[2 + i] = total - total / 2;
+        window_halve(
+            &w->pads[i], &w->pads[2 + i],
+            window_same(size[i], w->stride[i], w->kernel[i], w->dilation[i]));
     }
     return AX_OK;
 }
@@ -215,8 +207,7 @@ ax_status tflite_transpose_conv(struct tflite *t, int64_t what,
         total = full - out[i];
         more[i] = total < 0 ? -total : 0;
         total = total > 0 ? total : 0;
-        w.pads[i] = total / 2;
-        w.pads[2 + i] = total - total / 2;
+        window_halve(&w.pads[i], &w.pads[2 + i], total);
         if (more[i] >= w.stride[i] || (total > 0 && !w.same))
             return ax_fail(err, AX_EFORMAT,
                            "TRANSPOSE_CONV to a size of %" PRId64, out[i]);

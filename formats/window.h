@@ -1,0 +1,17 @@
+/* formats/window.h - what readers of several formats need to know about
+ * windows: how wide a padding is that is only named, and the order in which
+ * kernels lie. It knows no format and makes no nodes. */
+#ifndef FORMATS_WINDOW_H
+#define FORMATS_WINDOW_H
+
+#include <stdint.h>
+
+/* What padding SAME adds to a dimension, in front and behind together: there
+ * are to be as many windows as SIZE has strides, the last one perhaps cut
+ * short. With a stride of 1 it does not depend on SIZE. */
+int64_t window_same(int64_t size, int64_t stride, int64_t kernel,
+                    int64_t dilation);
+/* A padding of TOTAL elements as two halves; the odd one is behind. */
+void window_halve(int64_t *front, int64_t *behind, int64_t total);
+
+#endif
