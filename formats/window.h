@@ -4,6 +4,7 @@
 #ifndef FORMATS_WINDOW_H
 #define FORMATS_WINDOW_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* What padding SAME adds to a dimension, in front and behind together: there
@@ -13,5 +14,9 @@ int64_t window_same(int64_t size, int64_t stride, int64_t kernel,
                     int64_t dilation);
 /* A padding of TOTAL elements as two halves; the odd one is behind. */
 void window_halve(int64_t *front, int64_t *behind, int64_t total);
+/* A tensor of DIMS, at most 4, and elements of SIZE bytes, in another order:
+ * dimension i of OUT is dimension perm[i] of IN. OUT may not overlap IN. */
+void window_reorder(unsigned char *out, const unsigned char *in, size_t size,
+                    const int64_t *dims, int rank, const int *perm);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "ax/element.h"
 #include "formats/keras/keras.h"
+#include "formats/window.h"
 
 ax_status keras_refuse(const struct keras *k, struct ax_err *err,
                        const char *fmt, ...)
@@ -189,31 +190,6 @@ ax_status keras_weight(struct keras *k, struct keras_weight *w,
     return AX_OK;
 }
 
-/* Up to four dimensions in another order. */
-static void reorder(unsigned char *out, const unsigned char *in,
-                    const int64_t *dims, int rank, const int *perm)
-{
-    int64_t d[4] = {1, 1, 1, 1}, stride[4], at = 0, next = 1;
-
-    for (int i = rank - 1; i >= 0; i--) {
-        stride[i] = next;
-        next *= dims[i];
-    }
-    for (int i = 0; i < rank; i++)
-        d[i] = dims[perm[i]];
-    for (int64_t a = 0; a < d[0]; a++)
-        for (int64_t b = 0; b < d[1]; b++)
-            for (int64_t c = 0; c < d[2]; c++)
-                for (int64_t e = 0; e < d[3]; e++) {
-                    const int64_t i[] = {a, b, c, e};
-                    int64_t from = 0;
-
-                    for (int j = 0; j < rank; j++)
-                        from += i[j] * stride[perm[j]];
-                    memcpy(out + 4 * at++, in + 4 * from, 4);
-                }
-}
-
 ax_status keras_constant(struct keras *k, uint32_t *v,
                          const struct keras_weight *w, const int *perm,
                          int rank, const int64_t *dims, struct ax_err *err)
@@ -233,7 +209,7 @@ ax_status keras_constant(struct keras *k, uint32_t *v,
                        k->name, k->class, w->what, w->a.count);
     }
     if (perm)
-        reorder(t.data, w->a.data, w->a.dims, w->a.rank, perm);
+        window_reorder(t.data, w->a.data, 4, w->a.dims, w->a.rank, perm);
     else if (t.nbytes)
         memcpy(t.data, w->a.data, t.nbytes);
     return arch_constant(&k->a, v, k->name, w->what, &t, err);

@@ -6,6 +6,7 @@
 
 #include "ax/element.h"
 #include "formats/tflite/tflite.h"
+#include "formats/window.h"
 
 /* Fields, in the order of the schema. */
 enum { MODEL_BUFFERS = 4 };
@@ -240,28 +241,6 @@ static ax_status count_bytes(struct tflite *t, size_t n, struct ax_err *err)
     return AX_OK;
 }
 
-/* Element p of a tensor of `dims` goes to the next place. */
-static void reorder(unsigned char *out, const unsigned char *in, size_t size,
-                    const int64_t *dims, const int *perm)
-{
-    size_t stride[4] = {1, 1, 1, 1}, at = 0;
-
-    for (int i = 2; i >= 0; i--)
-        stride[i] = stride[i + 1] * (size_t)dims[i + 1];
-    for (int64_t a = 0; a < dims[perm[0]]; a++)
-        for (int64_t b = 0; b < dims[perm[1]]; b++)
-            for (int64_t c = 0; c < dims[perm[2]]; c++)
-                for (int64_t d = 0; d < dims[perm[3]]; d++) {
-                    size_t from = (size_t)a * stride[perm[0]] +
-                                  (size_t)b * stride[perm[1]] +
-                                  (size_t)c * stride[perm[2]] +
-                                  (size_t)d * stride[perm[3]];
-
-                    memcpy(out + at, in + from * size, size);
-                    at += size;
-                }
-}
-
 static ax_status raw_constant(struct tflite *t, uint32_t *v,
                               const struct tflite_tensor *x, const char *what,
                               const int *perm, int rank, const int64_t *dims,
@@ -277,7 +256,8 @@ static ax_status raw_constant(struct tflite *t, uint32_t *v,
                        TRUNCATED, x->name);
     }
     if (perm)
-        reorder(c.data, x->data, ax_dtype_size(x->type), x->dims, perm);
+        window_reorder(c.data, x->data, ax_dtype_size(x->type), x->dims, 4,
+                       perm);
     else if (x->n_data)
         memcpy(c.data, x->data, x->n_data);
     return arch_constant(&t->a, v, x->name, what, &c, err);
