@@ -91,14 +91,20 @@ static ax_status image(struct tflite *t, size_t i, uint32_t *v,
     return AX_OK;
 }
 
-/* The weights: a constant of four dimensions. */
-static ax_status weights(struct tflite *t, const struct tflite_tensor **w,
-                         size_t i, struct ax_err *err)
+/* Input 1, the weights: DIMS are theirs in the order of PERM, the last two
+ * those of the window. */
+static ax_status read_kernel(struct tflite *t, int64_t dims[4],
+                             struct window *w, const int *perm, int dilation,
+                             struct ax_err *err)
 {
-    *w = tflite_in(t, i);
-    if (!*w || !(*w)->data || (*w)->rank != 4)
+    const struct tflite_tensor *x = tflite_in(t, 1);
+
+    if (!x || !x->data || x->rank != 4)
         return tflite_refuse(t, err, "weights that are not constant");
-    return AX_OK;
+    for (int i = 0; i < 4; i++)
+        dims[i] = x->dims[perm[i]];
+    *w = (struct window){.kernel = {dims[2], dims[3]}};
+    return read_window(t, w, dilation, err);
 }
 
 static ax_status convolve(struct tflite *t, uint32_t *in, struct window *w,
@@ -122,19 +128,12 @@ static ax_status convolve(struct tflite *t, uint32_t *in, struct window *w,
 ax_status tflite_conv(struct tflite *t, int64_t what, struct ax_err *err)
 {
     static const int perm[] = {0, 3, 1, 2};
-    const struct tflite_tensor *k;
-    int64_t size[4];
-    struct window w = {.same = false};
+    int64_t size[4], dims[4];
+    struct window w;
     uint32_t in[3];
-    int64_t dims[4];
 
     (void)what;
-    AX_TRY(weights(t, &k, 1, err));
-    for (int i = 0; i < 4; i++)
-        dims[i] = k->dims[perm[i]];
-    w.kernel[0] = dims[2];
-    w.kernel[1] = dims[3];
-    AX_TRY(read_window(t, &w, CONV_DILATION_W, err));
+    AX_TRY(read_kernel(t, dims, &w, perm, CONV_DILATION_W, err));
     AX_TRY(image(t, 0, &in[0], size, err));
     if (size[3] < 1 || dims[1] < 1 || size[3] % dims[1])
         return ax_fail(err, AX_EFORMAT,
@@ -149,19 +148,12 @@ ax_status tflite_conv(struct tflite *t, int64_t what, struct ax_err *err)
 ax_status tflite_depthwise(struct tflite *t, int64_t what, struct ax_err *err)
 {
     static const int perm[] = {3, 0, 1, 2};
-    const struct tflite_tensor *k;
-    int64_t size[4];
-    struct window w = {.same = false};
+    int64_t size[4], dims[4];
+    struct window w;
     uint32_t in[3];
-    int64_t dims[4];
 
     (void)what;
-    AX_TRY(weights(t, &k, 1, err));
-    for (int i = 0; i < 4; i++)
-        dims[i] = k->dims[perm[i]];
-    w.kernel[0] = dims[2];
-    w.kernel[1] = dims[3];
-    AX_TRY(read_window(t, &w, DEPTHWISE_DILATION_W, err));
+    AX_TRY(read_kernel(t, dims, &w, perm, DEPTHWISE_DILATION_W, err));
     AX_TRY(image(t, 0, &in[0], size, err));
     if (dims[1] != 1 || size[3] < 1 || dims[0] % size[3])
         return ax_fail(err, AX_EFORMAT,
@@ -178,19 +170,12 @@ ax_status tflite_transpose_conv(struct tflite *t, int64_t what,
                                 struct ax_err *err)
 {
     static const int perm[] = {3, 0, 1, 2};
-    const struct tflite_tensor *k;
-    int64_t size[4];
-    struct window w = {.same = false};
+    struct window w;
     uint32_t in[3] = {0, 0, AX_NONE};
-    int64_t dims[4], out[2], more[2], y = flat_number(t->out, 0, 4);
+    int64_t size[4], dims[4], out[2], more[2], y = flat_number(t->out, 0, 4);
 
     (void)what;
-    AX_TRY(weights(t, &k, 1, err));
-    for (int i = 0; i < 4; i++)
-        dims[i] = k->dims[perm[i]];
-    w.kernel[0] = dims[2];
-    w.kernel[1] = dims[3];
-    AX_TRY(read_window(t, &w, 0, err));
+    AX_TRY(read_kernel(t, dims, &w, perm, 0, err));
     if (y < 0 || (size_t)y >= t->n_tensors || t->tensors[y].rank != 4)
         return ax_fail(err, AX_EFORMAT, "TRANSPOSE_CONV to no image");
     for (int i = 0; i < 2; i++) /* the shape at input 0, perhaps computed */
