@@ -1,50 +1,8 @@
 /* The operators of TensorFlow Lite: the table, and those that work element by
  * element. */
-#include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "formats/tflite/tflite.h"
 
-ax_status tflite_refuse(const struct tflite *t, struct ax_err *err,
-                        const char *fmt, ...)
-{
-    char what[160];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(what, sizeof what, fmt, ap);
-    va_end(ap);
-    return ax_fail(err, AX_EUNSUPPORTED, "%s with %s is not supported",
-                   t->op_name, what);
-}
-
-/* ---- nodes ---- */
-
-ax_status tflite_number(struct tflite *t, uint32_t *out, ax_op op,
-                        const char *what, uint32_t x, double y,
-                        struct ax_err *err)
-{
-    char name[64];
-    uint32_t v;
-
-    snprintf(name, sizeof name, "%s%snumber", what, *what ? "." : "");
-    AX_TRY(arch_number(&t->a, &v, name, 0, NULL, y, err));
-    return arch_node2(&t->a, out, op, what, x, v, err);
-}
-
-ax_status tflite_reshape(struct tflite *t, uint32_t *out, const char *what,
-                         uint32_t x, const int64_t *dims, size_t n,
-                         struct ax_err *err)
-{
-    char name[64];
-    uint32_t v;
-
-    snprintf(name, sizeof name, "%s%sshape", what, *what ? "." : "");
-    AX_TRY(arch_ints(&t->a, &v, name, dims, n, err));
-    return arch_node2(&t->a, out, AX_OP_Reshape, what, x, v, err);
-}
+/* ---- activations ---- */
 
 static ax_status clip(struct tflite *t, uint32_t *v, double lo, double hi,
                       struct ax_err *err)

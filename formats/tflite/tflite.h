@@ -2,8 +2,9 @@
  *
  * tflite.c is the format; flat.c reads FlatBuffers; tensors.c makes values of
  * tensors; op.c is the table of operators, and those that work element by
- * element; window.c has convolutions and pooling, move.c what moves and
- * reduces. Source: tensorflow/lite/schema/schema.fbs, version 3.
+ * element, node.c what all share; window.c has convolutions and pooling,
+ * move.c what gives elements other places, part.c what joins and cuts,
+ * reduce.c what sums. Source: tensorflow/lite/schema/schema.fbs, version 3.
  *
  * Images are [batch, height, width, channels] in these files, and are that
  * where they go in and out; in between a value may also be there with the
@@ -88,12 +89,11 @@ ax_status tflite_result(struct tflite *t, size_t i, uint32_t v,
                         enum tflite_layout layout, bool same,
                         struct ax_err *err) AX_MUST_CHECK;
 
-/* ---- op.c ---- */
+/* ---- node.c ---- */
 
-/* Nodes for the operator at hand. */
-ax_status tflite_op(struct tflite *t, struct ax_err *err) AX_MUST_CHECK;
-const char *tflite_op_name(int code); /* NULL: not known */
-int tflite_op_options(int code);      /* their number in the union, or 0 */
+/* Which is not supported: one line. */
+ax_status tflite_refuse(const struct tflite *t, struct ax_err *err,
+                        const char *fmt, ...) AX_PRINTF(3, 4);
 
 /* Nodes of X and a number, and of X and a shape. */
 ax_status tflite_number(struct tflite *t, uint32_t *out, ax_op op,
@@ -102,13 +102,35 @@ ax_status tflite_number(struct tflite *t, uint32_t *out, ax_op op,
 ax_status tflite_reshape(struct tflite *t, uint32_t *out, const char *what,
                          uint32_t x, const int64_t *dims, size_t n,
                          struct ax_err *err) AX_MUST_CHECK;
+/* x[from:to:step] along n axes; without `steps` each step is 1. */
+ax_status tflite_cut(struct tflite *t, uint32_t *out, const char *what,
+                     uint32_t x, const int64_t *from, const int64_t *to,
+                     const int64_t *axes, const int64_t *steps, size_t n,
+                     struct ax_err *err) AX_MUST_CHECK;
+/* An operator whose second input is a list of axes. */
+ax_status tflite_with_axes(struct tflite *t, uint32_t *out, ax_op op,
+                           const char *what, uint32_t x, const int64_t *axes,
+                           size_t n, struct ax_err *err) AX_MUST_CHECK;
+/* An axis that counts from the end if it is negative: AX_EFORMAT if a tensor
+ * of this rank has it not. */
+ax_status tflite_axis(struct tflite *t, int64_t *axis, int rank,
+                      struct ax_err *err) AX_MUST_CHECK;
+/* Input i, whose rank has to be known. */
+ax_status tflite_ranked(struct tflite *t, const struct tflite_tensor **x,
+                        size_t i, struct ax_err *err) AX_MUST_CHECK;
+/* Where an axis of an image is if its channels are first. */
+int64_t tflite_turned_axis(int64_t axis);
+
+/* ---- op.c ---- */
+
+/* Nodes for the operator at hand. */
+ax_status tflite_op(struct tflite *t, struct ax_err *err) AX_MUST_CHECK;
+const char *tflite_op_name(int code); /* NULL: not known */
+int tflite_op_options(int code);      /* their number in the union, or 0 */
+
 /* The activation that is fused with it, as the schema numbers them. */
 ax_status tflite_activation(struct tflite *t, uint32_t *v, int64_t which,
                             struct ax_err *err) AX_MUST_CHECK;
-/* Which is not supported: one line. */
-ax_status tflite_refuse(const struct tflite *t, struct ax_err *err,
-                        const char *fmt, ...) AX_PRINTF(3, 4);
-
 typedef ax_status tflite_maker(struct tflite *t, int64_t what,
                                struct ax_err *err);
 
@@ -117,10 +139,15 @@ tflite_maker tflite_conv, tflite_depthwise, tflite_transpose_conv,
     tflite_pool, tflite_resize;
 
 /* ---- move.c ---- */
-tflite_maker tflite_reshape_op, tflite_squeeze, tflite_expand,
-    tflite_transpose, tflite_concat, tflite_pad, tflite_reduce,
-    tflite_strided_slice, tflite_slice, tflite_split, tflite_split_v,
-    tflite_pack, tflite_unpack, tflite_gather, tflite_shape, tflite_tile,
-    tflite_arg, tflite_depth, tflite_space_to_batch, tflite_batch_to_space;
+tflite_maker tflite_reshape_op, tflite_squeeze, tflite_expand, tflite_shape,
+    tflite_transpose, tflite_tile, tflite_pad, tflite_depth,
+    tflite_space_to_batch, tflite_batch_to_space;
+
+/* ---- part.c ---- */
+tflite_maker tflite_concat, tflite_pack, tflite_unpack, tflite_split,
+    tflite_split_v, tflite_slice, tflite_strided_slice, tflite_gather;
+
+/* ---- reduce.c ---- */
+tflite_maker tflite_reduce, tflite_arg;
 
 #endif
