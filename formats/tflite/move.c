@@ -78,16 +78,13 @@ ax_status tflite_expand(struct tflite *t, int64_t what, struct ax_err *err)
 
 ax_status tflite_shape(struct tflite *t, int64_t what, struct ax_err *err)
 {
-    int64_t k = flat_number(t->out, 0, 4);
     uint32_t x;
 
     (void)what;
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
     AX_TRY(arch_node1(&t->a, &x, AX_OP_Shape, "shape", x, err));
-    if (t->out.n && k >= 0 && (size_t)k < t->n_tensors) {
-        AX_TRY(arch_node1(&t->a, &x, AX_OP_Cast, "", x, err));
-        AX_TRY(arch_attr_int(&t->a, "to", t->tensors[k].type, err));
-    }
+    AX_TRY(arch_node1(&t->a, &x, AX_OP_Cast, "", x, err));
+    AX_TRY(arch_attr_int(&t->a, "to", tflite_out(t, 0)->type, err));
     return tflite_result(t, 0, x, PLAIN, false, err);
 }
 

@@ -214,19 +214,16 @@ static ax_status identity(struct tflite *t, int64_t what, struct ax_err *err)
 
 static ax_status cast(struct tflite *t, int64_t what, struct ax_err *err)
 {
-    int64_t k = flat_number(t->out, 0, 4);
+    const struct tflite_tensor *in = tflite_in(t, 0), *out = tflite_out(t, 0);
     enum tflite_layout layout;
     uint32_t x;
 
     (void)what;
-    if (t->out.n == 0 || k < 0 || (size_t)k >= t->n_tensors)
-        return ax_fail(err, AX_EFORMAT, "CAST has no output");
-    if (t->tensors[k].scale.n || tflite_in(t, 0) == NULL ||
-        tflite_in(t, 0)->scale.n)
+    if (!in || in->scale.n || out->scale.n)
         return tflite_refuse(t, err, "quantised numbers");
     AX_TRY(single(t, &x, &layout, err));
     AX_TRY(arch_node1(&t->a, &x, AX_OP_Cast, "", x, err));
-    AX_TRY(arch_attr_int(&t->a, "to", t->tensors[k].type, err));
+    AX_TRY(arch_attr_int(&t->a, "to", out->type, err));
     return tflite_result(t, 0, x, layout, false, err);
 }
 

@@ -86,12 +86,12 @@ ax_status tflite_pack(struct tflite *t, int64_t what, struct ax_err *err)
 /* Output i gets what the name of it says. */
 static ax_status name_output(struct tflite *t, size_t i, struct ax_err *err)
 {
-    int64_t k = flat_number(t->out, i, 4);
+    const struct tflite_tensor *x = tflite_out(t, i);
 
-    if (k < 0 || (size_t)k >= t->n_tensors)
+    if (!x)
         return ax_fail(err, AX_EFORMAT, "%s has no output %zu", t->op_name,
                        i);
-    t->a.name = t->tensors[k].name;
+    t->a.name = x->name;
     return AX_OK;
 }
 

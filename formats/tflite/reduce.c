@@ -41,20 +41,20 @@ ax_status tflite_reduce(struct tflite *t, int64_t op, struct ax_err *err)
 
 ax_status tflite_arg(struct tflite *t, int64_t op, struct ax_err *err)
 {
-    int64_t *axes, axis, k = flat_number(t->out, 0, 4);
+    int64_t *axes, axis;
     uint32_t x;
     size_t n;
 
     AX_TRY(tflite_ints(t, &axes, &n, 1, err));
     axis = n ? axes[0] : 0;
     free(axes);
-    if (n != 1 || t->out.n != 1 || k < 0 || (size_t)k >= t->n_tensors)
+    if (n != 1 || t->out.n != 1)
         return ax_fail(err, AX_EFORMAT, "%s of %zu axes", t->op_name, n);
     AX_TRY(tflite_value(t, &x, 0, PLAIN, err));
     AX_TRY(arch_node1(&t->a, &x, (ax_op)op, "index", x, err));
     AX_TRY(arch_attr_int(&t->a, "axis", axis, err));
     AX_TRY(arch_attr_int(&t->a, "keepdims", 0, err));
     AX_TRY(arch_node1(&t->a, &x, AX_OP_Cast, "", x, err));
-    AX_TRY(arch_attr_int(&t->a, "to", t->tensors[k].type, err));
+    AX_TRY(arch_attr_int(&t->a, "to", tflite_out(t, 0)->type, err));
     return tflite_result(t, 0, x, PLAIN, false, err);
 }

@@ -389,11 +389,19 @@ ax_status tflite_ints(struct tflite *t, int64_t **v, size_t *n, size_t i,
 
 /* ---- values ---- */
 
+static struct tflite_tensor *tensor(struct tflite *t, int64_t k)
+{
+    return k >= 0 && (size_t)k < t->n_tensors ? &t->tensors[k] : NULL;
+}
+
 struct tflite_tensor *tflite_in(struct tflite *t, size_t i)
 {
-    int64_t k = i < t->in.n ? flat_number(t->in, i, 4) : -1;
+    return i < t->in.n ? tensor(t, flat_number(t->in, i, 4)) : NULL;
+}
 
-    return k >= 0 && (size_t)k < t->n_tensors ? &t->tensors[k] : NULL;
+struct tflite_tensor *tflite_out(struct tflite *t, size_t i)
+{
+    return i < t->out.n ? tensor(t, flat_number(t->out, i, 4)) : NULL;
 }
 
 bool tflite_turned(const struct tflite_tensor *x)
@@ -500,13 +508,11 @@ ax_status tflite_result(struct tflite *t, size_t i, uint32_t v,
                         enum tflite_layout layout, bool same,
                         struct ax_err *err)
 {
-    int64_t k = i < t->out.n ? flat_number(t->out, i, 4) : -1;
-    struct tflite_tensor *x;
+    struct tflite_tensor *x = tflite_out(t, i);
 
-    if (k < 0 || (size_t)k >= t->n_tensors)
+    if (!x)
         return ax_fail(err, AX_EFORMAT, "%s has no output %zu", t->op_name,
                        i);
-    x = &t->tensors[k];
     if (x->data || x->value[PLAIN] != AX_NONE || x->quantised != AX_NONE ||
         x->value[CHANNELS_FIRST] != AX_NONE)
         return ax_fail(err, AX_EFORMAT, "tensor '%.*s' is made twice",
@@ -528,12 +534,10 @@ ax_status tflite_result(struct tflite *t, size_t i, uint32_t v,
 ax_status tflite_alias(struct tflite *t, struct ax_err *err)
 {
     const struct tflite_tensor *x = tflite_in(t, 0);
-    struct tflite_tensor *y;
-    int64_t k = flat_number(t->out, 0, 4);
+    struct tflite_tensor *y = tflite_out(t, 0);
 
-    if (!x || !x->data || k < 0 || (size_t)k >= t->n_tensors)
+    if (!x || !x->data)
         return ax_fail(err, AX_EFORMAT, "%s of no constant", t->op_name);
-    y = &t->tensors[k];
     if (y->data || y->value[PLAIN] != AX_NONE || y->type != AX_F32)
         return ax_fail(err, AX_EFORMAT,
                        "tensor '%.*s' is made twice, or no float32",
@@ -551,11 +555,6 @@ ax_status tflite_alias(struct tflite *t, struct ax_err *err)
 }
 
 /* ---- what goes in and out ---- */
-
-static struct tflite_tensor *tensor(struct tflite *t, int64_t k)
-{
-    return k >= 0 && (size_t)k < t->n_tensors ? &t->tensors[k] : NULL;
-}
 
 ax_status tflite_input(struct tflite *t, int64_t k, struct ax_err *err)
 {

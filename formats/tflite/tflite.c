@@ -50,18 +50,15 @@ static ax_status read_options(struct tflite *t, size_t op, struct ax_err *err)
 static ax_status read_op(struct tflite *t, struct flat_vector codes,
                          size_t op, struct ax_err *err)
 {
-    int64_t k;
-
     AX_TRY(read_code(t, codes, op, err));
     AX_TRY(read_options(t, op, err));
     t->in = flat_vector(&t->f, op, OP_IN, 4);
     t->out = flat_vector(&t->f, op, OP_OUT, 4);
     if (t->f.bad || t->in.n > OPERANDS_MAX || t->out.n > OPERANDS_MAX)
         return ax_fail(err, AX_EFORMAT, "%s is malformed", t->op_name);
-    k = flat_number(t->out, 0, 4);
-    if (t->out.n == 0 || k < 0 || (size_t)k >= t->n_tensors)
+    if (!tflite_out(t, 0))
         return ax_fail(err, AX_EFORMAT, "%s has no output", t->op_name);
-    t->a.name = t->tensors[k].name;
+    t->a.name = tflite_out(t, 0)->name;
     return tflite_op(t, err);
 }
 

@@ -62,9 +62,11 @@ ax_status tflite_input(struct tflite *t, int64_t tensor, struct ax_err *err)
 ax_status tflite_output(struct tflite *t, int64_t tensor, struct ax_err *err)
     AX_MUST_CHECK;
 
-/* Input i of the operator; NULL if there is none. */
+/* Input and output i of the operator; NULL if there is none, but output 0 is
+ * there. */
 struct tflite_tensor *tflite_in(struct tflite *t, size_t i);
-/* Its value; AX_EFORMAT if it is needed and missing. */
+struct tflite_tensor *tflite_out(struct tflite *t, size_t i);
+/* The value of an input; AX_EFORMAT if it is needed and missing. */
 ax_status tflite_value(struct tflite *t, uint32_t *v, size_t i,
                        enum tflite_layout layout, struct ax_err *err)
     AX_MUST_CHECK;

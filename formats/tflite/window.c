@@ -170,16 +170,17 @@ ax_status tflite_transpose_conv(struct tflite *t, int64_t what,
                                 struct ax_err *err)
 {
     static const int perm[] = {3, 0, 1, 2};
+    const struct tflite_tensor *y = tflite_out(t, 0);
     struct window w;
     uint32_t in[3] = {0, 0, AX_NONE};
-    int64_t size[4], dims[4], out[2], more[2], y = flat_number(t->out, 0, 4);
+    int64_t size[4], dims[4], out[2], more[2];
 
     (void)what;
     AX_TRY(read_kernel(t, dims, &w, perm, 0, err));
-    if (y < 0 || (size_t)y >= t->n_tensors || t->tensors[y].rank != 4)
+    if (y->rank != 4)
         return ax_fail(err, AX_EFORMAT, "TRANSPOSE_CONV to no image");
     for (int i = 0; i < 2; i++) /* the shape at input 0, perhaps computed */
-        out[i] = t->tensors[y].dims[1 + i];
+        out[i] = y->dims[1 + i];
     AX_TRY(image(t, 2, &in[0], size, err));
     /* What a convolution of the result would be padded by is cut off; what
      * no window reaches is more. */
