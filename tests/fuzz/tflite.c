@@ -1,20 +1,7 @@
 /* Fuzz target: TensorFlow Lite files. */
-#include "ax/format.h"
-
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    const struct ax_format_options opt = {.folder = NULL};
-    const struct ax_format *format = ax_format_find("tflite");
-    struct ax_model *m = NULL;
-    struct ax_err err = {0};
-
-    if (format->read(&m, data, n, &opt, &err) == AX_OK)
-        ax_model_free(m);
-    else if (!err.msg[0])
-        abort();
-    return 0;
+    return read_format("tflite", data, n);
 }
